@@ -1,0 +1,42 @@
+# Two commands for a newcomer: make demo, make test. Each installs what it needs first.
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTHON ?= python3.11
+export PYTHON
+
+.PHONY: help setup demo test check format bench dev lock clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: ## install packages and jars into .venv and .local
+	@infra/setup.sh
+
+demo: setup ## the main job: a sample world, one night, a look-up, a rollback
+	@$(BIN)/recs demo
+
+test: setup ## the whole test suite
+	@$(BIN)/python -m pytest
+
+check: setup ## format, lint, types, layers, SQL
+	@$(BIN)/ruff format --check -q . || { echo "check: formatting differs; run make format"; exit 1; }
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/sqlfluff lint -q sql
+
+format: setup ## format Python and SQL in place
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+	@$(BIN)/sqlfluff fix -q sql
+
+bench: setup ## measure what is named (NAME=score) or stale, and render the README's table
+	@$(BIN)/recs bench $(NAME)
+
+dev: setup ## the embedded stack and the Dagster UI, until Ctrl-C
+	@$(BIN)/recs dev
+
+lock: setup ## resolve pyproject.toml into requirements.lock
+	@$(BIN)/uv pip compile -q pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements.lock
+
+clean: ## remove everything that setup, demo and tests made
+	rm -rf .venv .local build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

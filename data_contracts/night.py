@@ -1,0 +1,85 @@
+"""The one parameter object of a night: every job of it receives the same JSON, so a night can be re-run exactly."""
+
+import re
+from datetime import date, datetime, timedelta
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from data_contracts.errors import InputError
+from data_contracts.vocabulary import Domain
+
+
+class Sources(BaseModel):
+    """URIs of what a night reads. Each may be absent, but not all of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tecd: str | None = None
+    dwh: str | None = None
+    events: str | None = None
+    reference: str | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if not (self.tecd or self.dwh or self.events or self.reference):
+            raise ValueError("a night needs at least one source: tecd, dwh, events or reference")
+        return self
+
+
+class NightParams(BaseModel):
+    """What one night is: its as-of, its attempt, its inputs and its sizes.
+
+    Date D means 00:00 of D in the bank's time zone: the night of D sees days before D, up to `cut_off` (exclusive).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: date
+    attempt: int = Field(1, ge=1)
+    lake: str
+    sources: Sources
+    timezone: str = "Europe/Moscow"
+    tecd_day_zero: date = date(2022, 8, 27)
+    offer_domains: tuple[Domain, ...] = (Domain.OFFERS,)
+    product_horizon_days: int = Field(30, ge=1, le=365)
+    offer_horizon_days: int = Field(1, ge=1, le=30)
+    gap_hours: int = Field(12, ge=0, le=168)
+    seed: int = 7
+    training_threads: int = Field(2, ge=1, description="fixed, since sums over threads decide the last bits of a model")
+
+    @property
+    def snapshot_id(self) -> str:
+        return f"{self.as_of.isoformat()}.{self.attempt}"
+
+    @property
+    def cut_off(self) -> datetime:
+        """The as-of moment, aware."""
+        return datetime(self.as_of.year, self.as_of.month, self.as_of.day, tzinfo=ZoneInfo(self.timezone))
+
+    @property
+    def snapshot_uri(self) -> str:
+        return f"{self.lake}/snapshots/{self.snapshot_id}"
+
+    @property
+    def models_uri(self) -> str:
+        return f"{self.lake}/models/{self.snapshot_id}"
+
+    def tecd_day(self, day: date) -> int:
+        """T-ECD's number of a date."""
+        return (day - self.tecd_day_zero).days
+
+    def tecd_date(self, number: int) -> date:
+        return self.tecd_day_zero + timedelta(days=number)
+
+
+_SNAPSHOT_ID = re.compile(r"^(\d{4}-\d{2}-\d{2})\.([1-9]\d*)$")
+
+
+def parse_snapshot_id(text: str) -> tuple[date, int]:
+    """As-of date and attempt of a snapshot id such as `2026-03-15.1`. Raises InputError."""
+    match = _SNAPSHOT_ID.match(text)
+    if match is None:
+        raise InputError(f"{text!r} is not a snapshot id: expected an as-of date and an attempt, such as 2026-03-15.1")
+    return date.fromisoformat(match[1]), int(match[2])

@@ -1,0 +1,64 @@
+"""One settings object, prefix `RECS_`. Entry points build it and pass it down; nobody else reads the environment."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from data_contracts.vocabulary import Domain
+
+
+def _split_commas(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+# Plain commas, not JSON: RECS_OFFER_DOMAINS=marketplace,offers
+OfferDomains = Annotated[tuple[Domain, ...], NoDecode, BeforeValidator(_split_commas)]
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two installations. Descriptions are what `recs settings` prints."""
+
+    model_config = SettingsConfigDict(env_prefix="RECS_", env_file=".env", extra="ignore", frozen=True)
+
+    # Places
+    data_dir: Path = Field(Path(".local/data"), description="folder of the embedded stack: lake, ClickHouse, logs")
+    lake: str | None = Field(None, description="URI of the lake; default <data_dir>/lake")
+    clickhouse_url: str = Field(
+        "http://localhost:8123",
+        description="ClickHouse over HTTP",
+        validation_alias=AliasChoices("RECS_CLICKHOUSE_URL", "CLICKHOUSE_URL"),
+    )
+    clickhouse_user: str = Field("default", description="ClickHouse user")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="ClickHouse password")
+    clickhouse_database: str = Field("recs", description="ClickHouse database")
+    api_port: int = Field(8080, ge=1, le=65535, description="port of the look-up API")
+    dagster_port: int = Field(3000, ge=1, le=65535, description="port of the Dagster UI")
+
+    # Time
+    timezone: str = Field("Europe/Moscow", description="the bank's time zone; date D means 00:00 of D there")
+    tecd_day_zero: date = Field(date(2022, 8, 27), description="date of T-ECD's day 0")
+    product_horizon_days: int = Field(30, ge=1, le=365, description="days of the future a product's score is about")
+    offer_horizon_days: int = Field(1, ge=1, le=30, description="days of the future an offer's score is about")
+    gap_hours: int = Field(12, ge=0, le=168, description="hours between a training as-of and its labels")
+
+    # The night
+    offer_domains: OfferDomains = Field(
+        (Domain.OFFERS,), description="T-ECD domains whose items are offers, comma separated"
+    )
+    seed: int = Field(7, description="seed of everything random")
+    spark_master: str = Field("local[2]", description="Spark master of the local runner")
+    spark_driver_memory: str = Field("2g", description="memory of the local Spark driver")
+    spark_runner: Literal["local"] = Field("local", description="where Spark jobs run")
+    keep_snapshots: int = Field(7, ge=2, description="snapshots that stay in ClickHouse")
+
+    # The day
+    pointer_poll_seconds: float = Field(0.25, gt=0, description="how often the API looks at the pointers")
+    lookup_deadline_ms: int = Field(80, gt=0, description="longest wait for ClickHouse before the next tier answers")
+    rec_id_key: SecretStr = Field(SecretStr("development-only"), description="key that signs rec_id")
+
+    @property
+    def lake_uri(self) -> str:
+        return self.lake or str((self.data_dir / "lake").absolute())

@@ -1,0 +1,105 @@
+"""Contracts of the lake's tables: one YAML a table in `tables/`, read into values that validate themselves.
+
+From a contract, and nowhere else, come the Spark schema, the partitioning and the checks of a table.
+"""
+
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from data_contracts.errors import InputError
+
+_FOLDER = Path(__file__).parent / "tables"
+
+
+class ColumnType(StrEnum):
+    """Types a column may have; names are Spark's SQL names where it has one."""
+
+    BOOLEAN = "boolean"
+    TINYINT = "tinyint"
+    SMALLINT = "smallint"
+    INT = "int"
+    BIGINT = "bigint"
+    FLOAT = "float"
+    DOUBLE = "double"
+    STRING = "string"
+    BINARY = "binary"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    FLOATS = "array<float>"
+    STRINGS = "array<string>"
+    INTS = "array<int>"
+    SMALLINTS = "array<smallint>"
+
+
+class Pii(StrEnum):
+    NONE = "none"
+    INTERNAL_ID = "internal_id"
+    SENSITIVE = "sensitive"
+
+
+class Column(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    type: ColumnType
+    description: str = Field(min_length=3)
+    nullable: bool = False
+    unit: str | None = None
+    min: float | date | None = None
+    max: float | date | None = None
+    values: tuple[str, ...] | None = None
+    pii: Pii = Pii.NONE
+
+
+class TableContract(BaseModel):
+    """A table's promise. `grain` is one sentence: what one row is; `key` is unique."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^(bronze|silver|gold)\.[a-z][a-z0-9_]*$")
+    version: str = Field(pattern=r"^\d+\.\d+$")
+    grain: str = Field(min_length=5)
+    owner: str
+    freshness_hours: int = Field(gt=0)
+    key: tuple[str, ...] = ()
+    partition_by: tuple[str, ...] = ()
+    feature_columns: bool = Field(False, description="open to registered features: float columns named f_*")
+    columns: tuple[Column, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        names = [column.name for column in self.columns]
+        if len(set(names)) != len(names):
+            raise ValueError(f"{self.name}: a column is named twice")
+        missing = sorted({*self.key, *self.partition_by} - set(names))
+        if missing:
+            raise ValueError(f"{self.name}: key or partition names unknown columns: {', '.join(missing)}")
+        return self
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def ddl(self) -> str:
+        """The schema as Spark DDL."""
+        return ", ".join(f"`{column.name}` {column.type}" for column in self.columns)
+
+
+@cache
+def contract(name: str) -> TableContract:
+    """The contract of a table such as `silver.interactions`. Raises InputError if there is none or it is broken."""
+    path = _FOLDER / f"{name}.yaml"
+    if not path.exists():
+        raise InputError(f"there is no contract for table {name}; known: {', '.join(table_names())}")
+    return TableContract.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def table_names() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))

@@ -1,0 +1,129 @@
+"""Closed vocabularies: each word that data may contain, and how spellings found in the wild map to it."""
+
+from enum import StrEnum
+
+
+class Family(StrEnum):
+    """Families of bank products."""
+
+    LOAN = "loan"
+    CARD = "card"
+    DEPOSIT = "deposit"
+    SAVINGS = "savings"
+    PREMIUM = "premium"
+    INVESTMENT = "investment"
+    CASHBACK = "cashback"
+    MORTGAGE = "mortgage"
+    INSURANCE = "insurance"
+
+
+class Kind(StrEnum):
+    PRODUCT = "product"
+    OFFER = "offer"
+
+
+class Channel(StrEnum):
+    MOBILE = "mobile"
+    WEB = "web"
+    CRM = "crm"
+
+
+class Tier(StrEnum):
+    """Where an answer came from, best first."""
+
+    PERSONAL = "personal"
+    SEGMENT = "segment"
+    POPULAR = "popular"
+    STATIC = "static"
+
+
+class Variant(StrEnum):
+    PERSONAL = "personal"
+    SEGMENT = "segment"
+
+
+class Domain(StrEnum):
+    """Where behaviour was seen. The first four are T-ECD's; users span all of them."""
+
+    MARKETPLACE = "marketplace"
+    RETAIL = "retail"
+    OFFERS = "offers"
+    PAYMENTS = "payments"
+    RECEIPTS = "receipts"
+    REVIEWS = "reviews"
+    TRANSACTIONS = "transactions"
+    TELEMETRY = "telemetry"
+
+
+class Action(StrEnum):
+    """One vocabulary of actions for every domain, from exposure to commitment."""
+
+    VIEW = "view"
+    CLICK = "click"
+    LIKE = "like"
+    CLICKOUT = "clickout"
+    CART = "cart"
+    PURCHASE = "purchase"
+    REVIEW = "review"
+    SEARCH = "search"
+
+
+# Spelling as published (T-ECD has two generations of them) -> our word.
+ACTION_SPELLINGS: dict[str, Action] = {
+    "view": Action.VIEW,
+    "seen": Action.VIEW,
+    "offer_shown": Action.VIEW,
+    "click": Action.CLICK,
+    "like": Action.LIKE,
+    "clickout": Action.CLICKOUT,
+    "redirect_to_partner": Action.CLICKOUT,
+    "added-to-cart": Action.CART,
+    "added_to_cart": Action.CART,
+    "order": Action.PURCHASE,
+    "purchase": Action.PURCHASE,
+}
+
+# What counts as more than exposure in backtests on T-ECD (label "click").
+CLICK_ACTIONS = (Action.CLICK, Action.CLICKOUT, Action.LIKE)
+
+
+class ProductEvent(StrEnum):
+    APPLIED = "applied"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    OPENED = "opened"
+    CLOSED = "closed"
+
+
+class CampaignEvent(StrEnum):
+    HELD_OUT = "held_out"  # drawn into the control group: shown nothing
+    SHOWN = "shown"
+    CLICKED = "clicked"
+    DISMISSED = "dismissed"
+    PURCHASED = "purchased"
+
+
+class TelemetryEvent(StrEnum):
+    SCREEN = "screen"
+    SEARCH = "search"
+    PRODUCT_VIEW = "product_view"
+
+
+class Employment(StrEnum):
+    EMPLOYED = "employed"
+    SELF_EMPLOYED = "self_employed"
+    STUDENT = "student"
+    RETIRED = "retired"
+    UNEMPLOYED = "unemployed"
+
+
+class LifecycleStage(StrEnum):
+    NEW = "new"
+    ACTIVE = "active"
+    ENGAGED = "engaged"
+    DORMANT = "dormant"
+    LEAVING = "leaving"
+
+
+# "no transaction" in T-ECD payment receipts.
+NO_TRANSACTION_HASH = "55cc577396e77d0e"

