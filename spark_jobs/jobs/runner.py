@@ -1,16 +1,21 @@
 """What every job's main does: read the parameters, start Spark, run, report to Dagster, and end with a clear error.
 
 A job is `python -m spark_jobs.jobs.<name> PARAMETERS`, one JSON object, `NightParams`. Under Dagster it reports
-through Pipes; started by hand it prints the same report.
+through Pipes, as one custom message `{"report": …}` or `{"error": …}`; started by hand it prints the same report.
 """
 
+import json
+import logging
+import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from dagster_pipes import PipesContext, open_dagster_pipes
+from dagster_pipes import PipesContext, is_dagster_pipes_process, open_dagster_pipes
 from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
@@ -36,27 +41,43 @@ class JobReport:
 
     tables: Mapping[str, TableReport]
     warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    peak_mb: float = 0.0
 
 
-Work = Callable[[SparkSession, NightParams], JobReport]
+def main(work: Callable[[SparkSession, NightParams], JobReport]) -> None:
+    """Run a Spark job as a process; ends with the error's exit code and one line on standard error."""
+
+    def with_session(params: NightParams) -> JobReport:
+        settings = Settings()
+        spark = spark_session(
+            f"recs {params.snapshot_id}", master=settings.spark_master, driver_memory=settings.spark_driver_memory
+        )
+        return work(spark, params)
+
+    main_without_spark(with_session)
 
 
-def main(work: Work) -> None:
-    """Run a job as a process; ends with the error's exit code and one line on standard error."""
-    with open_dagster_pipes() as pipes:
+def main_without_spark(work: Callable[[NightParams], JobReport]) -> None:
+    """The same for a job that needs no Spark."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    with _pipes() as pipes:
         try:
-            params = _parameters(sys.argv)
-            settings = Settings()
             started = time.monotonic()
-            spark = spark_session(
-                f"recs {params.snapshot_id}", master=settings.spark_master, driver_memory=settings.spark_driver_memory
-            )
-            report = work(spark, params)
-            _tell(pipes, report, seconds=time.monotonic() - started)
+            report = work(_parameters(sys.argv))
+            _tell(pipes, replace(report, seconds=time.monotonic() - started, peak_mb=_peak_mb()))
         except RecsError as error:
             pipes.report_custom_message({"error": str(error), "exit_code": error.exit_code})
             sys.stderr.write(f"error: {error}\n")
             sys.exit(error.exit_code)
+
+
+@contextmanager
+def _pipes() -> Iterator[PipesContext]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without Dagster, Pipes warns that nobody listens
+        with open_dagster_pipes() as pipes:
+            yield pipes
 
 
 def _parameters(argv: list[str]) -> NightParams:
@@ -70,11 +91,15 @@ def _parameters(argv: list[str]) -> NightParams:
         raise InputError(f"parameters: {where}: {first['msg']}") from error
 
 
-def _tell(pipes: PipesContext, report: JobReport, *, seconds: float) -> None:
+def _tell(pipes: PipesContext, report: JobReport) -> None:
     for warning in report.warnings:
         pipes.log.warning(warning)
-    for asset, table in report.tables.items():
-        metadata = {"rows": table.rows, "quarantined": table.quarantined, "job_seconds": round(seconds, 1)}
-        if table.version is not None:
-            metadata["delta_version"] = table.version
-        pipes.report_asset_materialization(asset_key=asset, metadata={**metadata, **table.details})
+    message = {"report": asdict(report)}
+    pipes.report_custom_message(message)
+    if not is_dagster_pipes_process():
+        sys.stdout.write(json.dumps(message, indent=2, default=str) + "\n")
+
+
+def _peak_mb() -> float:
+    """Peak memory of this process, without the JVM and the Python workers it started."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
