@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     api_port: int = Field(8080, ge=1, le=65535, description="port of the look-up API")
     dagster_port: int = Field(3000, ge=1, le=65535, description="port of the Dagster UI")
 
+    # Sources of the night; each may be absent
+    tecd: str | None = Field(None, description="URI of T-ECD in its published layout")
+    dwh: str | None = Field(None, description="URI of the DWH exports")
+    events: str | None = Field(None, description="URI of the landed bank events")
+    reference: str | None = Field(None, description="URI of the catalogue, rules and reasons")
+
     # Time
     timezone: str = Field("Europe/Moscow", description="the bank's time zone; date D means 00:00 of D there")
     tecd_day_zero: date = Field(date(2022, 8, 27), description="date of T-ECD's day 0")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from dagster_pipes import PipesContext, is_dagster_pipes_process, open_dagster_pipes
+from dagster_pipes import PipesContext, PipesEnvVarParamsLoader, open_dagster_pipes
 from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
@@ -96,7 +96,7 @@ def _tell(pipes: PipesContext, report: JobReport) -> None:
         pipes.log.warning(warning)
     message = {"report": asdict(report)}
     pipes.report_custom_message(message)
-    if not is_dagster_pipes_process():
+    if not PipesEnvVarParamsLoader().is_dagster_pipes_process():
         sys.stdout.write(json.dumps(message, indent=2, default=str) + "\n")
 
 

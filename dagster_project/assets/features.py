@@ -1,0 +1,28 @@
+"""Group `features`: users, items and segments as seen from the as-of."""
+
+import dagster as dg
+
+from dagster_project.job_assets import job_assets
+
+OUTPUTS = {
+    "gold/user_features": "every registered feature of every user",
+    "gold/user_history": "each user's latest offer items with decayed counts",
+    "gold/item_features": "popularity and attributes of every offer item",
+    "gold/segments": "the segment of every user",
+    "gold/portraits": "average profile of each product's holders",
+}
+DEPS = (
+    "silver/interactions",
+    "silver/customers",
+    "silver/holdings",
+    "silver/aggregates",
+    "silver/product_events",
+    "silver/campaign_interactions",
+    "silver/items",
+    "silver/people",
+    "silver/catalogue",
+)
+
+
+def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    return [job_assets("features", group="features", outputs=OUTPUTS, deps=DEPS, partitions=partitions)]

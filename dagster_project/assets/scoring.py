@@ -1,0 +1,30 @@
+"""Group `scoring`: every user's list, and the lists that stand in for it."""
+
+import dagster as dg
+
+from dagster_project.job_assets import job_assets
+
+OUTPUTS = {
+    "snapshot/personal": "up to 20 products and 20 offers for every user who may be profiled",
+    "snapshot/segment": "the best of each segment",
+    "snapshot/popular": "the best of all",
+    "snapshot/user_state": "segment, holdings, eligibility attributes and consents of every user",
+}
+DEPS = (
+    "gold/user_features",
+    "gold/user_history",
+    "gold/item_features",
+    "gold/segments",
+    "gold/portraits",
+    "gold/user_vectors",
+    "retrieval_model",
+    "ranker",
+    "calibrator",
+    "silver/reasons",
+)
+
+
+def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    return [
+        job_assets("scoring", group="scoring", outputs=OUTPUTS, deps=DEPS, partitions=partitions, claims_attempt=True)
+    ]

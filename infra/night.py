@@ -1,0 +1,129 @@
+"""Runs a night here: the same asset graph that the UI shows, in one process, with a line an asset as it goes."""
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from dagster_project.definitions import NIGHT_JOB, build_defs
+from dagster_project.lake_lock import lake_lock
+from dagster_project.runner import LocalSparkRunner
+from data_contracts.errors import BusyError, GateError, InputError, RecsError, UnavailableError
+from data_contracts.settings import Settings
+
+_POLL_SECONDS = 0.3
+_ERRORS = {error.exit_code: error for error in (InputError, GateError, BusyError, UnavailableError)}
+
+
+@dataclass(frozen=True)
+class AssetDone:
+    """One asset was made: its key, what its job reported, and the seconds of that job."""
+
+    asset: str
+    metadata: Mapping[str, Any]
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class NightResult:
+    run_id: str
+    snapshot_id: str
+    published: bool
+
+
+def run_night(settings: Settings, as_of: date, *, on_asset: Callable[[AssetDone], None]) -> NightResult:
+    """Materialise the night of `as_of`. Raises the RecsError that stopped it; yesterday's snapshot stays current."""
+    with _dagster_home(settings) as instance, lake_lock(settings.lake_uri) as lock:
+        runner = LocalSparkRunner(logs=settings.data_dir / "logs", lock=lock)
+        job = build_defs(settings, resources={"spark_runner": runner}).resolve_job_def(NIGHT_JOB)
+        run_id = str(uuid.uuid4())
+        with _watched(instance, run_id, total=len(list(job.asset_layer.executable_asset_keys)), on_asset=on_asset):
+            result = job.execute_in_process(
+                partition_key=as_of.isoformat(), instance=instance, run_id=run_id, raise_on_error=False
+            )
+        if not result.success:
+            raise _reason(result)
+        metadata = _materialized(instance, run_id)["snapshot/published"]
+        return NightResult(run_id, str(metadata["snapshot_id"]), published=bool(metadata["published"]))
+
+
+@contextmanager
+def _dagster_home(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The instance that `recs dev` shows too, so that nights run here appear in the UI."""
+    home = dagster_home(settings)
+    os.environ["DAGSTER_HOME"] = str(home)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Folder of Dagster's runs and events, made with its configuration when missing."""
+    home = (settings.data_dir / "dagster").absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text("telemetry:\n  enabled: false\nconcurrency:\n  runs:\n    max_concurrent_runs: 1\n")
+    return home
+
+
+@contextmanager
+def _watched(
+    instance: dg.DagsterInstance, run_id: str, *, total: int, on_asset: Callable[[AssetDone], None]
+) -> Iterator[None]:
+    """Call `on_asset` for each materialisation of the run, as it happens."""
+    stop = threading.Event()
+    told: set[str] = set()
+
+    def tell_news() -> None:
+        for asset, metadata in _materialized(instance, run_id).items():
+            if asset not in told:
+                told.add(asset)
+                on_asset(AssetDone(asset, metadata, done=len(told), total=total))
+
+    def poll() -> None:
+        while not stop.wait(_POLL_SECONDS):
+            tell_news()
+
+    thread = threading.Thread(target=poll, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        tell_news()
+
+
+def _materialized(instance: dg.DagsterInstance, run_id: str) -> dict[str, Mapping[str, Any]]:
+    """Asset key -> metadata values, in the order of the events."""
+    records = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    found: dict[str, Mapping[str, Any]] = {}
+    for record in records:
+        event = record.dagster_event
+        if event is not None and event.asset_key is not None:
+            metadata = event.step_materialization_data.materialization.metadata
+            found[event.asset_key.to_user_string()] = {name: value.value for name, value in metadata.items()}
+    return found
+
+
+def _reason(result: dg.ExecuteInProcessResult) -> RecsError:
+    """The error that a failed step meant, with its exit code."""
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        data = event.step_failure_data
+        if data.user_failure_data is not None:
+            code = data.user_failure_data.metadata.get("exit_code")
+            kind = _ERRORS.get(int(str(code.value)), RecsError) if code is not None else RecsError
+            return kind(data.user_failure_data.description or "the step gave no reason")
+        if data.error is not None:
+            return RecsError(f"{event.step_key}: {data.error.message.strip()}")
+    return RecsError("the night failed before its first step: see the run in the Dagster UI")
