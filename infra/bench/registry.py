@@ -1,0 +1,131 @@
+"""The benchmarks there are, and what they measured last: one JSON file each in `results/`, kept in the repository."""
+
+import hashlib
+import importlib
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from data_contracts.errors import InputError
+from infra.bench.figure import Figure
+
+_ROOT = Path(__file__).resolve().parents[2]
+_RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """`function` is `module:name`, gives figures; `depends` are the paths whose change makes its figures stale."""
+
+    name: str
+    function: str
+    depends: tuple[str, ...]
+    about: str
+
+    def run(self) -> list[Figure]:
+        module, name = self.function.split(":")
+        function: Callable[[], list[Figure]] = getattr(importlib.import_module(module), name)
+        return function()
+
+    @property
+    def code(self) -> str:
+        """Hash of what the figures depend on."""
+        digest = hashlib.sha256()
+        for path in sorted(file for place in self.depends for file in _sources(_ROOT / place)):
+            digest.update(path.relative_to(_ROOT).as_posix().encode() + path.read_bytes())
+        return digest.hexdigest()[:16]
+
+
+_NIGHT = ("spark_jobs", "dagster_project", "data_contracts", "sql")
+
+BENCHES = {
+    bench.name: bench
+    for bench in (
+        Bench("score", "infra.bench.score:run", ("spark_jobs/scoring", "infra/bench/score.py"), "the scoring stage"),
+        Bench("demo", "infra.bench.demo:run", (*_NIGHT, "infra/demo.py", "infra/local"), "make demo after set-up"),
+        Bench("tecd", "infra.bench.tecd:run", _NIGHT, "the night and the backtest on real T-ECD days"),
+        Bench("publish", "infra.bench.publish:run", ("sql", "infra/bench/publish.py"), "loading and publishing"),
+        Bench("lookup", "infra.bench.lookup:run", ("api", "sql", "data_contracts", "infra/bench"), "look-ups"),
+        Bench("world", "infra.bench.world:run", ("infra/local/world",), "the sample world's generator"),
+    )
+}
+
+
+def chosen(names: Sequence[str]) -> list[Bench]:
+    """The named benchmarks, or all whose code changed since they were measured."""
+    unknown = sorted(set(names) - set(BENCHES))
+    if unknown:
+        raise InputError(f"no benchmark {', '.join(unknown)}; there are: {', '.join(BENCHES)}")
+    return [BENCHES[name] for name in names] if names else [bench for bench in BENCHES.values() if is_stale(bench)]
+
+
+def is_stale(bench: Bench) -> bool:
+    saved = _saved(bench)
+    return saved is None or saved["code"] != bench.code
+
+
+def measure(bench: Bench) -> list[dict[str, Any]]:
+    """Run a benchmark, keep its figures, return them as rows."""
+    figures = bench.run()
+    _RESULTS.mkdir(exist_ok=True)
+    saved = {
+        "code": bench.code,
+        "measured_on": date.today().isoformat(),
+        "machine": machine(),
+        "figures": [asdict(figure) for figure in figures],
+    }
+    (_RESULTS / f"{bench.name}.json").write_text(json.dumps(saved, indent=2) + "\n")
+    return rows(bench)
+
+
+def rows(bench: Bench) -> list[dict[str, Any]]:
+    """The figures measured last, as `recs bench --json` prints them."""
+    saved = _saved(bench)
+    if saved is None:
+        return []
+    figures = [Figure(**figure) for figure in saved["figures"]]
+    return [
+        {
+            "bench": bench.name,
+            "figure": figure.name,
+            "value": figure.value,
+            "unit": figure.unit,
+            "reference": figure.reference,
+            "ratio": figure.ratio,
+            "goal": figure.goal,
+            "goal_on": figure.goal_on,
+            "better": figure.better,
+            "met": figure.met,
+            "note": figure.note,
+            "machine": saved["machine"],
+        }
+        for figure in figures
+    ]
+
+
+def machine() -> str:
+    """The machine in one line."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    memory = psutil.virtual_memory().total / 2**30
+    return f"{model}, {psutil.cpu_count()} cores, {memory:.0f} GB, Python {platform.python_version()}"
+
+
+def _saved(bench: Bench) -> dict[str, Any] | None:
+    path = _RESULTS / f"{bench.name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _sources(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    return [path for path in place.rglob("*") if path.suffix in {".py", ".sql", ".yaml", ".avsc"} and path.is_file()]

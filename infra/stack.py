@@ -1,0 +1,143 @@
+"""The embedded stack: ClickHouse, the API and, for development, the Dagster UI, under one supervisor."""
+
+import os
+import shlex
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from honcho.manager import Manager
+
+from data_contracts.errors import BusyError, UnavailableError
+from data_contracts.settings import Settings
+from infra.console import console
+from infra.local.clickhouse import running_clickhouse
+from infra.night import dagster_home
+
+_LOCAL_HOSTS = {"localhost", "127.0.0.1"}
+_READY_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process of the stack: its command, the port it takes, and the URL that answers once it is ready."""
+
+    name: str
+    command: Sequence[str]
+    port: int
+    ready_url: str
+
+
+def clickhouse_folder(settings: Settings) -> Path:
+    return settings.data_dir / "clickhouse"
+
+
+def is_embedded(settings: Settings) -> bool:
+    """Whether ClickHouse is ours to start: its URL points at this machine and nothing answers there."""
+    url = urlsplit(settings.clickhouse_url)
+    return url.hostname in _LOCAL_HOSTS and not _answers(f"{settings.clickhouse_url}/ping")
+
+
+@contextmanager
+def clickhouse(settings: Settings) -> Iterator[Settings]:
+    """Settings under which ClickHouse answers: the one that runs already, else an embedded one for this block."""
+    if not is_embedded(settings):
+        yield settings
+        return
+    with running_clickhouse(clickhouse_folder(settings)) as url:
+        yield settings.model_copy(update={"clickhouse_url": url})
+
+
+def services(settings: Settings, *, with_dagster: bool) -> list[Service]:
+    python = sys.executable
+    port = urlsplit(settings.clickhouse_url).port or 8123
+    wanted = []
+    if is_embedded(settings):
+        folder = str(clickhouse_folder(settings))
+        command = [python, "-m", "infra.local.clickhouse", "--path", folder, "--port", str(port)]
+        wanted.append(Service("clickhouse", command, port, f"{settings.clickhouse_url}/ping"))
+    api = [python, "-m", "uvicorn", "api.main:app", "--port", str(settings.api_port), "--no-access-log"]
+    wanted.append(Service("api", api, settings.api_port, f"http://127.0.0.1:{settings.api_port}/healthz"))
+    if with_dagster:
+        dagster = [python, "-m", "dagster", "dev", "-m", "dagster_project.definitions"]
+        dagster += ["--host", "127.0.0.1", "--port", str(settings.dagster_port)]
+        ready = f"http://127.0.0.1:{settings.dagster_port}/server_info"
+        wanted.append(Service("dagster", dagster, settings.dagster_port, ready))
+    return wanted
+
+
+def run_stack(settings: Settings, *, with_dagster: bool) -> int:
+    """Start the stack and stay until Ctrl-C; returns the exit code. Raises BusyError when a port is taken."""
+    wanted = services(settings, with_dagster=with_dagster)
+    for service in wanted:
+        _refuse_taken(service)
+    manager = Manager()
+    environment = _environment(settings)
+    for service in wanted:
+        manager.add_process(service.name, shlex.join(service.command), env=environment)
+    threading.Thread(target=_announce, args=(wanted,), daemon=True).start()
+    manager.loop()
+    # Ctrl-C and a polite kill are how the stack is meant to end.
+    return 0 if manager.returncode in (0, 130, 143, -2, -15) else int(manager.returncode or 1)
+
+
+def wait_until_ready(url: str, *, seconds: float = _READY_SECONDS) -> None:
+    """Raises UnavailableError when nothing answers in time."""
+    deadline = time.monotonic() + seconds
+    while not _answers(url):
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"{url} did not answer within {seconds:.0f} s: see its log above")
+        time.sleep(0.1)
+
+
+def _announce(wanted: Sequence[Service]) -> None:
+    try:
+        for service in wanted:
+            wait_until_ready(service.ready_url)
+    except UnavailableError as error:
+        console.print(f"[red]{error}[/red]")
+        return
+    for service in wanted:
+        console.print(f"[bold green]ready[/bold green] {service.name:<11}http://127.0.0.1:{service.port}")
+    console.print("Ctrl-C stops everything.")
+
+
+def _environment(settings: Settings) -> Mapping[str, str]:
+    """The settings that a flag may have changed, for the processes of the stack."""
+    return {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "DAGSTER_HOME": str(dagster_home(settings)),
+        "RECS_DATA_DIR": str(settings.data_dir.absolute()),
+        "RECS_LAKE": settings.lake_uri,
+        "RECS_CLICKHOUSE_URL": settings.clickhouse_url,
+    }
+
+
+def _refuse_taken(service: Service) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", service.port))
+        except OSError as error:
+            raise BusyError(
+                f"port {service.port} for {service.name} is taken: stop what uses it or choose another port"
+            ) from error
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - our own services, by http
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
