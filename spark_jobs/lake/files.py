@@ -1,0 +1,33 @@
+"""Small files of the lake (models, JSON documents, manifests): read and written whole, wherever the URI points."""
+
+from pyarrow import fs
+
+
+def file_system(uri: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a URI or plain path, and the path in it. `s3a:` is Spark's word for `s3:`."""
+    if "://" not in uri and not uri.startswith("file:"):
+        return fs.LocalFileSystem(), uri
+    system, path = fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+    return system, path
+
+
+def read_bytes(uri: str) -> bytes:
+    """Raises FileNotFoundError."""
+    system, path = file_system(uri)
+    with system.open_input_stream(path) as stream:
+        return bytes(stream.readall())
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Write atomically: a reader sees the whole file or none."""
+    system, path = file_system(uri)
+    system.create_dir(path.rpartition("/")[0], recursive=True)
+    temporary = f"{path}.tmp"
+    with system.open_output_stream(temporary) as stream:
+        stream.write(content)
+    system.move(temporary, path)
+
+
+def file_exists(uri: str) -> bool:
+    system, path = file_system(uri)
+    return bool(system.get_file_info(path).type != fs.FileType.NotFound)

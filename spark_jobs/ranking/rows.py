@@ -1,0 +1,109 @@
+"""Rows of the product ranker: how a user, a product and what is between them become one line of features.
+
+Training and scoring build rows with this code and no other. A row is
+
+    user features f_* ++ own-family features f_family_* ++ pair signals f_pair_* ++ product features f_product_*
+
+Per-family user features are columns named `f_<area>_<what>_<family>`; a product's row holds the column of its own
+family as `f_family_<area>_<what>` and no other family's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_contracts.catalogue import Product
+from data_contracts.vocabulary import Family
+from spark_jobs.ranking.kernel import F32, I64
+
+_FAMILIES = tuple(family.value for family in Family)
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """Which user columns go where. `names` are the model's feature names, in the order of a row.
+
+    user_columns: positions of the general features in a user matrix; family_columns: (families, own-family features)
+    positions in a user matrix, -1 where the family has no such column (the row then holds NaN).
+    """
+
+    names: tuple[str, ...]
+    user_columns: I64
+    family_columns: I64
+    pair_names: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class ProductTable:
+    """What rows need to know of the products, in catalogue order. features: (products, product features) float32."""
+
+    families: I64
+    values: F32
+    features: F32
+
+
+def row_layout(feature_names: Sequence[str], pair_names: Sequence[str]) -> RowLayout:
+    """The layout for user matrices with columns `feature_names`; general and own-family names come out sorted."""
+    position = {name: number for number, name in enumerate(feature_names)}
+    stems: dict[str, dict[str, int]] = {}
+    for name in feature_names:
+        stem, _, family = name.rpartition("_")
+        if family in _FAMILIES:
+            stems.setdefault(stem, {})[family] = position[name]
+    per_family = {name for stem, columns in stems.items() for name in (f"{stem}_{family}" for family in columns)}
+    general = sorted(set(feature_names) - per_family)
+    family_columns = [[stems[stem].get(family, -1) for stem in sorted(stems)] for family in _FAMILIES]
+    own = [f"f_family_{stem.removeprefix('f_')}" for stem in sorted(stems)]
+    return RowLayout(
+        names=(*general, *own, *pair_names, *product_feature_names()),
+        user_columns=np.array([position[name] for name in general], np.int64),
+        family_columns=np.array(family_columns, np.int64).reshape(len(_FAMILIES), len(own)),
+        pair_names=tuple(pair_names),
+    )
+
+
+def product_feature_names() -> tuple[str, ...]:
+    return (*(f"f_product_is_{family}" for family in _FAMILIES), "f_product_value", "f_product_prior")
+
+
+def product_table(products: Sequence[Product], priors: F32) -> ProductTable:
+    """`priors`: log odds of opening each product within the horizon, from labels known before the as-of."""
+    families = np.array([_FAMILIES.index(product.family.value) for product in products], np.int64)
+    values = np.array([product.value for product in products], np.float32)
+    one_hot = np.eye(len(_FAMILIES), dtype=np.float32)[families]
+    features = np.column_stack([one_hot, np.log(values), priors.astype(np.float32)])
+    return ProductTable(families=families, values=values, features=np.ascontiguousarray(features, np.float32))
+
+
+class RowBuffer:
+    """One float32 buffer for the rows of at most `block` users × all products; filled again for each block."""
+
+    def __init__(self, layout: RowLayout, products: ProductTable, block: int) -> None:
+        self._layout = layout
+        self._products = products
+        self._own = layout.family_columns[products.families]
+        self._rows = np.empty((block, len(products.values), layout.width), np.float32)
+
+    def product_rows(self, users: F32, pairs: F32) -> F32:
+        """(n, products, width) rows of users (n, user columns) and pair signals (n, products, pair signals).
+
+        A view of the buffer: valid until the next call.
+        """
+        rows = self._rows[: len(users)]
+        general, own = len(self._layout.user_columns), self._own.shape[1]
+        rows[:, :, :general] = users[:, None, self._layout.user_columns]
+        rows[:, :, general : general + own] = users[:, self._own]
+        rows[:, :, general : general + own][:, self._own < 0] = np.nan
+        rows[:, :, general + own : general + own + pairs.shape[2]] = pairs
+        rows[:, :, general + own + pairs.shape[2] :] = self._products.features
+        return rows
+
+    def rows_of(self, users: NDArray[np.intp], products: NDArray[np.intp]) -> F32:
+        """Copies of single rows of what the last call filled, (len(users), width)."""
+        return self._rows[users, products]

@@ -1,0 +1,61 @@
+"""Platt scaling per family, shrunk to the global fit."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_jobs.ranking.calibration import fit_calibrator, fit_platt, sigmoid
+
+
+def _outcomes(margins: np.ndarray, slope: float, intercept: float, seed: int) -> np.ndarray:
+    chance = np.random.default_rng(seed).random(len(margins))
+    return (chance < sigmoid(slope * margins.astype(np.float64) + intercept)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.5, -2.0), (2.0, 1.0)])
+def test_a_fit_finds_the_slope_and_intercept_that_made_the_outcomes(slope: float, intercept: float) -> None:
+    margins = np.random.default_rng(1).normal(-1, 2, 50_000).astype(np.float32)
+    fit = fit_platt(margins, _outcomes(margins, slope, intercept, seed=2))
+    assert fit.slope == pytest.approx(slope, abs=0.05)
+    assert fit.intercept == pytest.approx(intercept, abs=0.1)
+
+
+def test_calibrated_probabilities_sum_to_the_number_of_openings() -> None:
+    margins = np.random.default_rng(3).normal(-4, 1, 20_000).astype(np.float32)
+    labels = _outcomes(margins, 0.7, 0.5, seed=4)
+    fit = fit_platt(margins, labels)
+    expected = sigmoid(fit.slope * margins + fit.intercept).sum()
+    assert expected == pytest.approx(labels.sum(), rel=0.02)
+
+
+def test_one_class_alone_teaches_nothing() -> None:
+    fit = fit_platt(np.array([1.0, -1.0], np.float32), np.zeros(2, np.float32))
+    assert (fit.slope, fit.intercept) == (1.0, 0.0)
+
+
+@given(seed=st.integers(0, 1000), size=st.integers(2, 60), scale=st.floats(0.1, 50))
+def test_a_fit_is_finite_on_any_small_data(seed: int, size: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    margins = rng.normal(0, scale, size).astype(np.float32)
+    fit = fit_platt(margins, (margins > 0).astype(np.float32))
+    assert np.isfinite([fit.slope, fit.intercept]).all()
+
+
+def test_a_family_with_few_cases_keeps_near_the_global_fit() -> None:
+    rng = np.random.default_rng(5)
+    margins = rng.normal(0, 1, 10_000).astype(np.float32)
+    groups = np.where(np.arange(10_000) < 30, 1, 0).astype(np.int64)
+    labels = np.where(groups == 1, 1 - (margins > 0), _outcomes(margins, 1.0, 0.0, seed=6)).astype(np.float32)
+    calibrator = fit_calibrator(margins, labels, groups, ["card", "loan"])
+    assert calibrator.groups["loan"].slope > 0.5 * calibrator.overall.slope
+
+
+def test_a_large_family_keeps_its_own_fit_and_an_unknown_one_the_global() -> None:
+    margins = np.random.default_rng(7).normal(0, 1, 40_000).astype(np.float32)
+    groups = (np.arange(40_000) % 2).astype(np.int64)
+    labels = np.where(groups == 1, _outcomes(margins, 1, -2, seed=8), _outcomes(margins, 1, 1, seed=9))
+    calibrator = fit_calibrator(margins, labels.astype(np.float32), groups, ["card", "loan"])
+    slopes, intercepts = calibrator.coefficients(["loan", "mortgage"])
+    assert intercepts[0] == pytest.approx(-2, abs=0.2)
+    assert (slopes[1], intercepts[1]) == (calibrator.overall.slope, calibrator.overall.intercept)

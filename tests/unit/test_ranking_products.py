@@ -1,0 +1,147 @@
+"""Rows of the product ranker, its training with subsampled negatives, and its files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_contracts.catalogue import LocalText, Product
+from data_contracts.errors import InputError
+from data_contracts.vocabulary import Channel, Family
+from spark_jobs.ranking.boosting import BoosterParams, uniform
+from spark_jobs.ranking.calibration import sigmoid
+from spark_jobs.ranking.products import LabelledUsers, ProductRanker, ProductScorer, cases, train_product_ranker
+from spark_jobs.ranking.rows import RowBuffer, product_table, row_layout
+
+FEATURES = ("f_spend", "f_age", "f_views_sum_card", "f_views_sum_loan")
+PAIRS = ("f_pair_viewed",)
+QUICK = BoosterParams(rounds=40, depth=3, learning_rate=0.2)
+
+
+def product(product_id: str, family: Family, value: float = 100.0) -> Product:
+    name = LocalText(en=product_id, ru=product_id)
+    return Product(product_id=product_id, family=family, name=name, value=value, channels=(Channel.MOBILE,))
+
+
+PRODUCTS = (product("card-a", Family.CARD), product("loan-a", Family.LOAN, 900.0), product("card-b", Family.CARD))
+
+
+def _users(count: int, seed: int) -> LabelledUsers:
+    """Opening depends on the own family's views and on the pair signal; base rates differ by product."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(count, 4)).astype(np.float32)
+    pairs = rng.normal(size=(count, 3, 1)).astype(np.float32)
+    own = features[:, [2, 3, 2]]
+    odds = 1.5 * own + pairs[:, :, 0] + np.array([-3.0, -4.0, -5.0])
+    return LabelledUsers(
+        user_ids=np.arange(count, dtype=np.int64),
+        features=features,
+        pairs=pairs,
+        eligible=rng.random((count, 3)) < 0.8,
+        labels=rng.random((count, 3)) < sigmoid(odds),
+        products=product_table(PRODUCTS, np.array([-3.0, -4.0, -5.0], np.float32)),
+    )
+
+
+@pytest.fixture(scope="module")
+def ranker() -> ProductRanker:
+    return _trained(negative_share=0.3)
+
+
+def _trained(negative_share: float) -> ProductRanker:
+    return train_product_ranker(
+        _users(6000, 1),
+        _users(6000, 2),
+        feature_names=FEATURES,
+        pair_names=PAIRS,
+        negative_share=negative_share,
+        params=QUICK,
+        seed=3,
+        threads=2,
+    )
+
+
+def test_a_row_holds_the_users_features_its_own_family_the_pair_and_the_product() -> None:
+    layout = row_layout(FEATURES, PAIRS)
+    buffer = RowBuffer(layout, product_table(PRODUCTS, np.array([-1.0, -2.0, -3.0], np.float32)), block=8)
+    users = np.array([[10, 20, 30, 40]], np.float32)
+    rows = buffer.product_rows(users, np.array([[[5], [6], [7]]], np.float32))
+    named = dict(zip(layout.names, rows[0, 1], strict=True))
+    assert (named["f_age"], named["f_spend"], named["f_family_views_sum"]) == (20, 10, 40)
+    assert (named["f_pair_viewed"], named["f_product_is_loan"], named["f_product_prior"]) == (6, 1, -2)
+    assert rows[0, :, layout.names.index("f_family_views_sum")].tolist() == [30, 40, 30]
+
+
+def test_a_family_without_a_column_of_its_own_is_unknown_there() -> None:
+    layout = row_layout(("f_views_sum_loan",), ())
+    buffer = RowBuffer(layout, product_table(PRODUCTS, np.zeros(3, np.float32)), block=1)
+    rows = buffer.product_rows(np.array([[4.0]], np.float32), np.empty((1, 3, 0), np.float32))
+    assert np.isnan(rows[0, 0, 0])
+    assert rows[0, 1, 0] == 4
+
+
+def test_all_positives_and_only_eligible_pairs_are_cases() -> None:
+    users = _users(2000, 5)
+    _, labels, families = cases(users, row_layout(FEATURES, PAIRS), negative_share=0.2, seed=1)
+    eligible_positives = users.eligible & users.labels
+    negatives = int((users.eligible & ~users.labels).sum())
+    assert labels.sum() == eligible_positives.sum()
+    assert len(labels) - labels.sum() == pytest.approx(0.2 * negatives, rel=0.15)
+    assert len(families) == len(labels)
+
+
+def test_a_sample_does_not_depend_on_order_or_company() -> None:
+    users = np.arange(100, dtype=np.int64)
+    alone = uniform(users[40:50, None], np.arange(3)[None, :], 9)
+    assert np.array_equal(uniform(users[::-1, None], np.arange(3)[None, :], 9)[::-1][40:50], alone)
+    assert not np.array_equal(uniform(users[40:50, None], np.arange(3)[None, :], 10), alone)
+
+
+def test_probabilities_sum_to_what_is_opened_with_and_without_subsampled_negatives() -> None:
+    fresh = _users(6000, 11)
+    for share in (1.0, 0.2):
+        scorer = ProductScorer(_trained(share), fresh.products, block=6000)
+        expected = scorer.probabilities(fresh.features, fresh.pairs)[fresh.eligible].sum()
+        assert expected == pytest.approx(fresh.labels[fresh.eligible].sum(), rel=0.12)
+
+
+def test_the_ranker_learns_what_moves_openings(ranker: ProductRanker) -> None:
+    assert ranker.facts["auc"] > 0.8
+
+
+def test_a_saved_ranker_scores_the_same_bits(ranker: ProductRanker, tmp_path: Path) -> None:
+    ranker.save(str(tmp_path / "models"))
+    loaded = ProductRanker.load(str(tmp_path / "models"))
+    users = _users(50, 4)
+    before = ProductScorer(ranker, users.products, 50).probabilities(users.features, users.pairs)
+    after = ProductScorer(loaded, users.products, 50).probabilities(users.features, users.pairs)
+    assert np.array_equal(before, after)
+    assert loaded.facts == dict(ranker.facts)
+
+
+def test_training_twice_gives_the_same_bytes(ranker: ProductRanker, tmp_path: Path) -> None:
+    again = _trained(negative_share=0.3)
+    assert again.save(str(tmp_path / "a")) == ranker.save(str(tmp_path / "b"))
+
+
+def test_a_booster_that_is_not_its_documents_is_refused(ranker: ProductRanker, tmp_path: Path) -> None:
+    ranker.save(str(tmp_path))
+    (tmp_path / "product_ranker.ubj").write_bytes(b"something else")
+    with pytest.raises(InputError, match="not the booster"):
+        ProductRanker.load(str(tmp_path))
+
+
+def test_a_window_without_openings_is_refused() -> None:
+    users = _users(100, 1)
+    barren = LabelledUsers(**{**users.__dict__, "labels": np.zeros_like(users.labels)})
+    with pytest.raises(InputError, match="nothing to learn"):
+        train_product_ranker(
+            barren,
+            users,
+            feature_names=FEATURES,
+            pair_names=PAIRS,
+            negative_share=1.0,
+            params=QUICK,
+            seed=1,
+            threads=1,
+        )
