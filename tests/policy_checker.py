@@ -1,0 +1,139 @@
+"""An independent reading of the rules on showing: plain loops, written from the rules' texts, no arrays.
+
+It shares with the policy only the catalogue's models. Tests hold the two against each other, and any list of shown
+items can be checked with `violations`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+
+from data_contracts.catalogue import Catalogue, Product, Rules
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user as a person would write them down; None is unknown."""
+
+    held: frozenset[str] = frozenset()
+    birth_year: int | None = None
+    region: int | None = None
+    income_band: int | None = None
+    employment: str | None = None
+    score_band: int | None = None
+    arrears_days: int | None = None
+    agrees_to: frozenset[str] = frozenset()  # mobile, web, crm, profiling
+    is_customer: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        facts = (self.birth_year, self.region, self.income_band, self.employment, self.score_band, self.arrears_days)
+        return bool(self.is_customer or self.held or self.agrees_to or any(fact is not None for fact in facts))
+
+
+@dataclass(frozen=True)
+class Checker:
+    catalogue: Catalogue
+    rules: Rules
+    today: date
+    blocks: frozenset[str] = frozenset()
+    products: dict[str, Product] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "products", {product.product_id: product for product in self.catalogue.products})
+
+    def shown(self, person: Person, ranked: list[str], *, channel: str | None, top_k: int) -> list[str]:
+        """What of a ranked list is shown: each item in turn, if nothing speaks against it."""
+        shown: list[str] = []
+        for product_id in ranked:
+            if len(shown) < top_k and not self.objections(person, product_id, shown, channel=channel):
+                shown.append(product_id)
+        return shown
+
+    def violations(self, person: Person, shown: list[str], *, channel: str | None, top_k: int) -> list[str]:
+        """What is wrong with a list that was shown; empty where all is well."""
+        found = [f"{len(shown)} items, more than {top_k}"] if len(shown) > top_k else []
+        for position, product_id in enumerate(shown):
+            found += self.objections(person, product_id, shown[:position], channel=channel)
+        return found
+
+    def objections(self, person: Person, product_id: str, above: list[str], *, channel: str | None) -> list[str]:
+        product = self.products[product_id]
+        found = self._against_product(product, channel)
+        found += self._against_person(person, product, channel)
+        found += self._against_list(product, above)
+        return [f"{product_id}: {objection}" for objection in found]
+
+    def _against_product(self, product: Product, channel: str | None) -> list[str]:
+        found = []
+        if product.on_sale_from and self.today < product.on_sale_from:
+            found.append("not yet sold")
+        if product.on_sale_to and self.today > product.on_sale_to:
+            found.append("no longer sold")
+        if product.product_id in self.blocks or product.product_id in self.rules.blocked_items:
+            found.append("blocked")
+        if channel and channel not in [str(one) for one in product.channels]:
+            found.append("not in this channel")
+        return found
+
+    def _against_person(self, person: Person, product: Product, channel: str | None) -> list[str]:
+        found = []
+        if channel and channel not in person.agrees_to and (person.is_known or channel == "crm"):
+            found.append("no consent")
+        if not person.is_known and not product.safe_for_anyone:
+            found.append("not safe for an unknown user")
+        if person.is_known and not self._is_eligible(person, product):
+            found.append("not eligible")
+        if product.product_id in person.held:
+            found.append("held")
+        if any(self._never_together(product, self.products[held]) for held in person.held):
+            found.append("prohibited with a held product")
+        for rule in self.rules.prerequisites:
+            if rule.product_id == product.product_id and not any(
+                self._is_named(self.products[held], name) for held in person.held for name in rule.any_of
+            ):
+                found.append("prerequisite not held")
+        return found
+
+    def _against_list(self, product: Product, above: list[str]) -> list[str]:
+        found = []
+        if product.product_id in above:
+            found.append("shown twice")
+        if any(self._never_together(product, self.products[other]) for other in above):
+            found.append("prohibited with a shown product")
+        same_family = [other for other in above if self.products[other].family == product.family]
+        if len(same_family) + 1 > self.rules.family_caps.get(product.family, self.rules.default_family_cap):
+            found.append("too many of its family")
+        return found
+
+    def _never_together(self, one: Product, other: Product) -> bool:
+        if one.product_id == other.product_id:
+            return False
+        return any(
+            (self._is_named(one, rule.left) and self._is_named(other, rule.right))
+            or (self._is_named(one, rule.right) and self._is_named(other, rule.left))
+            for rule in self.rules.prohibitions
+        )
+
+    @staticmethod
+    def _is_named(product: Product, name: str) -> bool:
+        return name in (product.product_id, str(product.family))
+
+    def _is_eligible(self, person: Person, product: Product) -> bool:
+        bounds = product.eligibility
+        oldest = None if person.birth_year is None else self.today.year - person.birth_year
+        failed = []
+        if bounds.min_age is not None:
+            failed.append(oldest is None or oldest - 1 < bounds.min_age)
+        if bounds.max_age is not None:
+            failed.append(oldest is None or oldest > bounds.max_age)
+        if bounds.min_income_band is not None:
+            failed.append(person.income_band is None or person.income_band < bounds.min_income_band)
+        if bounds.max_score_band is not None:
+            failed.append(person.score_band is None or person.score_band > bounds.max_score_band)
+        if bounds.max_arrears_days is not None:
+            failed.append(person.arrears_days is None or person.arrears_days > bounds.max_arrears_days)
+        if bounds.employment is not None:
+            failed.append(person.employment not in [str(one) for one in bounds.employment])
+        if bounds.regions is not None:
+            failed.append(person.region not in bounds.regions)
+        return not any(failed)
