@@ -64,7 +64,8 @@ class NightParams(BaseModel):
 
     @property
     def models_uri(self) -> str:
-        return f"{self.lake}/models/{self.snapshot_id}"
+        """Models belong to an as-of: attempts are numbered later, when scoring starts."""
+        return f"{self.lake}/models/{self.as_of.isoformat()}"
 
     def tecd_day(self, day: date) -> int:
         """T-ECD's number of a date."""
