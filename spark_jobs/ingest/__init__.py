@@ -1,0 +1,13 @@
+"""Ingest: what the sources delivered, day by day, into bronze as delivered and silver in one vocabulary.
+
+    sources      which sources there are, how their folders are laid out and what they mean
+    deliveries   which days each source has delivered, and which of them the lake has not seen yet
+    contents     what the delivered files hold, from footers and headers alone, against the contracts
+    bronze       files -> typed rows, each with the reason why it is kept out of silver, if any
+    silver       bronze -> interactions, events, customers, aggregates, items and people
+    holdings     the latest export of holdings brought up to the as-of by product events
+    reference    catalogue, rules and reasons, validated
+    quarantine   rejected rows and their reasons
+
+Does not belong here: anything that looks back over more than one day of behaviour (features).
+"""

@@ -72,3 +72,10 @@ def _typed(frame: DataFrame, promised: TableContract) -> DataFrame:
         raise InputError(f"{promised.name} against its contract: missing columns {missing}, unknown columns {extra}")
     columns = [F.col(column.name).cast(column.type.value) for column in promised.columns]
     return frame.select(*columns, *(F.col(name).cast("float") for name in features))
+
+
+def rows_written(spark: SparkSession, lake: str, name: str) -> int:
+    """How many rows the last write put into a table, as Delta counted them."""
+    history = DeltaTable.forPath(spark, table_uri(lake, name)).history(1)
+    metrics = history.select("operationMetrics").collect()[0][0] or {}
+    return int(metrics.get("numOutputRows", 0))

@@ -1,0 +1,102 @@
+"""Job `ingest`: what the sources delivered for days before the as-of, into bronze and silver."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+
+from pyspark.sql import SparkSession
+
+from data_contracts.night import NightParams
+from spark_jobs.ingest import lake_steps as steps
+from spark_jobs.ingest.contents import Checked, check_deliveries
+from spark_jobs.ingest.deliveries import find_deliveries, missing_days, require_recent_days
+from spark_jobs.ingest.ledger import (
+    DELIVERIES,
+    Entry,
+    Key,
+    new_deliveries,
+    read_ledger,
+    require_known_folders,
+    write_ledger,
+)
+from spark_jobs.ingest.quarantine import quarantine
+from spark_jobs.ingest.reference import read_reference
+from spark_jobs.jobs.runner import JobReport, TableReport, main
+from spark_jobs.lake.tables import rows_written
+
+
+def run(spark: SparkSession, params: NightParams) -> JobReport:
+    """Everything is checked before anything is written; the ledger is written last."""
+    found = find_deliveries(params)
+    require_recent_days(found, params)
+    reference = read_reference(params.sources.reference) if params.sources.reference else None
+    known = read_ledger(spark, params.lake)
+    require_known_folders(found, known, params)
+    checked = check_deliveries(new_deliveries(found, known))
+    changed = steps.by_source(checked)
+
+    steps.write_bronze(spark, changed, params)
+    days = {source: steps.days_of(many) for source, many in changed.items()}
+    rejected = quarantine(spark, params.lake, days)
+    ledger = {**known, **{entry.key: entry for entry in _entries(checked, rejected)}}
+    versions = {
+        **steps.write_interactions(spark, changed, params),
+        **steps.write_events(spark, changed, params),
+        **steps.write_exports(spark, ledger, params),
+        **steps.write_holdings(spark, ledger, params),
+        **steps.write_whole(spark, changed, params),
+        **(steps.write_reference(spark, reference, params) if reference else {}),
+    }
+    if checked:
+        versions[DELIVERIES] = write_ledger(spark, params.lake, ledger)
+    return JobReport(
+        tables=_tables(spark, params, versions, checked, rejected),
+        warnings=(*missing_days(found, params), *_empty_days(checked), *_rejections(rejected)),
+    )
+
+
+def _entries(checked: Iterable[Checked], rejected: Mapping[Key, Counter[str]]) -> Iterator[Entry]:
+    for one in checked:
+        name, day = one.delivery.key
+        bad = rejected.get(one.delivery.key, Counter())
+        yield Entry(name, day, one.delivery.fingerprint, one.rows, bad.total())
+
+
+def _tables(
+    spark: SparkSession,
+    params: NightParams,
+    versions: Mapping[str, int],
+    checked: Iterable[Checked],
+    rejected: Mapping[Key, Counter[str]],
+) -> dict[str, TableReport]:
+    """The ledger's report carries what was read; each silver table's, what was written to it."""
+    tables = {
+        name: TableReport(rows=rows_written(spark, params.lake, name), version=version)
+        for name, version in versions.items()
+    }
+    read: Counter[str] = Counter()
+    for one in checked:
+        read[one.delivery.source.name] += one.rows
+    total = sum((bad.total() for bad in rejected.values()), 0)
+    details = {"read": dict(read), "deliveries": sum(1 for _ in checked)}
+    tables[DELIVERIES] = TableReport(read.total(), total, versions.get(DELIVERIES), details)
+    return tables
+
+
+def _empty_days(checked: Iterable[Checked]) -> Iterator[str]:
+    empty = [one.delivery.key for one in checked if not one.rows]
+    for name, keys in groupby(empty, key=lambda key: key[0]):
+        yield f"{name}: no rows in {', '.join(str(day) if day else 'the file' for _, day in keys)}"
+
+
+def _rejections(rejected: Mapping[Key, Counter[str]]) -> Iterator[str]:
+    by_source: dict[str, Counter[str]] = {}
+    for (name, _), reasons in rejected.items():
+        by_source.setdefault(name, Counter()).update(reasons)
+    for name, reasons in sorted(by_source.items()):
+        told = ", ".join(f"{count} × {reason}" for reason, count in sorted(reasons.items()))
+        yield f"{name}: {reasons.total()} rows in quarantine: {told}"
+
+
+if __name__ == "__main__":
+    main(run)
