@@ -1,0 +1,78 @@
+"""What a snapshot says of itself: `manifest.json`, written last, so a folder without one is not a snapshot."""
+
+from datetime import date, datetime
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from data_contracts.errors import InputError
+
+MANIFEST_FILE = "manifest.json"
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TableCounts(_Value):
+    """Size and content of one table; how the checksum is made: data_contracts/checksums.py."""
+
+    rows: int = Field(ge=0)
+    checksum: str = Field(pattern=r"^[0-9a-f]{16}$")
+
+
+class GateCheck(_Value):
+    """One question the publish gate asked: `value` against `limit`, `why` in words."""
+
+    name: str
+    passed: bool
+    value: float | None = None
+    limit: float | None = None
+    why: str = ""
+
+
+class GateVerdict(_Value):
+    passed: bool
+    checks: tuple[GateCheck, ...] = ()
+
+    @property
+    def failures(self) -> tuple[GateCheck, ...]:
+        return tuple(check for check in self.checks if not check.passed)
+
+
+class Versions(_Value):
+    """What the snapshot was made with. `inputs`: Delta version a table; `models`: SHA-256 a model file."""
+
+    inputs: dict[str, int] = {}
+    features: str = ""
+    models: dict[str, str] = {}
+    catalogue: str = ""
+    rules: str = ""
+    reasons: str = ""
+    contracts: dict[str, str] = {}
+
+
+class Manifest(_Value):
+    """`created_at` is the only value a clock gave; checksums know nothing of it."""
+
+    snapshot_id: str
+    as_of: date
+    cut_off: datetime
+    created_at: datetime
+    tables: dict[str, TableCounts]
+    versions: Versions = Versions()
+    gate: GateVerdict
+
+    def to_json(self) -> str:
+        """The same manifest gives the same text."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, where: str = MANIFEST_FILE) -> Self:
+        """Raises InputError naming `where`."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "the document"
+            raise InputError(f"{where} is not a snapshot's manifest: {field}: {first['msg']}") from error
