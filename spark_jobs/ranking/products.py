@@ -8,17 +8,17 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
-from sklearn.metrics import log_loss, roc_auc_score
 
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Family
 from spark_jobs.lake.files import read_bytes, write_bytes
 from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, booster_from, train_booster, uniform
-from spark_jobs.ranking.calibration import Calibrator, Platt, fit_calibrator, sigmoid
+from spark_jobs.ranking.calibration import Calibrator, Platt, auc, fit_calibrator, log_loss, sigmoid
 from spark_jobs.ranking.kernel import F32, I64, margins
 from spark_jobs.ranking.rows import ProductTable, RowBuffer, RowLayout, row_layout
 
@@ -110,7 +110,7 @@ class ProductScorer:
         raw = margins(self._ranker.booster, rows.reshape(-1, rows.shape[2])).reshape(rows.shape[:2])
         return sigmoid(self._slopes * (raw + self._ranker.margin_shift) + self._intercepts).astype(np.float32)
 
-    def listed_rows(self, users: NDArray[np.intp], products: NDArray[np.intp]) -> F32:
+    def listed_rows(self, users: NDArray[np.integer[Any]], products: NDArray[np.integer[Any]]) -> F32:
         """Copies of the rows of some (user in block, product) pairs of the last block."""
         return self._buffer.rows_of(users, products)
 
@@ -178,6 +178,6 @@ def _quality(calibrator: Calibrator, raw: F32, outcomes: F32, families: I64) -> 
     probability = sigmoid(slopes[families] * raw + intercepts[families])
     quality = {"calibration_positives": float(outcomes.sum()), "mean_probability": float(probability.mean())}
     if 0 < outcomes.sum() < len(outcomes):
-        quality["auc"] = float(roc_auc_score(outcomes, raw))
-        quality["log_loss"] = float(log_loss(outcomes, probability))
+        quality["auc"] = auc(raw, outcomes)
+        quality["log_loss"] = log_loss(probability, outcomes)
     return quality

@@ -2,7 +2,7 @@
 
 Training and scoring build rows with this code and no other. A row is
 
-    user features f_* ++ own-family features f_family_* ++ pair signals f_pair_* ++ product features f_product_*
+    user features f_* ++ own-family features f_family_* ++ pair signals f_pair_* ++ product features product_*
 
 Per-family user features are columns named `f_<area>_<what>_<family>`; a product's row holds the column of its own
 family as `f_family_<area>_<what>` and no other family's.
@@ -10,6 +10,7 @@ family as `f_family_<area>_<what>` and no other family's.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ def row_layout(feature_names: Sequence[str], pair_names: Sequence[str]) -> RowLa
 
 
 def product_feature_names() -> tuple[str, ...]:
-    return (*(f"f_product_is_{family}" for family in _FAMILIES), "f_product_value", "f_product_prior")
+    return (*(f"product_is_{family}" for family in _FAMILIES), "product_value", "product_prior")
 
 
 def product_table(products: Sequence[Product], priors: F32) -> ProductTable:
@@ -104,6 +105,6 @@ class RowBuffer:
         rows[:, :, general + own + pairs.shape[2] :] = self._products.features
         return rows
 
-    def rows_of(self, users: NDArray[np.intp], products: NDArray[np.intp]) -> F32:
+    def rows_of(self, users: NDArray[np.integer[Any]], products: NDArray[np.integer[Any]]) -> F32:
         """Copies of single rows of what the last call filled, (len(users), width)."""
-        return self._rows[users, products]
+        return np.asarray(self._rows[users, products])

@@ -5,7 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spark_jobs.ranking.calibration import fit_calibrator, fit_platt, sigmoid
+from sklearn.metrics import log_loss as sklearn_log_loss
+from sklearn.metrics import roc_auc_score
+
+from spark_jobs.ranking.calibration import auc, fit_calibrator, fit_platt, log_loss, sigmoid
 
 
 def _outcomes(margins: np.ndarray, slope: float, intercept: float, seed: int) -> np.ndarray:
@@ -59,3 +62,11 @@ def test_a_large_family_keeps_its_own_fit_and_an_unknown_one_the_global() -> Non
     slopes, intercepts = calibrator.coefficients(["loan", "mortgage"])
     assert intercepts[0] == pytest.approx(-2, abs=0.2)
     assert (slopes[1], intercepts[1]) == (calibrator.overall.slope, calibrator.overall.intercept)
+
+
+def test_auc_and_log_loss_agree_with_scikit_learn_also_on_ties() -> None:
+    rng = np.random.default_rng(10)
+    scores = rng.integers(0, 20, 500).astype(np.float32)
+    labels = (rng.random(500) < scores / 30).astype(np.float32)
+    assert auc(scores, labels) == pytest.approx(roc_auc_score(labels, scores))
+    assert log_loss(sigmoid(scores - 10.0), labels) == pytest.approx(sklearn_log_loss(labels, sigmoid(scores - 10.0)))

@@ -1,0 +1,104 @@
+"""Lists for those who have none of their own: the best of each segment, and the best of all.
+
+Products: by the mean over the scored users (of the segment) of probability × value, where who may not be shown a
+product counts as zero. On sale and not blocked is all that is asked here: nobody's attributes are known yet, so the
+policy decides again for the user who looks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data_contracts.columns import (
+    OFFER_ITEMS,
+    OFFER_REASONS,
+    OFFER_SCORES,
+    PRODUCT_ITEMS,
+    PRODUCT_REASONS,
+    PRODUCT_SCORES,
+    SEGMENT,
+)
+from data_contracts.policy import CompiledPolicy
+from data_contracts.scores import quantise
+from data_contracts.vocabulary import Tier
+from spark_jobs.ranking.kernel import F32, I64, items_of, ordered_keys
+from spark_jobs.scoring.product_lists import LIST_LENGTH, PROBABILITY_UNIT
+from spark_jobs.scoring.stage import Worth
+
+_ARRAY_TYPES = {
+    PRODUCT_ITEMS: pa.int32(),
+    PRODUCT_SCORES: pa.uint16(),
+    PRODUCT_REASONS: pa.uint16(),
+    OFFER_ITEMS: pa.int32(),
+    OFFER_SCORES: pa.uint16(),
+    OFFER_REASONS: pa.uint16(),
+}
+FALLBACK_SCHEMA = pa.schema(
+    [("tier", pa.string()), (SEGMENT, pa.int16()), *((name, pa.list_(kind)) for name, kind in _ARRAY_TYPES.items())]
+)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Item codes, best first, with their quantised scores."""
+
+    items: NDArray[np.int32]
+    scores: NDArray[np.uint16]
+
+    @staticmethod
+    def nothing() -> "Ranked":
+        return Ranked(np.empty(0, np.int32), np.empty(0, np.uint16))
+
+
+def popular_products(worth: Worth, *, values: F32, policy: CompiledPolicy) -> dict[int | None, Ranked]:
+    """The most valuable products by segment, and of all users under None; only segments with a scored user."""
+    ranked: dict[int | None, Ranked] = {
+        int(segment): _best(worth.worth[segment], worth.users[segment], values, policy)
+        for segment in np.flatnonzero(worth.users)
+    }
+    if ranked:
+        ranked[None] = _best(worth.worth.sum(axis=0), worth.users.sum(), values, policy)
+    return ranked
+
+
+def fallback_table(
+    products: Mapping[int | None, Ranked], offers: Mapping[int | None, Ranked], *, reason: int
+) -> pa.Table:
+    """`fallback_lists`: one row a segment that has products or offers, and one for all, in that order.
+
+    A segment that lacks a kind takes everybody's; `reason` is the code that goes with every item.
+    """
+    segments = sorted({segment for segment in (*products, *offers) if segment is not None})
+    rows = [_row(Tier.SEGMENT, segment, products, offers, reason) for segment in segments]
+    rows.append(_row(Tier.POPULAR, None, products, offers, reason))
+    return pa.Table.from_pylist(rows, schema=FALLBACK_SCHEMA)
+
+
+def _row(
+    tier: Tier,
+    segment: int | None,
+    products: Mapping[int | None, Ranked],
+    offers: Mapping[int | None, Ranked],
+    reason: int,
+) -> dict[str, object]:
+    row: dict[str, object] = {"tier": tier.value, SEGMENT: segment or 0}
+    kinds = (
+        (products, PRODUCT_ITEMS, PRODUCT_SCORES, PRODUCT_REASONS),
+        (offers, OFFER_ITEMS, OFFER_SCORES, OFFER_REASONS),
+    )
+    for lists, items, scores, reasons in kinds:
+        chosen = lists.get(segment, lists.get(None, Ranked.nothing()))
+        row |= {items: chosen.items, scores: chosen.scores, reasons: [reason] * len(chosen.items)}
+    return row
+
+
+def _best(worth: I64, users: np.int64, values: F32, policy: CompiledPolicy) -> Ranked:
+    probability = np.clip(worth * PROBABILITY_UNIT / users, 0.0, 1.0)
+    items = np.arange(len(values), dtype=np.int64)
+    expected = (probability * values).astype(np.float32)[None, :]
+    order = items_of(np.sort(ordered_keys(expected, items, np.empty((1, len(values)), np.int64)), axis=1))[0, ::-1]
+    may_be_sold = order[(policy.sold & ~policy.blocked)[order]][:LIST_LENGTH]
+    return Ranked(may_be_sold.astype(np.int32), quantise(probability[may_be_sold]))

@@ -1,0 +1,92 @@
+"""Product lists of a block of users: scored, ordered by probability × value, cut by the policy, explained.
+
+A pure function of the block: no Spark, no files. What segments need (how much each product is worth to their members)
+is summed here as well, in integers, so that the sum does not depend on who adds up in which order.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_contracts.policy import CompiledPolicy, Drop, decide
+from data_contracts.scores import quantise
+from spark_jobs.ranking.kernel import I64, items_of, ordered_keys
+from spark_jobs.ranking.products import ProductRanker, ProductScorer
+from spark_jobs.ranking.rows import ProductTable
+from spark_jobs.ranking.user_blocks import UserArrays
+from spark_jobs.scoring.reasons import ReasonCoder
+
+LIST_LENGTH = 20
+# A probability as a whole number; sums of 2^31 users fit int64.
+PROBABILITY_UNIT = 2.0**-32
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Lists of n users, one after another: user u has `offsets[u]:offsets[u + 1]`, best first.
+
+    items int32: item codes; scores uint16: quantised logits; reasons uint16: code1 | code2 << 8.
+    """
+
+    offsets: NDArray[np.int32]
+    items: NDArray[np.int32]
+    scores: NDArray[np.uint16]
+    reasons: NDArray[np.uint16]
+
+    @staticmethod
+    def empty(users: int) -> "Lists":
+        nothing = np.empty(0, np.uint16)
+        return Lists(np.zeros(users + 1, np.int32), np.empty(0, np.int32), nothing, nothing)
+
+
+@dataclass(frozen=True)
+class ScoredBlock:
+    """worth int64 (n, products): probability in `PROBABILITY_UNIT`s of those that may be shown, 0 elsewhere."""
+
+    lists: Lists
+    worth: I64
+
+
+class ProductLister:
+    """Makes the lists of blocks of at most `block` users, in buffers that live as long as the lister."""
+
+    def __init__(
+        self,
+        ranker: ProductRanker,
+        products: ProductTable,
+        *,
+        policy: CompiledPolicy,
+        coder: ReasonCoder,
+        block: int,
+    ) -> None:
+        self._ranker = ranker
+        self._scorer = ProductScorer(ranker, products, block)
+        self._values = products.values
+        self._policy = policy
+        self._coder = coder
+        self._keys = np.empty((block, len(products.values)), np.int64)
+
+    def lists(self, users: UserArrays) -> ScoredBlock:
+        probability = self._scorer.probabilities(users.features, users.pairs)
+        keys = self._keys[: len(probability)]
+        ordered_keys(probability * self._values, np.arange(len(self._values), dtype=np.int64), keys)
+        keys.sort(axis=1)
+        order = items_of(keys[:, ::-1]).astype(np.int32)
+        decision = decide(self._policy, users.state, order, channel=None, top_k=LIST_LENGTH)
+        row, place = np.nonzero(decision.keep)
+        item = order[row, place]
+        lists = Lists(
+            offsets=np.concatenate([[0], np.cumsum(decision.keep.sum(axis=1))]).astype(np.int32),
+            items=item,
+            scores=quantise(probability[row, item]),
+            reasons=self._coder.codes(self._ranker.booster, self._scorer.listed_rows(row, item)),
+        )
+        may_be_shown = np.zeros_like(decision.keep)
+        np.put_along_axis(may_be_shown, order, _stands(decision.reason), axis=1)
+        return ScoredBlock(lists, np.rint(probability / PROBABILITY_UNIT * may_be_shown).astype(np.int64))
+
+
+def _stands(reason: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Items dropped only for what stands above them, or not at all: the user may be shown them."""
+    return np.asarray((reason == Drop.NONE) | (reason > Drop.MISSING_PREREQUISITE))

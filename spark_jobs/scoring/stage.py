@@ -1,0 +1,162 @@
+"""The scoring stage: one `mapInArrow` over partitions of users, lists out.
+
+Belongs here: what a Python worker does with a partition. Each block of users is scored, ordered, cut by the policy and
+explained in place; candidate rows never cross Arrow. Workers use one thread, since Spark brings the parallelism.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from pyspark.accumulators import Accumulator, AccumulatorParam
+from pyspark.broadcast import Broadcast
+from pyspark.sql import DataFrame
+
+from data_contracts.catalogue import Reasons
+from data_contracts.columns import (
+    OFFER_ITEMS,
+    OFFER_REASONS,
+    OFFER_SCORES,
+    PRODUCT_ITEMS,
+    PRODUCT_REASONS,
+    PRODUCT_SCORES,
+    USER_ID,
+    VARIANT,
+)
+from data_contracts.policy import CompiledPolicy
+from data_contracts.vocabulary import Variant
+from spark_jobs.ranking.kernel import I64
+from spark_jobs.ranking.products import ProductRanker
+from spark_jobs.ranking.rows import ProductTable
+from spark_jobs.ranking.user_blocks import user_arrays
+from spark_jobs.scoring.product_lists import Lists, ProductLister
+from spark_jobs.scoring.reasons import ReasonCoder
+
+# Spark has no unsigned types: 16-bit scores and reasons travel, and lie in Parquet, as int.
+LISTS_DDL = (
+    f"{USER_ID} bigint, {VARIANT} string, {PRODUCT_ITEMS} array<int>, {PRODUCT_SCORES} array<int>, "
+    f"{PRODUCT_REASONS} array<int>, {OFFER_ITEMS} array<int>, {OFFER_SCORES} array<int>, {OFFER_REASONS} array<int>"
+)
+# Rows of features in a block's buffer: large enough to amortise calls, small enough for the cache.
+_ROWS_IN_BUFFER = 65_536
+_MOST_USERS = 4_096
+
+
+@dataclass(frozen=True)
+class ProductModels:
+    """What product lists are made with; a value that is broadcast."""
+
+    ranker: ProductRanker
+    products: ProductTable
+    policy: CompiledPolicy
+    reasons: Reasons
+
+    @property
+    def block(self) -> int:
+        """Users scored at once."""
+        return max(1, min(_MOST_USERS, _ROWS_IN_BUFFER // len(self.products.values)))
+
+
+class OfferLister(Protocol):
+    """Makes the offer lists of some rows of the stage's input, in a worker."""
+
+    def lists(self, rows: pa.RecordBatch) -> Lists: ...
+
+
+@dataclass(frozen=True)
+class StageModels:
+    """Either side may be absent. `offers` builds its lister in the worker, once a task."""
+
+    products: ProductModels | None
+    offers: Callable[[], OfferLister] | None = None
+
+
+@dataclass(frozen=True)
+class Worth:
+    """By segment (row): how many users were scored, int64 (segments,); what products are worth to them together.
+
+    worth: int64 (segments, products), sums of `ScoredBlock.worth`. Segments past the last row have no users.
+    """
+
+    users: I64
+    worth: I64
+
+    @staticmethod
+    def nothing(segments: int, products: int) -> "Worth":
+        """Nobody scored yet."""
+        return Worth(np.zeros(segments, np.int64), np.zeros((segments, products), np.int64))
+
+
+class WorthSum(AccumulatorParam[Worth]):
+    """Whole numbers, so the sum is the same whoever adds first. Spark counts each partition of a write once."""
+
+    def zero(self, value: Worth) -> Worth:
+        return Worth.nothing(0, value.worth.shape[1])
+
+    def addInPlace(self, value1: Worth, value2: Worth) -> Worth:  # noqa: N802 - Spark's name
+        longer, shorter = sorted((value1, value2), key=lambda value: -len(value.users))
+        users, worth = longer.users.copy(), longer.worth.copy()
+        users[: len(shorter.users)] += shorter.users
+        worth[: len(shorter.users)] += shorter.worth
+        return Worth(users, worth)
+
+
+def personal_lists(rows: DataFrame, models: Broadcast[StageModels], worth: Accumulator[Worth]) -> DataFrame:
+    """Lists (`LISTS_DDL`) of all users of `rows` (see `user_rows`), in their order. Feeds `worth` when written."""
+
+    def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yield from score_batches(batches, models.value, worth.add)
+
+    return rows.mapInArrow(score, LISTS_DDL)
+
+
+def score_batches(
+    batches: Iterable[pa.RecordBatch], models: StageModels, add: Callable[[Worth], None]
+) -> Iterator[pa.RecordBatch]:
+    """What one task does."""
+    products = None if models.products is None else ProductStep(models.products, add)
+    offers = None if models.offers is None else models.offers()
+    size = models.products.block if models.products else _MOST_USERS
+    for batch in batches:
+        for first in range(0, batch.num_rows, size):
+            rows = batch.slice(first, size)
+            nothing = Lists.empty(rows.num_rows)
+            yield _list_batch(
+                rows, products.lists(rows) if products else nothing, offers.lists(rows) if offers else nothing
+            )
+
+
+class ProductStep:
+    """Product lists of rows, and their worth by segment added up."""
+
+    def __init__(self, models: ProductModels, add: Callable[[Worth], None]) -> None:
+        self._models = models
+        self._add = add
+        coder = ReasonCoder(models.reasons, models.ranker.layout.names)
+        self._lister = ProductLister(
+            models.ranker, models.products, policy=models.policy, coder=coder, block=models.block
+        )
+
+    def lists(self, rows: pa.RecordBatch) -> Lists:
+        ranker, products = self._models.ranker, len(self._models.products.values)
+        users = user_arrays(rows, feature_names=ranker.feature_names, pair_names=ranker.pair_names, products=products)
+        scored = self._lister.lists(users)
+        segments = users.segments.astype(np.int64)
+        total = Worth.nothing(int(segments.max(initial=-1)) + 1, products)
+        np.add.at(total.users, segments, 1)
+        np.add.at(total.worth, segments, scored.worth)
+        self._add(total)
+        return scored.lists
+
+
+def _list_batch(rows: pa.RecordBatch, products: Lists, offers: Lists) -> pa.RecordBatch:
+    names = [PRODUCT_ITEMS, PRODUCT_SCORES, PRODUCT_REASONS, OFFER_ITEMS, OFFER_SCORES, OFFER_REASONS]
+    arrays = [
+        pa.ListArray.from_arrays(lists.offsets, values.astype(np.int32))
+        for lists in (products, offers)
+        for values in (lists.items, lists.scores, lists.reasons)
+    ]
+    variant = pa.array([Variant.PERSONAL.value] * rows.num_rows, pa.string())
+    return pa.RecordBatch.from_arrays([rows.column(USER_ID), variant, *arrays], names=[USER_ID, VARIANT, *names])
