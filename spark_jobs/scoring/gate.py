@@ -1,0 +1,202 @@
+"""The publish gate: is a snapshot fit to be shown? Questions asked of the finished files, not of what wrote them.
+
+Each list is looked at again, policy included, by a pass that shares nothing with scoring but the policy itself. Lists
+are streamed; of the users, only `user_state` is held, so that a snapshot of millions is checked on one machine.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from data_contracts.catalogue import Catalogue
+from data_contracts.columns import (
+    OFFER_ITEMS,
+    OFFER_REASONS,
+    OFFER_SCORES,
+    PRODUCT_ITEMS,
+    PRODUCT_REASONS,
+    PRODUCT_SCORES,
+    USER_ID,
+)
+from data_contracts.manifest import GateCheck, GateVerdict
+from data_contracts.policy import CompiledPolicy, Consent, decide, decide_offers
+from data_contracts.scores import LOGIT_ERROR, dequantise
+from data_contracts.vocabulary import Tier
+from spark_jobs.ranking.user_state import policy_users
+from spark_jobs.scoring.product_lists import LIST_LENGTH
+
+MIN_COVERAGE = 0.99
+_PRODUCT_LIST = (PRODUCT_ITEMS, PRODUCT_SCORES, PRODUCT_REASONS)
+_OFFER_LIST = (OFFER_ITEMS, OFFER_SCORES, OFFER_REASONS)
+
+Ints = NDArray[np.int64]
+
+
+@dataclass
+class Tally:
+    """What was seen while lists streamed by. `lengths`: how many lists have 0, 1 … 20 (or more) items of a kind."""
+
+    listed: list[Ints] = field(default_factory=list)
+    strangers: int = 0
+    repeated: int = 0
+    disordered: int = 0
+    unknown_items: int = 0
+    uneven: int = 0
+    forbidden: int = 0
+    product_lengths: Ints = field(default_factory=lambda: np.zeros(LIST_LENGTH + 2, np.int64))
+    offer_lengths: Ints = field(default_factory=lambda: np.zeros(LIST_LENGTH + 2, np.int64))
+
+
+@dataclass(frozen=True)
+class SnapshotTables:
+    """A snapshot as the gate reads it. `lists` are read once; `user_state` and `fallback_lists` are held."""
+
+    lists: Iterable[pa.RecordBatch]
+    user_state: pa.Table
+    fallback_lists: pa.Table
+    items: int
+
+
+@dataclass(frozen=True)
+class _Rulebook:
+    """What lists are held against. state: user_state in order of `users`, the user ids; values: of products."""
+
+    state: pa.Table
+    users: Ints
+    values: NDArray[np.float64]
+    policy: CompiledPolicy
+    blocked: NDArray[np.bool_]
+
+
+def judge(
+    snapshot: SnapshotTables, *, catalogue: Catalogue, policy: CompiledPolicy, blocked_offers: Ints
+) -> GateVerdict:
+    """All checks, passed or not. `blocked_offers`: item codes under a compliance stop."""
+    state = snapshot.user_state.sort_by(USER_ID).combine_chunks()
+    users = state.column(USER_ID).to_numpy()
+    values = np.array([product.value for product in catalogue.products] or [0.0])
+    blocked = np.zeros(snapshot.items, np.bool_)
+    blocked[blocked_offers] = True
+    tally = Tally()
+    for batch in snapshot.lists:
+        _look_at(batch, tally, _Rulebook(state, users, values, policy, blocked))
+    checks = (
+        *_user_checks(state, users, tally),
+        *_list_checks(tally),
+        *_fallback_checks(snapshot.fallback_lists, snapshot.items),
+    )
+    return GateVerdict(passed=all(check.passed for check in checks), checks=checks)
+
+
+def profiled(state: pa.Table) -> NDArray[np.bool_]:
+    """Who should have a personal list: consenting customers; everybody where there are no customers at all."""
+    consents = state.column("consents").to_numpy().astype(np.int64)
+    if not (consents & Consent.KNOWN).any():
+        return np.ones(len(consents), np.bool_)
+    return np.asarray((consents & Consent.PROFILING) != 0)
+
+
+def _look_at(batch: pa.RecordBatch, tally: Tally, book: _Rulebook) -> None:
+    ids = batch.column(USER_ID).to_numpy()
+    place = np.minimum(np.searchsorted(book.users, ids), max(len(book.users) - 1, 0))
+    is_known = book.users[place] == ids if len(book.users) else np.zeros(len(ids), np.bool_)
+    tally.strangers += int((~is_known).sum())
+    tally.listed.append(ids[is_known])
+    batch = batch.filter(pa.array(is_known))
+    whom = policy_users(book.state.take(pa.array(place[is_known])), products=book.policy.products)
+    products, product_scores = _padded(batch, _PRODUCT_LIST, tally)
+    offers, offer_scores = _padded(batch, _OFFER_LIST, tally)
+    is_product = products < book.policy.products
+    is_offer = (offers < 0) | ((offers >= book.policy.products) & (offers < len(book.blocked)))
+    tally.unknown_items += int((~is_product).sum() + (~is_offer).sum())
+    products, offers = np.where(is_product, products, -1), np.where(is_offer, offers, -1)
+    tally.product_lengths += _lengths(products)
+    tally.offer_lengths += _lengths(offers)
+    tally.repeated += _repeats(products) + _repeats(offers)
+    tally.disordered += _rises(dequantise(product_scores) * book.values[products], products)
+    tally.disordered += _rises(dequantise(offer_scores), offers)
+    kept = decide(book.policy, whom, products.astype(np.int32), channel=None, top_k=LIST_LENGTH).keep
+    may = decide_offers(whom, offers.astype(np.int32), blocked=book.blocked, channel=None, top_k=LIST_LENGTH).keep
+    tally.forbidden += int(((products >= 0) & ~kept).sum() + ((offers >= 0) & ~may).sum())
+
+
+def _padded(batch: pa.RecordBatch, names: tuple[str, str, str], tally: Tally) -> tuple[Ints, Ints]:
+    """Items and scores, (n, longest), -1 and 0 where a list has ended. Lists of uneven length are counted."""
+    lengths = [pc.list_value_length(batch.column(name)).to_numpy(zero_copy_only=False) for name in names]
+    uneven = (lengths[0] != lengths[1]) | (lengths[0] != lengths[2])
+    tally.uneven += int(uneven.sum())
+    size = np.where(uneven, 0, lengths[0]).astype(np.int64)
+    items = np.full((len(size), max(int(size.max(initial=0)), 1)), -1, np.int64)
+    scores = np.zeros_like(items)
+    is_filled = np.arange(items.shape[1]) < size[:, None]
+    whole = batch.filter(pa.array(~uneven))
+    items[is_filled] = whole.column(names[0]).flatten().to_numpy()
+    scores[is_filled] = whole.column(names[1]).flatten().to_numpy()
+    return items, scores
+
+
+def _lengths(items: Ints) -> Ints:
+    return np.bincount(np.minimum((items >= 0).sum(axis=1), LIST_LENGTH + 1), minlength=LIST_LENGTH + 2)
+
+
+def _repeats(items: Ints) -> int:
+    ordered = np.sort(items, axis=1)
+    return int(((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).sum())
+
+
+def _rises(values: NDArray[np.float64], items: Ints) -> int:
+    """Places where a list goes up by more than the quantisation of two scores explains."""
+    both = (items[:, 1:] >= 0) & (items[:, :-1] >= 0)
+    return int((both & (values[:, 1:] > values[:, :-1] * (1 + 3 * LOGIT_ERROR))).sum())
+
+
+def _user_checks(state: pa.Table, users: Ints, tally: Tally) -> Iterator[GateCheck]:
+    listed = np.concatenate([np.empty(0, np.int64), *tally.listed])
+    distinct, repeated = np.unique(listed), len(listed) - len(np.unique(listed))
+    expected = users[profiled(state)]
+    covered = np.isin(expected, distinct, assume_unique=False).mean() if len(expected) else 1.0
+    yield _at_least("coverage", float(covered), MIN_COVERAGE, "share of users who may be profiled with a personal list")
+    yield _none("one_list_a_user", repeated, "users with more than one personal list")
+    yield _none("no_list_unasked", int((~np.isin(distinct, expected)).sum()), "lists of users who may not be profiled")
+    yield _none("one_state_a_user", len(users) - len(np.unique(users)), "users with more than one row of user_state")
+    yield _none("lists_have_state", tally.strangers, "lists of users without user_state")
+
+
+def _list_checks(tally: Tally) -> Iterator[GateCheck]:
+    yield _none("even_lists", tally.uneven, "lists whose items, scores and reasons differ in number")
+    yield _none("known_items", tally.unknown_items, "listed items that the snapshot does not know")
+    yield _none("no_repeats", tally.repeated, "items that stand twice on a list")
+    yield _none("ordered_scores", tally.disordered, "places where a list's score rises")
+    yield _none("policy", tally.forbidden, "listed items that the policy forbids")
+    for name, lengths in (("product", tally.product_lengths), ("offer", tally.offer_lengths)):
+        yield _none(f"{name}_list_length", int(lengths[-1]), f"lists of more than {LIST_LENGTH} {name}s")
+        # A kind that nobody has is a kind that this night did not make; one that only some lack is a fault.
+        total, filled = int(lengths.sum()), int(lengths[1:].sum())
+        share = filled / total if filled else 1.0
+        told = f"share of lists with at least one {name}; half have {_median(lengths)} or fewer"
+        yield _at_least(f"{name}_lists_filled", share, 0.5, told)
+
+
+def _median(lengths: Ints) -> int:
+    return int(np.searchsorted(np.cumsum(lengths), max(lengths.sum() / 2, 1)))
+
+
+def _fallback_checks(fallback: pa.Table, items: int) -> Iterator[GateCheck]:
+    popular = fallback.filter(pc.equal(fallback.column("tier"), Tier.POPULAR.value)).to_pylist()
+    length = sum(len(row[PRODUCT_ITEMS]) + len(row[OFFER_ITEMS]) for row in popular)
+    yield _at_least("popular_list", float(length), 1.0, "items on the list for all")
+    codes = [code for row in fallback.to_pylist() for name in (PRODUCT_ITEMS, OFFER_ITEMS) for code in row[name]]
+    strange = sum(not 0 <= code < items for code in codes)
+    yield _none("fallback_items_known", strange, "items on fallback lists that the snapshot does not know")
+
+
+def _at_least(name: str, value: float, limit: float, why: str) -> GateCheck:
+    return GateCheck(name=name, passed=value >= limit, value=value, limit=limit, why=why)
+
+
+def _none(name: str, count: int, why: str) -> GateCheck:
+    return GateCheck(name=name, passed=count == 0, value=float(count), limit=0.0, why=why)

@@ -1,0 +1,199 @@
+"""The gate passes a sound snapshot and names the fault of each broken one; sealing writes the manifest last."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data_contracts.errors import GateError, InputError
+from data_contracts.manifest import MANIFEST_FILE, Manifest
+from data_contracts.night import NightParams, Sources
+from spark_jobs.jobs import seal
+from spark_jobs.scoring.fallback import fallback_table, popular_products
+from spark_jobs.scoring.gate import SnapshotTables, judge
+from spark_jobs.scoring.snapshot import PORTRAITS_SCHEMA, items_table, write_documents, write_small
+from spark_jobs.scoring.stage import StageModels, Worth, WorthSum, score_batches
+from tests.unit.scoring_samples import (
+    AS_OF,
+    CATALOGUE,
+    POLICY,
+    PRODUCTS,
+    REASONS,
+    RULES,
+    product_models,
+    users_table,
+)
+
+OFFERS = ["offer:1", "offer:2", "offer:3"]
+FIRST_OFFER = len(CATALOGUE.products)
+STATE = [
+    "user_id",
+    "segment",
+    "holdings",
+    "birth_year",
+    "region",
+    "income_band",
+    "employment",
+    "score_band",
+    "arrears_days",
+    "consents",
+]
+Rows = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def sound() -> dict[str, pa.Table]:
+    users = users_table(60)
+    worth = [Worth.nothing(0, FIRST_OFFER)]
+    batches = list(
+        score_batches(
+            users.to_batches(),
+            StageModels(product_models()),
+            lambda more: worth.append(WorthSum().addInPlace(worth[-1], more)),
+        )
+    )
+    lists = pa.Table.from_batches(batches).to_pylist()
+    for row in lists:
+        row |= {"offer_items": [FIRST_OFFER + 2, FIRST_OFFER], "offer_scores": [900, 800], "offer_reasons": [0, 0]}
+    products = popular_products(worth[-1], values=PRODUCTS.values, policy=POLICY)
+    return {
+        "lists": pa.Table.from_pylist(lists, schema=pa.Table.from_batches(batches).schema),
+        "user_state": users.select(STATE),
+        "fallback_lists": fallback_table(products, {}, reason=9),
+    }
+
+
+def _failures(tables: dict[str, pa.Table], blocked: tuple[int, ...] = ()) -> set[str]:
+    verdict = judge(
+        SnapshotTables(
+            lists=tables["lists"].to_batches(max_chunksize=17),
+            user_state=tables["user_state"],
+            fallback_lists=tables["fallback_lists"],
+            items=FIRST_OFFER + len(OFFERS),
+        ),
+        catalogue=CATALOGUE,
+        policy=POLICY,
+        blocked_offers=np.array(blocked, np.int64),
+    )
+    assert verdict.passed == (not verdict.failures)
+    return {check.name for check in verdict.failures}
+
+
+def _changed(tables: dict[str, pa.Table], table: str, change: Callable[[Rows], Rows]) -> dict[str, pa.Table]:
+    rows = change(tables[table].to_pylist())
+    return {**tables, table: pa.Table.from_pylist(rows, schema=tables[table].schema)}
+
+
+def _first_list(**values: Any) -> Callable[[Rows], Rows]:
+    return lambda rows: [{**rows[0], **values}, *rows[1:]]
+
+
+def test_a_sound_snapshot_passes(sound: dict[str, pa.Table]) -> None:
+    assert _failures(sound) == set()
+
+
+OFFER_PAIR = {"offer_scores": [900, 800], "offer_reasons": [0, 0]}
+ONE_PRODUCT = {"product_scores": [900], "product_reasons": [0]}
+FAULTS = {
+    "coverage": ("lists", lambda rows: rows[:50]),
+    "one_list_a_user": ("lists", lambda rows: [*rows, rows[0]]),
+    "lists_have_state": ("user_state", lambda rows: rows[1:]),
+    "no_list_unasked": ("user_state", lambda rows: [{**rows[0], "consents": 23}, *rows[1:]]),
+    "one_state_a_user": ("user_state", lambda rows: [*rows, rows[0]]),
+    "even_lists": ("lists", _first_list(offer_scores=[900])),
+    "known_items": ("lists", _first_list(offer_items=[FIRST_OFFER, 99], **OFFER_PAIR)),
+    "no_repeats": ("lists", _first_list(offer_items=[FIRST_OFFER, FIRST_OFFER], **OFFER_PAIR)),
+    "ordered_scores": ("lists", _first_list(offer_scores=[800, 900])),
+    "policy": ("lists", _first_list(product_items=[4], **ONE_PRODUCT)),
+    "product_lists_filled": (
+        "lists",
+        lambda rows: [
+            *rows[:20],
+            *({**row, "product_items": [], "product_scores": [], "product_reasons": []} for row in rows[20:]),
+        ],
+    ),
+    "popular_list": ("fallback_lists", lambda rows: rows[:-1]),
+    "fallback_items_known": ("fallback_lists", lambda rows: [{**rows[0], "offer_items": [-3]}, *rows[1:]]),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_named(sound: dict[str, pa.Table], fault: str) -> None:
+    table, change = FAULTS[fault]
+    assert fault in _failures(_changed(sound, table, change))
+
+
+def test_a_product_list_longer_than_twenty_is_refused(sound: dict[str, pa.Table]) -> None:
+    long = {"offer_items": [FIRST_OFFER] * 21, "offer_scores": [1] * 21, "offer_reasons": [0] * 21}
+    assert "offer_list_length" in _failures(_changed(sound, "lists", _first_list(**long)))
+
+
+def test_a_blocked_offer_on_a_list_is_against_the_policy(sound: dict[str, pa.Table]) -> None:
+    assert _failures(sound, blocked=(FIRST_OFFER + 2,)) == {"policy"}
+
+
+def test_where_there_are_no_customers_everybody_has_a_list(sound: dict[str, pa.Table]) -> None:
+    nobody = _changed(sound, "user_state", lambda rows: [{**row, "consents": 0} for row in rows])
+    assert "coverage" not in _failures(nobody)
+    assert "no_list_unasked" not in _failures(nobody)
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> NightParams:
+    return NightParams(as_of=AS_OF, lake=str(tmp_path / "lake"), sources=Sources(reference="unread"))
+
+
+def _write(sound: dict[str, pa.Table], params: NightParams) -> None:
+    for name, table in sound.items():
+        write_small(table, params.snapshot_uri, name)
+    write_small(items_table(CATALOGUE, OFFERS), params.snapshot_uri, "items")
+    write_small(PORTRAITS_SCHEMA.empty_table(), params.snapshot_uri, "portraits")
+    write_documents(params.snapshot_uri, catalogue=CATALOGUE, rules=RULES, reasons=REASONS)
+
+
+def _manifest(params: NightParams) -> Manifest:
+    return Manifest.from_json((Path(params.snapshot_uri) / MANIFEST_FILE).read_text())
+
+
+def test_sealing_writes_counts_checksums_and_verdict(sound: dict[str, pa.Table], params: NightParams) -> None:
+    _write(sound, params)
+    seal.run(params)
+    manifest = _manifest(params)
+    assert manifest.gate.passed
+    assert {name: table.rows for name, table in manifest.tables.items()} == {
+        "lists": 60,
+        "fallback_lists": 4,
+        "user_state": 60,
+        "items": 8,
+        "portraits": 0,
+    }
+    assert (manifest.versions.catalogue, manifest.versions.rules) == ("1", "1")
+
+
+def test_sealing_twice_gives_the_same_checksums(sound: dict[str, pa.Table], params: NightParams) -> None:
+    _write(sound, params)
+    seal.run(params)
+    first = _manifest(params)
+    pq.write_table(sound["lists"].slice(0, 30), Path(params.snapshot_uri) / "lists" / "part-00000.parquet")
+    pq.write_table(sound["lists"].slice(30), Path(params.snapshot_uri) / "lists" / "part-00001.parquet")
+    seal.run(params)
+    assert _manifest(params).tables == first.tables
+
+
+def test_a_failed_gate_names_its_checks_and_keeps_the_verdict(sound: dict[str, pa.Table], params: NightParams) -> None:
+    _write(_changed(sound, "lists", lambda rows: rows[:30]), params)
+    with pytest.raises(GateError, match=r"coverage 0\.5"):
+        seal.run(params)
+    assert not _manifest(params).gate.passed
+
+
+def test_an_unfinished_folder_is_not_sealed(sound: dict[str, pa.Table], params: NightParams) -> None:
+    _write(sound, params)
+    (Path(params.snapshot_uri) / "rules.json").unlink()
+    with pytest.raises(InputError, match=r"no rules\.json"):
+        seal.run(params)
+    assert not (Path(params.snapshot_uri) / MANIFEST_FILE).exists()
