@@ -6,8 +6,9 @@ ClickHouse computes the very same number after a load (`sql/*/checksum.sql`), so
     value       = integers in two's complement; float32 as its bits; strings as CRC32 + length in bytes * 2^32
     row         = mix(sum over columns c and positions j, both from 1, of mix(mix(value) + c * 2^32 + j))
     checksum    = sum of the rows
-All in unsigned 64 bits that wrap. A scalar is an array of one. `mix` is one-to-one, so one changed number always changes
-the checksum; a changed string or several changes may collide by chance only. This guards against accidents, not malice.
+All in unsigned 64 bits that wrap. A scalar is an array of one. `mix` is one-to-one, so one changed number always
+changes the checksum; a changed string or several changes may collide by chance only. This guards against accidents,
+not malice.
 """
 
 import zlib
@@ -68,11 +69,11 @@ _BATCH_ROWS = 65_536
 
 def counts_of(batches: Iterable[pa.RecordBatch], *, table: str) -> TableCounts:
     """Rows and checksum of a snapshot's table, read once in any pieces. Raises InputError when a column is missing."""
-    rows, total = 0, np.uint64(0)
+    rows, total = 0, 0
     for batch in batches:
         rows += batch.num_rows
-        total = total + row_hashes(batch, table=table).sum(dtype=np.uint64)
-    return TableCounts(rows=rows, checksum=f"{int(total):016x}")
+        total += int(row_hashes(batch, table=table).sum(dtype=np.uint64))
+    return TableCounts(rows=rows, checksum=f"{total % 2**64:016x}")
 
 
 def parquet_batches(files: Iterable[pq.ParquetFile], *, table: str) -> Iterator[pa.RecordBatch]:
@@ -99,7 +100,9 @@ def _array_terms(column: Any, number: int) -> Hashes:
     offsets = column.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
     values = _values(column.values[offsets[0] : offsets[-1]])
     starts = offsets - offsets[0]
-    positions = np.arange(1, len(values) + 1, dtype=np.uint64) - np.repeat(starts[:-1], np.diff(starts)).astype(np.uint64)
+    positions = np.arange(1, len(values) + 1, dtype=np.uint64) - np.repeat(starts[:-1], np.diff(starts)).astype(
+        np.uint64
+    )
     running = np.zeros(len(values) + 1, dtype=np.uint64)
     np.cumsum(_terms(values, positions, number), out=running[1:])
     return np.asarray(running[starts[1:]] - running[starts[:-1]])
@@ -116,13 +119,14 @@ def _values(column: Any) -> Hashes:
     """Each cell as 64 bits."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_floating(column.type):
-        bits = pc.fill_null(column.cast(pa.float32()), 0.0).to_numpy(zero_copy_only=False).view(np.uint32)
-    elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        bits = _string_values(column)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        values = _string_values(column)
+    elif pa.types.is_floating(column.type):
+        numbers = pc.fill_null(column.cast(pa.float32()), 0.0).to_numpy(zero_copy_only=False)
+        values = np.asarray(numbers, dtype=np.float32).view(np.uint32).astype(np.uint64)
     else:
-        bits = pc.fill_null(column, 0).to_numpy(zero_copy_only=False).astype(np.int64, copy=False).view(np.uint64)
-    values = bits.astype(np.uint64)
+        numbers = pc.fill_null(column, 0).to_numpy(zero_copy_only=False)
+        values = np.asarray(numbers).astype(np.int64).view(np.uint64)
     if column.null_count:
         values[column.is_null().to_numpy(zero_copy_only=False)] = _NULL
     return values
@@ -133,7 +137,7 @@ def _string_values(column: Any) -> Hashes:
     encoded = column.fill_null("").dictionary_encode()
     texts = [text.encode() for text in encoded.dictionary.to_pylist()]
     distinct = np.array([zlib.crc32(text) + (len(text) << 32) for text in texts], dtype=np.uint64)
-    return distinct[encoded.indices.to_numpy(zero_copy_only=False)]
+    return np.asarray(distinct[encoded.indices.to_numpy(zero_copy_only=False)])
 
 
 def _mix(values: Hashes) -> Hashes:

@@ -1,0 +1,159 @@
+"""Connections to ClickHouse, sync and async. Everything above runs statements by name through a `Store`.
+
+Vendor errors are translated here, once: UnavailableError when the server does not answer or cannot work now,
+InputError when it refuses what it was given. The Python types of parameters: str, int, bool, list of them.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+
+from data_contracts.errors import InputError, UnavailableError
+from data_contracts.settings import Settings
+from sql.statements import statement
+
+Parameters = Mapping[str, Any]
+Rows = Sequence[Sequence[Any]]
+
+# Codes of a server that is alive but cannot work now: timeouts, memory, too many queries, read-only or lost replicas.
+_TRY_LATER = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 279, 319, 394, 425, 999})
+_CONNECT_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a store is and who asks."""
+
+    url: str
+    database: str = "recs"
+    user: str = "default"
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(
+            url=settings.clickhouse_url,
+            database=settings.clickhouse_database,
+            user=settings.clickhouse_user,
+            password=settings.clickhouse_password.get_secret_value(),
+        )
+
+
+class Store:
+    """Runs statements by name. Safe to share between threads."""
+
+    def __init__(self, client: Client, address: Address) -> None:
+        self._client = client
+        self.address = address
+
+    def rows(self, name: str, /, **parameters: Any) -> Rows:
+        with _translated(self.address, name):
+            result: Rows = self._client.query(statement(name), parameters=parameters).result_rows
+            return result
+
+    def table(self, name: str, /, **parameters: Any) -> pa.Table:
+        with _translated(self.address, name):
+            return self._client.query_arrow(statement(name), parameters=parameters, use_strings=True)
+
+    def run(self, name: str, /, *, settings: Parameters | None = None, **parameters: Any) -> None:
+        """Run a statement that returns nothing: DDL, or an INSERT that reads by itself."""
+        with _translated(self.address, name):
+            self._client.command(statement(name), parameters=parameters, settings=dict(settings or {}))
+
+    def send(self, name: str, data: bytes, /, *, settings: Parameters | None = None, **parameters: Any) -> None:
+        """Run an INSERT whose data are the request's body."""
+        with _translated(self.address, name):
+            self._client.command(statement(name), parameters=parameters, data=data, settings=dict(settings or {}))
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class AsyncStore:
+    """The same for the API: any number of queries in flight."""
+
+    def __init__(self, client: AsyncClient, address: Address) -> None:
+        self._client = client
+        self.address = address
+
+    async def rows(self, name: str, /, **parameters: Any) -> Rows:
+        with _translated(self.address, name):
+            result = await self._client.query(statement(name), parameters=parameters)
+            rows: Rows = result.result_rows
+            return rows
+
+    async def table(self, name: str, /, **parameters: Any) -> pa.Table:
+        with _translated(self.address, name):
+            return await self._client.query_arrow(statement(name), parameters=parameters, use_strings=True)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+@contextmanager
+def connected(address: Address, *, timeout_seconds: int = 300) -> Iterator[Store]:
+    """A store, while the block lasts. Raises UnavailableError quickly when nobody answers."""
+    with _translated(address, "connect"):
+        client = clickhouse_connect.get_client(dsn=address.url, **_options(address, timeout_seconds))
+    store = Store(client, address)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def connected_async(
+    address: Address, *, timeout_seconds: int = 10, connections: int = 64
+) -> AsyncIterator[AsyncStore]:
+    with _translated(address, "connect"):
+        client = await clickhouse_connect.get_async_client(
+            dsn=address.url,
+            connector_limit=connections,
+            connector_limit_per_host=connections,
+            **_options(address, timeout_seconds),
+        )
+    store = AsyncStore(client, address)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _options(address: Address, timeout_seconds: int) -> dict[str, Any]:
+    return {
+        "username": address.user,
+        "password": address.password,
+        "database": address.database,
+        "connect_timeout": _CONNECT_SECONDS,
+        "send_receive_timeout": timeout_seconds,
+        # A session allows one query at a time; nothing here needs one.
+        "autogenerate_session_id": False,
+    }
+
+
+@contextmanager
+def _translated(address: Address, name: str) -> Iterator[None]:
+    try:
+        yield
+    except ClickHouseError as error:
+        code = error.code if isinstance(error, Error) else None
+        if code is None or code in _TRY_LATER:
+            raise UnavailableError(f"ClickHouse at {address.url} does not answer ({name}): {_short(error)}") from error
+        raise InputError(f"ClickHouse at {address.url} refused {name}: {_short(error)}") from error
+    except (OSError, TimeoutError) as error:
+        raise UnavailableError(f"ClickHouse at {address.url} does not answer ({name}): {_short(error)}") from error
+
+
+def _short(error: BaseException) -> str:
+    """ClickHouse's own words in one line, without the client's frame around them."""
+    text = str(error)
+    start = text.find("Code: ")
+    return " ".join(text[max(start, 0) :].partition(" (for url")[0].split())[:600]

@@ -1,0 +1,1 @@
+ALTER TABLE fallback_lists DROP PARTITION {snapshot_id:String}

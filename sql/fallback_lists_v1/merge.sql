@@ -1,0 +1,1 @@
+OPTIMIZE TABLE fallback_lists_staging PARTITION {snapshot_id:String} FINAL

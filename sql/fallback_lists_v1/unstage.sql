@@ -1,0 +1,1 @@
+ALTER TABLE fallback_lists_staging DROP PARTITION {snapshot_id:String}

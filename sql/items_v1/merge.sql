@@ -1,0 +1,1 @@
+OPTIMIZE TABLE items_staging PARTITION {snapshot_id:String} FINAL

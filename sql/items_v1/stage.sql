@@ -1,0 +1,1 @@
+CREATE TABLE IF NOT EXISTS items_staging AS items

@@ -1,0 +1,1 @@
+ALTER TABLE items_staging DROP PARTITION {snapshot_id:String}

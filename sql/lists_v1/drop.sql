@@ -1,0 +1,1 @@
+ALTER TABLE lists DROP PARTITION {snapshot_id:String}

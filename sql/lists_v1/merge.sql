@@ -1,0 +1,1 @@
+OPTIMIZE TABLE lists_staging PARTITION {snapshot_id:String} FINAL

@@ -1,0 +1,1 @@
+ALTER TABLE lists_staging DROP PARTITION {snapshot_id:String}

@@ -1,0 +1,1 @@
+SELECT content FROM file({path:String}, 'RawBLOB', 'content String')

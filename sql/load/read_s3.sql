@@ -1,0 +1,1 @@
+SELECT content FROM s3({url:String}, 'RawBLOB', 'content String')

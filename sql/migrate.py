@@ -1,0 +1,39 @@
+"""Creates and changes tables: the files of `migrations.yaml`, in order, each once."""
+
+import hashlib
+from dataclasses import replace
+
+import yaml
+
+from data_contracts.errors import InputError
+from sql.client import Address, connected
+from sql.statements import SQL_FOLDER, statement
+
+
+def migrate(address: Address) -> tuple[str, ...]:
+    """Bring a database up to date, making it first if need be. Returns the steps applied now; none when run again.
+
+    Raises InputError when a file that was applied has changed since.
+    """
+    with connected(replace(address, database="default")) as store:
+        store.run("migrations_v1/create_database", database=address.database)
+    with connected(address) as store:
+        store.run("migrations_v1/create")
+        applied = {step: (file, digest) for step, file, digest in store.rows("migrations_v1/applied")}
+        done = []
+        for step, file in enumerate(_steps(), start=1):
+            digest = hashlib.sha256(statement(file).encode()).hexdigest()
+            if step not in applied:
+                store.run(file)
+                store.run("migrations_v1/put", step=step, file=file, digest=digest)
+                done.append(file)
+            elif applied[step] != (file, digest):
+                raise InputError(
+                    f"sql/{file}.sql (step {step}) has changed since it was applied: add a new step instead"
+                )
+    return tuple(done)
+
+
+def _steps() -> list[str]:
+    steps: list[str] = yaml.safe_load((SQL_FOLDER / "migrations.yaml").read_text(encoding="utf-8"))
+    return steps

@@ -1,0 +1,5 @@
+INSERT INTO migrations (step, file, digest)
+SELECT
+    {step:UInt32},
+    {file:String},
+    {digest:String}

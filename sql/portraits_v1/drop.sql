@@ -1,0 +1,1 @@
+ALTER TABLE portraits DROP PARTITION {snapshot_id:String}

@@ -1,0 +1,1 @@
+OPTIMIZE TABLE portraits_staging PARTITION {snapshot_id:String} FINAL

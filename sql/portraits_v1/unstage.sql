@@ -1,0 +1,1 @@
+ALTER TABLE portraits_staging DROP PARTITION {snapshot_id:String}

@@ -1,0 +1,9 @@
+-- Where each snapshot stands: its newest row.
+SELECT
+    snapshot_id,
+    argMax(state, (seq, moved_at)) AS state,
+    argMax(manifest, (seq, moved_at)) AS manifest,
+    max(moved_at) AS moved_at
+FROM snapshots
+GROUP BY snapshot_id
+ORDER BY snapshot_id

@@ -1,0 +1,7 @@
+SELECT
+    state,
+    manifest
+FROM snapshots
+WHERE snapshot_id = {snapshot_id:String}
+ORDER BY seq DESC, moved_at DESC
+LIMIT 1

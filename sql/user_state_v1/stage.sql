@@ -1,0 +1,1 @@
+CREATE TABLE IF NOT EXISTS user_state_staging AS user_state

@@ -1,0 +1,1 @@
+ALTER TABLE user_state_staging DROP PARTITION {snapshot_id:String}

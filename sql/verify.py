@@ -1,0 +1,26 @@
+"""Compares a loaded snapshot with its manifest: counts and checksums of every table, computed by ClickHouse itself."""
+
+from data_contracts.errors import GateError
+from data_contracts.manifest import Manifest, TableCounts
+from sql.client import Store
+from sql.load import TABLES
+from sql.states import State, put_state
+
+
+def verify(store: Store, manifest: Manifest) -> None:
+    """Raises GateError naming each table that differs; a snapshot that passes may be published."""
+    faults = []
+    for table in TABLES:
+        found, expected = loaded_counts(store, table=table, snapshot_id=manifest.snapshot_id), manifest.tables[table]
+        if found.rows != expected.rows:
+            faults.append(f"{table} has {found.rows} rows instead of {expected.rows}")
+        elif found.checksum != expected.checksum:
+            faults.append(f"{table} has other content (checksum {found.checksum} instead of {expected.checksum})")
+    if faults:
+        raise GateError(f"snapshot {manifest.snapshot_id} in ClickHouse differs from its manifest: {'; '.join(faults)}")
+    put_state(store, manifest, State.VERIFIED)
+
+
+def loaded_counts(store: Store, *, table: str, snapshot_id: str) -> TableCounts:
+    ((rows, checksum),) = store.rows(f"{table}_v1/checksum", snapshot_id=snapshot_id)
+    return TableCounts(rows=rows, checksum=f"{checksum:016x}")
