@@ -1,0 +1,73 @@
+"""Matrix factorisation: items near a user's vector (Hu, Koren, Volinsky, "Collaborative Filtering for Implicit
+Feedback Datasets", 2008). Factors are learned on a sample of users; every user is folded in by the exact half-step.
+"""
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
+from threadpoolctl import threadpool_limits
+
+from spark_jobs.candidates.base import Candidates, RetrievalModel, RetrievalParams, UserBlock
+from spark_jobs.features.history import Floats, UserHistory
+
+_USERS_AT_ONCE = 512
+
+
+def confidence(history: UserHistory, *, n_items: int) -> csr_matrix:
+    """How surely a user wants an item, [U, I]: 1 + log2 of how often it was met."""
+    strength = 1.0 + np.log2(1.0 + history.column("count"))
+    shape = (len(history), n_items)
+    return csr_matrix((strength.astype(np.float32), history.item_code, history.indptr), shape=shape)
+
+
+def train_als(history: UserHistory, *, n_items: int, params: RetrievalParams, seed: int) -> Floats:
+    """Item factors float32 [I, d]; zero for items of fewer than `als_min_users` users."""
+    users = np.bincount(history.item_code, minlength=n_items)
+    model = AlternatingLeastSquares(
+        factors=params.als_factors,
+        regularization=params.als_regularization,
+        alpha=params.als_alpha,
+        iterations=params.als_iterations,
+        dtype=np.float32,
+        random_state=seed,
+        num_threads=2,
+    )
+    with threadpool_limits(1, user_api="blas"):
+        model.fit(confidence(history, n_items=n_items), show_progress=False)
+    factors: Floats = model.item_factors.astype(np.float32)
+    factors[users < params.als_min_users] = 0.0
+    return factors
+
+
+def fold_in(history: UserHistory, *, item_factors: Floats, params: RetrievalParams) -> Floats:
+    """User vectors float32 [U, d]: the half-step of ALS that solves for users, given the items."""
+    model = AlternatingLeastSquares(
+        factors=item_factors.shape[1],
+        regularization=params.als_regularization,
+        alpha=params.als_alpha,
+        dtype=np.float32,
+        num_threads=1,
+    )
+    model.item_factors = item_factors
+    with threadpool_limits(1, user_api="blas"):
+        matrix = confidence(history, n_items=len(item_factors))
+        vectors: Floats = model.recalculate_user(np.arange(len(history)), matrix)
+    return vectors
+
+
+def als_candidates(block: UserBlock, model: RetrievalModel, k: int) -> Candidates:
+    proposable = np.flatnonzero(model.item_factors.any(axis=1)).astype(np.int32)
+    factors = np.ascontiguousarray(model.item_factors[proposable].T)
+    k_found = min(k, len(proposable))
+    answer = Candidates(np.full((len(block), k), -1, dtype=np.int32), np.zeros((len(block), k), dtype=np.float32))
+    for start in range(0, len(block), _USERS_AT_ONCE):
+        stop = min(start + _USERS_AT_ONCE, len(block))
+        scores = block.vectors[start:stop] @ factors
+        top = np.argpartition(-scores, k_found - 1, axis=1)[:, :k_found]
+        found = np.take_along_axis(scores, top, axis=1)
+        order = np.lexsort((top, -found), axis=1)
+        top, found = np.take_along_axis(top, order, axis=1), np.take_along_axis(found, order, axis=1)
+        has_vector = block.vectors[start:stop].any(axis=1)[:, None]
+        answer.codes[start:stop, :k_found] = np.where(has_vector, proposable[top], -1)
+        answer.scores[start:stop, :k_found] = np.where(has_vector, found, 0.0)
+    return answer

@@ -1,0 +1,97 @@
+"""Shapes that every candidate source shares: the block of users it looks at, the model it reads, what it answers.
+
+A source is a function `(block, model, k) -> Candidates`: distinct known items, at most k a user, by score descending
+and then code ascending. It is one file here and one line in `sources.SOURCES`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from spark_jobs.features.history import Floats, Ints, Longs, UserHistory
+
+NO_ITEM = -1
+
+
+class RetrievalParams(BaseModel):
+    """Hyperparameters of all sources."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    als_factors: int = Field(16, ge=1)
+    als_regularization: float = Field(1.0, gt=0)
+    als_alpha: float = Field(1.0, gt=0)
+    als_iterations: int = Field(10, ge=1)
+    als_min_users: int = Field(3, ge=1, description="users an item needs before ALS may propose it")
+    neighbours: int = Field(50, ge=1, description="neighbours kept per item")
+    popularity_exponent: float = Field(0.3, ge=0, le=1, description="how much an item's own popularity is discounted")
+    recency_half_life: float = Field(24.0, gt=0, description="hours after which a history item counts half as a seed")
+    popular: int = Field(300, ge=1, description="length of the popular lists")
+    popular_half_life: float = Field(6.0, gt=0, description="hours after which an event counts half for popularity")
+    segment_users: int = Field(500, ge=1, description="users a segment needs before it has a popular list of its own")
+
+
+@dataclass(frozen=True)
+class UserBlock:
+    """U users a source or ranker works on at once.
+
+    vectors float32 [U, d] (folded in), segment int16 [U] (0 unknown), context float32 [U, C] (features of the user
+    from elsewhere; C may be 0).
+    """
+
+    history: UserHistory
+    vectors: Floats
+    segment: npt.NDArray[np.int16]
+    context: Floats
+
+    def __len__(self) -> int:
+        return len(self.history)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """codes int32 [U, k] padded with -1 at the end, scores float32 [U, k] (0 where padded), best first."""
+
+    codes: Ints
+    scores: Floats
+
+    @property
+    def sizes(self) -> Longs:
+        sizes: Longs = (self.codes != NO_ITEM).sum(axis=1)
+        return sizes
+
+
+@dataclass(frozen=True)
+class RetrievalModel:
+    """What all sources have learned, for I items. A value: arrays only.
+
+    item_factors float32 [I, d], zero where ALS may not propose the item; neighbours int32 [I, n] padded with -1 and
+    neighbour_scores float32 [I, n]; popular int32 [S, p] and popular_scores float32 [S, p]: row 0 is everybody,
+    row s segment s.
+    """
+
+    params: RetrievalParams
+    item_factors: Floats
+    neighbours: Ints
+    neighbour_scores: Floats
+    popular: Ints
+    popular_scores: Floats
+
+    @property
+    def n_items(self) -> int:
+        return len(self.item_factors)
+
+
+def best(rows: Longs, codes: Ints, scores: Floats, *, n_rows: int, k: int) -> Candidates:
+    """The best k of each row's scored items, given as triples in any order; a row's codes are distinct."""
+    order = np.lexsort((codes, -scores, rows))
+    rows, codes, scores = rows[order], codes[order], scores[order]
+    starts = np.searchsorted(rows, np.arange(n_rows))
+    place = np.arange(len(rows)) - starts[rows]
+    kept = place < k
+    answer = Candidates(np.full((n_rows, k), NO_ITEM, dtype=np.int32), np.zeros((n_rows, k), dtype=np.float32))
+    answer.codes[rows[kept], place[kept]] = codes[kept]
+    answer.scores[rows[kept], place[kept]] = scores[kept]
+    return answer

@@ -1,0 +1,49 @@
+"""Item-item: what others met together with a user's items (Deshpande and Karypis, "Item-based top-N recommendation
+algorithms", 2004). Popularity is discounted by an exponent, weakly: strong cosine normalisation ruins exposure logs.
+An item is its own neighbour.
+"""
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, RetrievalParams, UserBlock, best
+from spark_jobs.candidates.repeat import seed_weights
+from spark_jobs.features.history import Floats, Ints, UserHistory
+
+_ITEMS_AT_ONCE = 4096
+
+
+def train_neighbours(history: UserHistory, *, n_items: int, params: RetrievalParams) -> tuple[Ints, Floats]:
+    """Codes int32 [I, n] and scores float32 [I, n] of each item's neighbours, best first."""
+    ones = np.ones(len(history.item_code), dtype=np.float32)
+    met = csr_matrix((ones, history.item_code, history.indptr), shape=(len(history), n_items))
+    users = np.maximum(np.bincount(history.item_code, minlength=n_items), 1).astype(np.float32)
+    discount = users**-params.popularity_exponent
+    by_item = met.T.tocsr()
+    parts = []
+    for start in range(0, n_items, _ITEMS_AT_ONCE):
+        together = (by_item[start : start + _ITEMS_AT_ONCE] @ met).tocoo()
+        scores = together.data * discount[start + together.row] * discount[together.col]
+        rows = together.row.astype(np.int64)
+        parts.append(best(rows, together.col, scores, n_rows=together.shape[0], k=params.neighbours))
+    return np.concatenate([part.codes for part in parts]), np.concatenate([part.scores for part in parts])
+
+
+def neighbour_matrix(model: RetrievalModel) -> csr_matrix:
+    """Neighbour scores as a matrix, [I, I]."""
+    is_there = model.neighbours != NO_ITEM
+    indptr = np.concatenate([[0], np.cumsum(is_there.sum(axis=1))])
+    shape = (model.n_items, model.n_items)
+    return csr_matrix((model.neighbour_scores[is_there], model.neighbours[is_there], indptr), shape=shape)
+
+
+def item_item_scores(history: UserHistory, model: RetrievalModel) -> csr_matrix:
+    """Score of every item near a user's history, [U, I]."""
+    weights = seed_weights(history, half_life=model.params.recency_half_life)
+    seeds = csr_matrix((weights, history.item_code, history.indptr), shape=(len(history), model.n_items))
+    return seeds @ neighbour_matrix(model)
+
+
+def item_item_candidates(block: UserBlock, model: RetrievalModel, k: int) -> Candidates:
+    scores = item_item_scores(block.history, model).tocoo()
+    return best(scores.row.astype(np.int64), scores.col, scores.data, n_rows=len(block), k=k)

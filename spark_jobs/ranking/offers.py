@@ -1,0 +1,128 @@
+"""The offer ranker as a value, and its use: candidates of all sources, their features, trees, a calibrated probability.
+
+`rank_offers` is the one way to an offer list: the nightly stage calls it on blocks inside Spark's workers, the
+backtest on blocks in memory. Does not belong here: training (`offers_training`), files (`offers_store`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import xgboost as xgb
+from pydantic import BaseModel, ConfigDict, Field
+
+from spark_jobs.candidates.base import Candidates, RetrievalModel, UserBlock, best
+from spark_jobs.candidates.retrieval import user_block
+from spark_jobs.features.history import Floats, Longs, UserHistory
+from spark_jobs.features.item_features import ItemFeatures
+from spark_jobs.ranking.boosting import BoosterParams
+from spark_jobs.ranking.calibration import Platt, sigmoid
+from spark_jobs.ranking.offers_features import Pairs, feature_matrix, union
+
+# Users ranked at once: their pairs' features must stay a small part of a task's memory.
+_USERS_AT_ONCE = 1024
+
+
+class OfferParams(BaseModel):
+    """How the offer ranker is trained and used."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    candidates: Mapping[str, int] = {"repeat": 60, "item_item": 60, "als": 40, "popular": 60}
+    booster: BoosterParams = BoosterParams()
+    models: int = Field(1, ge=1, description="boosters averaged, by seed")
+    training_users: int = Field(20_000, ge=1, description="users of one training as-of, most")
+
+
+@dataclass(frozen=True)
+class OfferRanker:
+    """Boosters whose mean margin ranks, and the calibrator that makes it a probability within the horizon.
+
+    `facts` are JSON-able: counts and quality at training.
+    """
+
+    feature_names: tuple[str, ...]
+    candidates: Mapping[str, int]
+    boosters: tuple[xgb.Booster, ...]
+    calibrator: Platt
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+    def margins(self, rows: Floats) -> Floats:
+        """Mean raw margin of rows [P, F], float32 [P]."""
+        total = np.zeros(len(rows), dtype=np.float32)
+        for booster in self.boosters:
+            total += booster.inplace_predict(rows, predict_type="margin", validate_features=False)
+        return total / np.float32(len(self.boosters))
+
+    def probabilities(self, margins: Floats) -> Floats:
+        calibrated = sigmoid(self.calibrator.slope * margins.astype(np.float64) + self.calibrator.intercept)
+        return calibrated.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class OfferModels:
+    """All that a night needs to rank offers for any user. item_ids [I] strings, position = item code."""
+
+    item_ids: npt.NDArray[np.str_]
+    items: ItemFeatures
+    retrieval: RetrievalModel
+    ranker: OfferRanker
+
+
+@dataclass(frozen=True)
+class RankedOffers:
+    """Lists of U users: codes int32 [U, k] padded with -1, probabilities float32 [U, k], best first.
+
+    features float32 [n, F]: the rows of the listed pairs, user by user and in list order, for explanations.
+    """
+
+    codes: npt.NDArray[np.int32]
+    probabilities: Floats
+    features: Floats
+
+
+def rank_offers(
+    history: UserHistory,
+    models: OfferModels,
+    *,
+    k: int,
+    segment: npt.NDArray[np.int16] | None = None,
+    context: Floats | None = None,
+) -> RankedOffers:
+    """The k best offers of every user of a history. segment int16 [U] and context float32 [U, C] where known."""
+    parts = []
+    for start in range(0, len(history), _USERS_AT_ONCE):
+        here = slice(start, start + _USERS_AT_ONCE)
+        block = user_block(
+            history.block(start, start + _USERS_AT_ONCE),
+            models.retrieval,
+            segment=None if segment is None else segment[here],
+            context=None if context is None else context[here],
+        )
+        parts.append(_rank_block(block, models, k=k))
+    if not parts:
+        nothing = np.empty((0, k))
+        width = len(models.ranker.feature_names)
+        return RankedOffers(nothing.astype(np.int32), nothing.astype(np.float32), np.empty((0, width), np.float32))
+    return RankedOffers(
+        np.concatenate([part.codes for part in parts]),
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.features for part in parts]),
+    )
+
+
+def _rank_block(block: UserBlock, models: OfferModels, *, k: int) -> RankedOffers:
+    pairs = union(block, models.retrieval, models.items, per_source=models.ranker.candidates)
+    matrix = feature_matrix(pairs)
+    margins = models.ranker.margins(matrix)
+    listed = best(pairs.rows, pairs.codes, margins, n_rows=len(block), k=k)
+    is_listed = np.arange(k) < listed.sizes[:, None]
+    probabilities = np.where(is_listed, models.ranker.probabilities(listed.scores), np.float32(0))
+    return RankedOffers(listed.codes, probabilities, matrix[_listed_pairs(pairs, listed)])
+
+
+def _listed_pairs(pairs: Pairs, listed: Candidates) -> Longs:
+    """Positions of the listed pairs, user by user and in list order."""
+    rows, places = np.nonzero(listed.codes >= 0)
+    return np.searchsorted(pairs.keys, rows * pairs.retrieval.n_items + listed.codes[rows, places])
