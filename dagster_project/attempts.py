@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from pyarrow import fs
 
+from dagster_project.files import file_system
 from data_contracts.errors import InputError
 from data_contracts.night import parse_snapshot_id
 
@@ -41,9 +42,7 @@ class Attempts:
         return max(numbers)
 
     def _open(self) -> tuple[fs.FileSystem, str]:
-        uri = self.lake.replace("s3a://", "s3://", 1)
-        filesystem, path = fs.FileSystem.from_uri(uri)
-        return filesystem, f"{path}/snapshots"
+        return file_system(f"{self.lake}/snapshots")
 
     def _numbers(self, as_of: date) -> list[int]:
         filesystem, root = self._open()

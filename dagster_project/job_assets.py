@@ -96,9 +96,9 @@ def _key(name: str) -> dg.AssetKey:
 
 
 def _metadata(report: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What the UI shows of one table. Reports name tables with dots, `silver.interactions`."""
+    """What the UI shows of one asset. Reports name lake tables with dots, `silver.interactions`, others plainly."""
     tables = report["tables"]
-    table = tables.get(name.replace("/", "."), tables.get(name, {}))
+    table = tables.get(name.replace("/", ".")) or tables.get(name.rpartition("/")[2], {})
     return {
         "rows": table.get("rows", 0),
         "quarantined": table.get("quarantined", 0),

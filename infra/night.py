@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,11 +37,12 @@ class AssetDone:
 class NightResult:
     run_id: str
     snapshot_id: str
-    published: bool
+    seconds: float
 
 
 def run_night(settings: Settings, as_of: date, *, on_asset: Callable[[AssetDone], None]) -> NightResult:
     """Materialise the night of `as_of`. Raises the RecsError that stopped it; yesterday's snapshot stays current."""
+    started = time.monotonic()
     with _dagster_home(settings) as instance, lake_lock(settings.lake_uri) as lock:
         runner = LocalSparkRunner(logs=settings.data_dir / "logs", lock=lock)
         job = build_defs(settings, resources={"spark_runner": runner}).resolve_job_def(NIGHT_JOB)
@@ -52,7 +54,7 @@ def run_night(settings: Settings, as_of: date, *, on_asset: Callable[[AssetDone]
         if not result.success:
             raise _reason(result)
         metadata = _materialized(instance, run_id)["snapshot/published"]
-        return NightResult(run_id, str(metadata["snapshot_id"]), published=bool(metadata["published"]))
+        return NightResult(run_id, str(metadata["snapshot_id"]), seconds=time.monotonic() - started)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from honcho.manager import Manager
 from data_contracts.errors import BusyError, UnavailableError
 from data_contracts.settings import Settings
 from infra.console import console
-from infra.local.clickhouse import running_clickhouse
+from infra.local.clickhouse.running import running_clickhouse
 from infra.night import dagster_home
 
 _LOCAL_HOSTS = {"localhost", "127.0.0.1"}

@@ -1,0 +1,103 @@
+"""Group `publish`: the snapshot sealed behind its gate, loaded, verified, and made current by its pointer."""
+
+from typing import Any
+
+import dagster as dg
+
+from dagster_project.attempts import Attempts
+from dagster_project.files import read_bytes
+from dagster_project.job_assets import job_assets, night_params, root_run_id
+from dagster_project.runner import failure_of
+from data_contracts.catalogue import Catalogue, Reasons, Rules
+from data_contracts.errors import GateError, RecsError
+from data_contracts.manifest import Manifest
+from data_contracts.settings import Settings
+from sql.client import Address, Store, connected
+from sql.load import load
+from sql.migrate import migrate
+from sql.pointer import publish
+from sql.retention import drop_old
+from sql.rules import put_rule_set
+from sql.verify import verify
+
+_ACTOR = "night"
+SEAL_OUTPUTS = {"snapshot/manifest": "counts, checksums and versions of the snapshot, with its gate verdict"}
+SEAL_DEPS = ("snapshot/personal", "snapshot/segment", "snapshot/popular", "snapshot/user_state")
+
+
+def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
+    sealed = job_assets(
+        "seal", group="publish", outputs=SEAL_OUTPUTS, deps=SEAL_DEPS, partitions=partitions, uses_attempt=True
+    )
+    return [sealed, _published(partitions)]
+
+
+def _published(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=["snapshot", "published"],
+        description="the snapshot in ClickHouse, verified against its manifest, and the pointer on it",
+        group_name="publish",
+        deps=[dg.AssetKey(["snapshot", "manifest"])],
+        kinds={"clickhouse"},
+        owners=["team:data-platform"],
+        partitions_def=partitions,
+    )
+    def published(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[Any]:
+        params = night_params(settings, context)
+        try:
+            attempt = Attempts(params.lake).latest(params.as_of)
+            params = params.model_copy(update={"attempt": attempt})
+            manifest = publish_snapshot(
+                Address.of(settings),
+                snapshot_uri=params.snapshot_uri,
+                keep=settings.keep_snapshots,
+                why=f"run {root_run_id(context)}",
+            )
+        except RecsError as error:
+            raise failure_of(error) from error
+        return dg.MaterializeResult(
+            metadata={
+                "snapshot_id": manifest.snapshot_id,
+                "rows": sum(table.rows for table in manifest.tables.values()),
+                "tables": {name: table.rows for name, table in manifest.tables.items()},
+                "snapshot": dg.MetadataValue.path(params.snapshot_uri),
+            }
+        )
+
+    return published
+
+
+def publish_snapshot(address: Address, *, snapshot_uri: str, keep: int, why: str) -> Manifest:
+    """Load, verify, approve its rules, move the pointer, drop what is too old. Safe to run again.
+
+    Raises InputError for a broken folder and GateError when ClickHouse holds something else than the manifest says;
+    the pointer has not moved then.
+    """
+    migrate(address)
+    with connected(address) as store:
+        manifest = load_verified(store, snapshot_uri=snapshot_uri)
+        _approve_rules(store, snapshot_uri)
+        publish(store, manifest.snapshot_id, actor=_ACTOR, why=why)
+        drop_old(store, keep=keep)
+    return manifest
+
+
+def load_verified(store: Store, *, snapshot_uri: str) -> Manifest:
+    """Bring a snapshot in, checked against its manifest. Raises InputError, and GateError for one that failed."""
+    manifest = load(store, snapshot_uri=snapshot_uri)
+    if not manifest.gate.passed:
+        failed = ", ".join(check.name for check in manifest.gate.failures)
+        raise GateError(f"snapshot {manifest.snapshot_id} failed its gate ({failed}): it stays unpublished")
+    verify(store, manifest)
+    return manifest
+
+
+def _approve_rules(store: Store, snapshot_uri: str) -> None:
+    """The reference data that the night read are the newest approved ones; serving follows them at once."""
+    put_rule_set(
+        store,
+        catalogue=Catalogue.model_validate_json(read_bytes(f"{snapshot_uri}/catalogue.json")),
+        rules=Rules.model_validate_json(read_bytes(f"{snapshot_uri}/rules.json")),
+        reasons=Reasons.model_validate_json(read_bytes(f"{snapshot_uri}/reasons.json")),
+        actor=_ACTOR,
+    )

@@ -1,0 +1,18 @@
+"""The lake's small files, wherever its URI points."""
+
+from pyarrow import fs
+
+
+def file_system(uri: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a URI or plain path, and the path in it. `s3a:` is Spark's word for `s3:`."""
+    if ":" not in uri:
+        return fs.LocalFileSystem(), uri
+    system, path = fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+    return system, path
+
+
+def read_bytes(uri: str) -> bytes:
+    """Raises FileNotFoundError."""
+    system, path = file_system(uri)
+    with system.open_input_stream(path) as stream:
+        return bytes(stream.read())

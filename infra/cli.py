@@ -1,0 +1,326 @@
+"""The command `recs`. It only wires: options to settings, settings to the parts, results to the screen."""
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from data_contracts.errors import InputError, RecsError
+from data_contracts.settings import Settings
+from data_contracts.vocabulary import Channel, Kind
+from infra.console import console, errors, progress, show, show_json
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Nightly recommendations for a bank: build a world, run a night, publish it, ask it.",
+    rich_markup_mode="markdown",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded stack. [default: RECS_DATA_DIR]")]
+Day = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="As-of date D; sees days before D.")]
+
+# T-ECD's day 1297, so that a world and the published days share one calendar.
+WORLD_END = datetime(2026, 3, 16)
+
+
+def main() -> None:
+    """Entry point: an error that is meant for people is one line and an exit code."""
+    try:
+        app()
+    except RecsError as error:
+        errors.print(f"[red]error:[/red] {error}", soft_wrap=True)
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def settings(as_json: AsJson = False) -> None:
+    """Print every setting with its source; secrets masked.
+
+    Example: `recs settings`
+    """
+    from infra.settings_view import settings_rows
+
+    show(settings_rows(Settings()), as_json=as_json)
+
+
+@app.command()
+def world(
+    out: Annotated[Path, typer.Option(help="Folder to write; refused when it holds something else.")],
+    users: Annotated[int, typer.Option(min=10)] = 20_000,
+    days: Annotated[int, typer.Option(min=2, help="Days before the last date.")] = 60,
+    seed: int = 7,
+    last_date: Annotated[
+        datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="The world ends here.")
+    ] = WORLD_END,
+    horizon_days: Annotated[int, typer.Option(min=1, help="Days ahead that the truth is about.")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Write a sample world: T-ECD, DWH exports, bank events, reference data and the truth.
+
+    Example: `recs world --users 20000 --days 60 --seed 7 --out world`
+    """
+    from infra.local.world import generate
+
+    with progress(quiet=as_json) as bars:
+        task = bars.add_task("world", total=1.0)
+        made = generate(
+            out,
+            users=users,
+            days=days,
+            seed=seed,
+            last_date=last_date.date(),
+            horizon_days=horizon_days,
+            progress=lambda what, share: bars.update(task, description=what, completed=share),
+        )
+    rows = [{"table": name, "rows": count} for name, count in made.rows.items()]
+    if as_json:
+        show_json({"path": str(made.path), "made": made.made, "date": made.last_date, "rows": made.rows})
+        return
+    show(rows, as_json=False, title=f"{made.path}: days {made.first_day} up to {made.last_date} (exclusive)")
+
+
+@app.command()
+def night(
+    day: Day = None,
+    day_number: Annotated[int | None, typer.Option("--day", help="The same as T-ECD's day number.")] = None,
+    world_dir: Annotated[
+        Path | None, typer.Option("--world", help="A folder of `recs world`: all its sources.")
+    ] = None,
+    tecd: Annotated[str | None, typer.Option(help="URI of T-ECD.")] = None,
+    dwh: Annotated[str | None, typer.Option(help="URI of the DWH exports.")] = None,
+    events: Annotated[str | None, typer.Option(help="URI of the landed bank events.")] = None,
+    reference: Annotated[str | None, typer.Option(help="URI of catalogue, rules and reasons.")] = None,
+    offer_domains: Annotated[
+        str | None, typer.Option(help="T-ECD domains that hold the offers, comma separated.")
+    ] = None,
+    horizon_days: Annotated[int | None, typer.Option(help="Horizon of products, days.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one night: ingest, features, models, every user scored, one snapshot published.
+
+    Examples: `recs night --world world --date 2026-03-16 --horizon-days 7`,
+    `recs night --tecd tecd --offer-domains marketplace --day 1297`
+    """
+    from infra.night_view import run_and_show
+
+    chosen = _settings(
+        data_dir=data_dir,
+        **_sources(world_dir, tecd=tecd, dwh=dwh, events=events, reference=reference),
+        offer_domains=offer_domains,
+        product_horizon_days=horizon_days,
+    )
+    run_and_show(chosen, _as_of(chosen, day, day_number, world_dir), as_json=as_json)
+
+
+@app.command()
+def up(
+    data_dir: DataDir = None,
+    api_port: Annotated[int | None, typer.Option(help="Port of the API. [default: RECS_API_PORT]")] = None,
+    clickhouse_port: Annotated[int | None, typer.Option(help="Port of the embedded ClickHouse.")] = None,
+) -> None:
+    """Start the embedded ClickHouse and the API; stays until Ctrl-C.
+
+    Example: `recs up --api-port 8081`
+    """
+    from infra.stack import run_stack
+
+    raise typer.Exit(run_stack(_stack_settings(data_dir, api_port, clickhouse_port), with_dagster=False))
+
+
+@app.command()
+def dev(
+    data_dir: DataDir = None,
+    api_port: Annotated[int | None, typer.Option(help="Port of the API. [default: RECS_API_PORT]")] = None,
+    clickhouse_port: Annotated[int | None, typer.Option(help="Port of the embedded ClickHouse.")] = None,
+    dagster_port: Annotated[int | None, typer.Option(help="Port of the Dagster UI.")] = None,
+    world_dir: Annotated[Path | None, typer.Option("--world", help="Sources for nights started in the UI.")] = None,
+) -> None:
+    """Start the whole embedded stack with the Dagster UI; stays until Ctrl-C.
+
+    Example: `recs dev --world .local/demo/world --dagster-port 3001`
+    """
+    from infra.stack import run_stack
+
+    chosen = _stack_settings(data_dir, api_port, clickhouse_port, dagster_port=dagster_port, **_sources(world_dir))
+    raise typer.Exit(run_stack(chosen, with_dagster=True))
+
+
+@app.command()
+def ask(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    channel: Channel = Channel.MOBILE,
+    top_k: Annotated[int, typer.Option(min=1, max=100)] = 5,
+    kind: Kind = Kind.PRODUCT,
+    locale: Annotated[str, typer.Option(help="en or ru")] = "en",
+    api_port: Annotated[int | None, typer.Option(help="Port of the API.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the running API what it would show a user.
+
+    Example: `recs ask 1042 --channel mobile --top-k 5`
+    """
+    from infra.ask import answer_rows, answer_title
+    from infra.ask import ask as ask_api
+
+    answer = ask_api(
+        _settings(api_port=api_port), user, channel=channel.value, top_k=top_k, kind=kind.value, locale=locale
+    )
+    if as_json:
+        show_json(answer)
+        return
+    show(answer_rows(answer), as_json=False, title=answer_title(answer))
+
+
+@app.command()
+def snapshots(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the snapshots in ClickHouse, their gate and which one is served.
+
+    Example: `recs snapshots --json`
+    """
+    from infra.publishing import snapshot_rows
+
+    show(snapshot_rows(_settings(data_dir=data_dir)), as_json=as_json, title="snapshots")
+
+
+@app.command()
+def publish(
+    snapshot_id: Annotated[str, typer.Argument(help="Such as 2026-03-15.1")],
+    why: Annotated[str, typer.Option(help="Kept with the move.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Make a snapshot current; loads and verifies it first when ClickHouse does not have it.
+
+    Example: `recs publish 2026-03-15.1 --why "approved by risk"`
+    """
+    from infra.publishing import publish_one
+
+    publish_one(_settings(data_dir=data_dir), snapshot_id, why=why)
+    console.print(f"{snapshot_id} is current")
+
+
+@app.command()
+def rollback(
+    to: Annotated[str | None, typer.Option(help="A snapshot id. [default: what was served before]")] = None,
+    why: Annotated[str, typer.Option(help="Kept with the move.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Go back to the snapshot that was served before. Blocks and rules stay as they are.
+
+    Example: `recs rollback --why "odd lists for segment 3"`
+    """
+    from infra.publishing import roll_back
+
+    console.print(f"{roll_back(_settings(data_dir=data_dir), to=to, why=why)} is current")
+
+
+@app.command()
+def block(
+    item: Annotated[str, typer.Argument(help="Product or offer id.")],
+    why: Annotated[str, typer.Option(help="Kept with the block.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Stop showing an item, at once, everywhere, whatever the snapshot.
+
+    Example: `recs block loan_refinance --why "compliance 481"`
+    """
+    from infra.publishing import set_block
+
+    set_block(_settings(data_dir=data_dir), item, blocked=True, why=why)
+    console.print(f"{item} is blocked")
+
+
+@app.command()
+def unblock(
+    item: Annotated[str, typer.Argument(help="Product or offer id.")],
+    why: Annotated[str, typer.Option(help="Kept with the move.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """End a block.
+
+    Example: `recs unblock loan_refinance`
+    """
+    from infra.publishing import set_block
+
+    set_block(_settings(data_dir=data_dir), item, blocked=False, why=why)
+    console.print(f"{item} may be shown again")
+
+
+@app.command()
+def demo(data_dir: Annotated[Path, typer.Option(help="Folder of the demo.")] = Path(".local/demo")) -> None:
+    """The main job on a sample world: two nights, look-ups, a block, a rollback.
+
+    Example: `recs demo`
+    """
+    from infra.demo import run_demo
+
+    run_demo(data_dir)
+
+
+@app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(help="Benchmarks. [default: those whose code changed]")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Only list them with what they measured last.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure, each figure beside its reference, and render the README's table.
+
+    Example: `recs bench score --json`
+    """
+    from infra.bench import readme, registry
+
+    benches = list(registry.BENCHES.values()) if listed else registry.chosen(names or [])
+    rows: list[dict[str, Any]] = []
+    for one in benches:
+        if not listed:
+            errors.print(f"bench {one.name}: {one.about}")
+            registry.measure(one)
+        rows += registry.rows(one)
+    if not listed:
+        readme.write_readme()
+    shown = rows if as_json else [{k: v for k, v in row.items() if k not in {"machine", "note"}} for row in rows]
+    show(shown, as_json=as_json, title="figures")
+
+
+def _settings(**changes: Any) -> Settings:
+    """Settings with those options that were given."""
+    return Settings(**{name: value for name, value in changes.items() if value is not None})
+
+
+def _stack_settings(data_dir: Path | None, api_port: int | None, clickhouse_port: int | None, **more: Any) -> Settings:
+    url = None if clickhouse_port is None else f"http://localhost:{clickhouse_port}"
+    return _settings(data_dir=data_dir, api_port=api_port, clickhouse_url=url, **more)
+
+
+def _sources(world_dir: Path | None, **given: str | None) -> dict[str, str | None]:
+    """URIs of the four sources: those of a world, unless named one by one."""
+    names = ("tecd", "dwh", "events", "reference")
+    inside = {name: None if world_dir is None else str((world_dir / name).absolute()) for name in names}
+    return {name: _absolute(given.get(name)) or inside[name] for name in names}
+
+
+def _absolute(uri: str | None) -> str | None:
+    return uri if uri is None or ":" in uri else str(Path(uri).absolute())
+
+
+def _as_of(chosen: Settings, day: datetime | None, number: int | None, world_dir: Path | None) -> date:
+    from infra.night_view import date_of_number, date_of_world
+
+    if day is not None and number is not None:
+        raise InputError("--date and --day name the same thing: give one of them")
+    if day is not None:
+        return day.date()
+    if number is not None:
+        return date_of_number(chosen, number)
+    if world_dir is not None:
+        return date_of_world(world_dir)
+    raise InputError("which night? give --date YYYY-MM-DD, or --day with a T-ECD day number")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What `recs night` shows: a line an asset with its time, then the snapshot in a few lines."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from data_contracts.errors import InputError
+from data_contracts.manifest import Manifest
+from data_contracts.settings import Settings
+from infra.console import console, progress, show_json
+from infra.night import AssetDone, NightResult, run_night
+from infra.stack import clickhouse
+
+
+def run_and_show(settings: Settings, as_of: date, *, as_json: bool = False) -> NightResult:
+    """Run the night with ClickHouse at hand; prints as it goes. Raises the RecsError that stopped it."""
+    lines: list[dict[str, Any]] = []
+
+    with clickhouse(settings) as wired, progress(quiet=as_json) as bars:
+        task = bars.add_task(f"night of {as_of}", total=None)
+
+        def tell(done: AssetDone) -> None:
+            lines.append(_line(done))
+            bars.update(task, total=done.total, completed=done.done)
+            if not as_json:
+                console.print(_text(done))
+
+        result = run_night(wired, as_of, on_asset=tell)
+    manifest = manifest_of(settings, result.snapshot_id)
+    if as_json:
+        show_json({"assets": lines, "seconds": round(result.seconds, 1), "manifest": manifest.model_dump(mode="json")})
+    else:
+        _summary(manifest, result)
+    return result
+
+
+def manifest_of(settings: Settings, snapshot_id: str) -> Manifest:
+    """The manifest of a snapshot in the lake."""
+    path = Path(settings.lake_uri.removeprefix("file://")) / "snapshots" / snapshot_id / "manifest.json"
+    return Manifest.from_json(path.read_bytes(), where=str(path))
+
+
+def date_of_number(settings: Settings, number: int) -> date:
+    return settings.tecd_day_zero + timedelta(days=number)
+
+
+def date_of_world(world: Path) -> date:
+    """The date a sample world ends at. Raises InputError when the folder is none."""
+    path = world / "world.json"
+    if not path.exists():
+        raise InputError(f"{world} is not a sample world: it has no world.json; make one with recs world")
+    return date.fromisoformat(json.loads(path.read_text())["date"])
+
+
+def _line(done: AssetDone) -> dict[str, Any]:
+    return {"asset": done.asset, **{name: done.metadata.get(name) for name in ("rows", "quarantined", "job_seconds")}}
+
+
+def _text(done: AssetDone) -> str:
+    seconds, quarantined = done.metadata.get("job_seconds"), done.metadata.get("quarantined") or 0
+    rows = done.metadata.get("rows")
+    shown = f"{rows:>12,} rows" if isinstance(rows, int) else " " * 17
+    time = f"{seconds:>7.1f} s" if isinstance(seconds, float | int) else " " * 9
+    warning = f"   [yellow]{quarantined:,} quarantined[/yellow]" if quarantined else ""
+    return f"{done.done:>3}/{done.total}  {done.asset:<32}{shown}{time}{warning}"
+
+
+def _summary(manifest: Manifest, result: NightResult) -> None:
+    tables = manifest.tables
+    console.print(
+        f"\n[bold green]snapshot {manifest.snapshot_id} is current[/bold green] after {result.seconds:.0f} s: "
+        f"{tables['user_state'].rows:,} users, {tables['lists'].rows:,} personal lists, "
+        f"{tables['fallback_lists'].rows} fallback lists, {tables['items'].rows:,} items"
+    )
+    checks = manifest.gate.checks
+    console.print(f"gate passed: {', '.join(check.name for check in checks)}")
