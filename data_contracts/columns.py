@@ -17,6 +17,8 @@ SNAPSHOT_ID = "snapshot_id"
 VARIANT = "variant"
 ITEM_CODE = "item_code"
 KIND = "kind"
+NAME_EN = "name_en"
+NAME_RU = "name_ru"
 REASON = "reason"
 
 PRODUCT_ITEMS = "product_items"

@@ -5,11 +5,11 @@ from datetime import date, timedelta
 
 import numpy as np
 from hypothesis import strategies as st
-from policy_checker import Person
 
 from data_contracts.catalogue import Catalogue, Eligibility, LocalText, Prerequisite, Product, Prohibition, Rules
 from data_contracts.policy import CompiledPolicy, Users, employment_codes, holdings_matrix
 from data_contracts.vocabulary import Channel, Employment, Family
+from tests.policy_checker import Person
 
 TODAY = date(2026, 3, 16)
 

@@ -62,7 +62,7 @@ class Users:
     def __len__(self) -> int:
         return len(self.known)
 
-    def __getitem__(self, rows: slice) -> Self:
+    def __getitem__(self, rows: slice | NDArray[np.intp]) -> Self:
         return type(self)(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     @classmethod

@@ -3,11 +3,11 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from policy_checker import Checker
-from policy_worlds import TODAY, as_items, as_users, catalogues, people, rule_sets
 
 from data_contracts.policy import Drop, compile_policy, decide, standing_drops
 from data_contracts.vocabulary import Channel
+from tests.policy_checker import Checker
+from tests.policy_worlds import TODAY, as_items, as_users, catalogues, people, rule_sets
 
 
 @st.composite

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from policy_checker import Person
-from policy_worlds import as_items, as_users
 
 from data_contracts.catalogue import Catalogue, Eligibility, LocalText, Prerequisite, Product, Prohibition, Rules
 from data_contracts.policy import Drop, Users, compile_policy, decide, decide_offers, may_profile, policy_hash
 from data_contracts.vocabulary import Channel, Employment, Family
+from tests.policy_checker import Person
+from tests.policy_worlds import as_items, as_users
 
 TODAY = date(2026, 3, 16)
 EVERYTHING = frozenset({"mobile", "web", "crm", "profiling"})

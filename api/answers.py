@@ -1,0 +1,98 @@
+"""Replies as JSON: names and reasons in the asked language, scores as probabilities, a signed id. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from api.models import Locale
+from api.recommend import Question, Reply
+from api.serving import NO_SCORE, Candidate, Serving
+from data_contracts.catalogue import LocalText
+from data_contracts.columns import ITEM_ID
+from data_contracts.rec_id import RecId
+from data_contracts.scores import dequantise
+from data_contracts.vocabulary import Kind
+
+# Six significant digits: more than the storage keeps.
+_PROBABILITIES = [float(f"{p:.6g}") for p in dequantise(range(65_536)).tolist()]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes answers of one service: its signing key and the bank's time zone."""
+
+    key: bytes
+    timezone: ZoneInfo
+
+    def body(self, question: Question, reply: Reply, *, locale: Locale, now: datetime) -> bytes:
+        """The JSON of `models.Recommendations`."""
+        serving = reply.serving
+        rec_id = RecId(question.channel, serving.snapshot_id, serving.policy.hash, now)
+        return orjson.dumps(
+            {
+                "rec_id": rec_id.signed(user_id=question.user_id, key=self.key),
+                "user_id": str(question.user_id),
+                "timestamp": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "snapshot_id": serving.snapshot_id or None,
+                "snapshot_age_s": snapshot_age(serving, now=now, timezone=self.timezone),
+                "tier": reply.tier,
+                "variant": reply.variant,
+                "policy_hash": serving.policy.hash,
+                "recommendations": [_item(serving, question.kind, shown, locale) for shown in reply.shown],
+            }
+        )
+
+
+def snapshot_age(serving: Serving, *, now: datetime, timezone: ZoneInfo) -> int | None:
+    """Seconds since the cut-off; 0 for a sample world that lies in the future."""
+    cut_off = serving.snapshot.cut_off(timezone)
+    return None if cut_off is None else max(0, int((now - cut_off).total_seconds()))
+
+
+def _item(serving: Serving, kind: Kind, shown: Candidate, locale: Locale) -> Mapping[str, Any]:
+    return {
+        **(_product(serving, shown.index, locale) if kind is Kind.PRODUCT else _offer(serving, shown.index, locale)),
+        "kind": kind,
+        "score": None if shown.score == NO_SCORE else _PROBABILITIES[shown.score],
+        "tier": shown.tier,
+        "reasons": list(_reasons(serving.reason_texts, shown.reasons, locale)),
+    }
+
+
+def _product(serving: Serving, position: int, locale: Locale) -> Mapping[str, Any]:
+    product = serving.rule_set.catalogue.products[position]
+    return {
+        "product_id": product.product_id,
+        "product_name": _text(product.name, locale),
+        "family": product.family,
+    }
+
+
+def _offer(serving: Serving, code: int, locale: Locale) -> Mapping[str, Any]:
+    items = serving.snapshot.items
+    item_id = items[ITEM_ID][code].as_py()
+    return {
+        "product_id": item_id,
+        # Partners' items often have no name.
+        "product_name": items[f"name_{locale}"][code].as_py() or item_id,
+        "family": None,
+    }
+
+
+def _reasons(texts: Mapping[int, LocalText], packed: int, locale: Locale) -> Iterator[Mapping[str, Any]]:
+    for code in reason_codes(packed):
+        if code in texts:
+            yield {"code": code, "text": _text(texts[code], locale)}
+
+
+def reason_codes(packed: int) -> Sequence[int]:
+    """The up to two codes of `code1 | code2 << 8`, where 0 is none."""
+    return [code for code in (packed & 0xFF, packed >> 8) if code]
+
+
+def _text(text: LocalText, locale: Locale) -> str:
+    return text.ru if locale is Locale.RU else text.en

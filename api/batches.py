@@ -1,0 +1,56 @@
+"""Turns concurrent questions into few batches: at light load a question waits for nobody, under load they share."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+
+
+class Batches(Generic[Question, Answer]):
+    """Asks `run` for batches of up to `largest` questions, at most `in_flight` batches at a time.
+
+    A question is taken at once while fewer are in flight; what arrives meanwhile goes together with the next. An
+    error of `run` is raised to every question of its batch. Who gives up waiting is dropped from the queue.
+    """
+
+    def __init__(
+        self, run: Callable[[Sequence[Question]], Awaitable[Sequence[Answer]]], *, largest: int, in_flight: int
+    ) -> None:
+        self._run = run
+        self._largest = largest
+        self._in_flight = in_flight
+        self._waiting: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+
+    async def ask(self, question: Question) -> Answer:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((question, answer))
+        if len(self._workers) < self._in_flight:
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+        return await answer
+
+    async def _work(self) -> None:
+        while batch := self._next():
+            try:
+                answers = await self._run([question for question, _ in batch])
+            except Exception as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for (_, future), answer in zip(batch, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+
+    def _next(self) -> list[tuple[Question, asyncio.Future[Answer]]]:
+        batch: list[tuple[Question, asyncio.Future[Answer]]] = []
+        while self._waiting and len(batch) < self._largest:
+            question, answer = self._waiting.popleft()
+            if not answer.done():
+                batch.append((question, answer))
+        return batch

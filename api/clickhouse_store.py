@@ -1,0 +1,76 @@
+"""The store on ClickHouse: our statements' rows as the values that serving uses."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+
+import pyarrow as pa
+
+from api.store import ITEMS, FallbackLists, Lists, Pointers, Ranked, RuleSet, SnapshotRow, UserState
+from data_contracts.night import parse_snapshot_id
+from data_contracts.vocabulary import Tier, Variant
+from sql.client import Address, AsyncStore, connected_async
+from sql.pointer import read_pointers_async
+from sql.rules import current_rule_set_async
+
+
+class ClickHouseStore:
+    """Connects when it is first asked, and again after it could not, so that a service starts without a database."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._lifetime = AsyncExitStack()
+        self._connected: AsyncStore | None = None
+        self._connecting = asyncio.Lock()
+
+    async def pointers(self) -> Pointers:
+        now = await read_pointers_async(await self._store())
+        return Pointers(now.snapshot_id or "", now.rules_seq, frozenset(now.blocked_items))
+
+    async def rule_set(self) -> RuleSet | None:
+        approved = await current_rule_set_async(await self._store())
+        return RuleSet(approved.catalogue, approved.rules, approved.reasons) if approved else None
+
+    async def snapshot_items(self, snapshot_id: str) -> pa.Table:
+        store = await self._store()
+        table = await store.table("items_v1/read", snapshot_id=snapshot_id)
+        return table.select(ITEMS.names).cast(ITEMS).combine_chunks()
+
+    async def fallback_lists(self, snapshot_id: str) -> FallbackLists:
+        store = await self._store()
+        rows = await store.rows("fallback_lists_v1/read", snapshot_id=snapshot_id)
+        lists = {(tier, segment): _lists(arrays) for tier, segment, *arrays in rows}
+        return FallbackLists(
+            popular=lists.get((Tier.POPULAR.value, 0), Lists()),
+            segments={segment: one for (tier, segment), one in lists.items() if tier == Tier.SEGMENT},
+        )
+
+    async def lists(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, Lists]:
+        store = await self._store()
+        rows = await store.rows("lists_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
+        return {user_id: _lists(arrays) for user_id, variant, *arrays in rows if variant == Variant.PERSONAL}
+
+    async def user_states(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, UserState]:
+        store = await self._store()
+        rows = await store.rows("user_state_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
+        return {user_id: UserState(*state) for user_id, *state in rows}
+
+    async def snapshots(self) -> Sequence[SnapshotRow]:
+        store = await self._store()
+        rows = await store.rows("snapshots_v1/newest")
+        held = [SnapshotRow(snapshot_id, state, moved_at) for snapshot_id, state, _, moved_at in rows]
+        return sorted(held, key=lambda row: parse_snapshot_id(row.snapshot_id), reverse=True)
+
+    async def close(self) -> None:
+        await self._lifetime.aclose()
+
+    async def _store(self) -> AsyncStore:
+        async with self._connecting:
+            if self._connected is None:
+                self._connected = await self._lifetime.enter_async_context(connected_async(self._address))
+            return self._connected
+
+
+def _lists(arrays: Sequence[Sequence[int]]) -> Lists:
+    """The six arrays of a row, in the order that every list statement selects them."""
+    return Lists(products=Ranked(*arrays[:3]), offers=Ranked(*arrays[3:]))

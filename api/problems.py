@@ -1,0 +1,67 @@
+"""Errors as problem documents (RFC 9457, media type application/problem+json)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from api.models import FieldError, Problem
+from data_contracts.errors import UnavailableError
+
+MEDIA_TYPE = "application/problem+json"
+_SCHEMAS = "#/components/schemas/"
+_LOG = logging.getLogger("recs.api")
+
+
+def documented(description: str) -> dict[str, Any]:
+    """An error response for a route's `responses`; `problem_schemas` must be among the document's components."""
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}Problem"}}}}
+
+
+def problem_schemas() -> dict[str, Any]:
+    """Components of the OpenAPI document that `documented` refers to."""
+    schema = Problem.model_json_schema(ref_template=_SCHEMAS + "{model}")
+    return {**schema.pop("$defs"), "Problem": schema}
+
+
+def install_problems(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        errors = [FieldError(field=str(one["loc"][-1]), message=_message(one["msg"])) for one in error.errors()]
+        detail = "; ".join(f"{one.field}: {one.message}" for one in errors)
+        return _problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        return _problem(request, HTTPStatus(error.status_code), str(error.detail), headers=error.headers)
+
+    @app.exception_handler(UnavailableError)
+    async def away(request: Request, error: UnavailableError) -> Response:
+        return _problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        _LOG.error("unforeseen error", exc_info=error)
+        return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "an error nobody foresaw; it has been logged")
+
+
+def _problem(
+    request: Request,
+    status: HTTPStatus,
+    detail: str,
+    errors: Sequence[FieldError] = (),
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    # The path alone: a query string holds user ids.
+    problem = Problem(title=status.phrase, status=status, detail=detail, instance=request.url.path, errors=list(errors))
+    return Response(problem.model_dump_json(), status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _message(text: str) -> str:
+    return text.removeprefix("Value error, ")

@@ -1,0 +1,130 @@
+"""All that the pointers point to, as one immutable object: whoever holds it answers from one snapshot throughout."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Self
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from api.store import ITEMS, FallbackLists, Lists, RuleSet
+from data_contracts.catalogue import Catalogue, LocalText, Reasons, Rules
+from data_contracts.columns import ITEM_ID, KIND
+from data_contracts.night import parse_snapshot_id
+from data_contracts.policy import CompiledPolicy, compile_policy
+from data_contracts.vocabulary import Kind, Tier
+
+NO_SCORE = -1
+
+NO_RULES = RuleSet(
+    catalogue=Catalogue(version="none", products=()),
+    rules=Rules(version="none"),
+    reasons=Reasons(version="none", reasons=()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An item that may be answered. `index`: position in the serving catalogue of a product, item code of an offer."""
+
+    index: int
+    score: int  # as stored; NO_SCORE where nobody scored it
+    reasons: int  # as stored
+    tier: Tier
+
+
+Candidates = tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What memory holds of a snapshot. Not `is_whole`: only its popular lists, as saved on disk, with other codes."""
+
+    snapshot_id: str = ""
+    items: pa.Table = field(default_factory=ITEMS.empty_table)
+    fallback: FallbackLists = field(default_factory=FallbackLists)
+    is_whole: bool = False
+
+    @property
+    def as_of(self) -> date | None:
+        return parse_snapshot_id(self.snapshot_id)[0] if self.snapshot_id else None
+
+    def cut_off(self, timezone: ZoneInfo) -> datetime | None:
+        """The moment up to which it has seen every source: 00:00 of its as-of date."""
+        return datetime(*self.as_of.timetuple()[:3], tzinfo=timezone) if self.as_of else None
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Snapshot, rules and blocks, compiled for one day.
+
+    `position`: item code of a product -> its position in the serving catalogue, -1 where that has it no longer.
+    `tails`: what follows a personal list, by kind and segment (segment's list, popular, static); `popular_tails` the
+    same without a segment. `without_user`: what is answered when nothing can be learnt of the user.
+    """
+
+    snapshot: Snapshot
+    rule_set: RuleSet
+    blocks: frozenset[str]
+    policy: CompiledPolicy
+    is_blocked_item: NDArray[np.bool_]  # by item code
+    position: Sequence[int]
+    tails: Mapping[tuple[Kind, int], Candidates]
+    popular_tails: Mapping[Kind, Candidates]
+    without_user: Mapping[Kind, Candidates]
+    reason_texts: Mapping[int, LocalText]
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, rule_set: RuleSet, blocks: frozenset[str], *, today: date) -> Self:
+        """`today` in the bank's time zone."""
+        policy = compile_policy(rule_set.catalogue, rule_set.rules, today=today, blocks=blocks)
+        ids, is_product = snapshot.items[ITEM_ID], pc.equal(snapshot.items[KIND], Kind.PRODUCT.value)
+        position = [policy.position.get(product_id, -1) for product_id in ids.filter(is_product).to_pylist()]
+        static = {Kind.PRODUCT: _static_products(rule_set.rules, policy), Kind.OFFER: ()}
+        fallback = snapshot.fallback
+        popular_tails = {
+            kind: (*candidates(fallback.popular, kind, position, Tier.POPULAR), *static[kind]) for kind in Kind
+        }
+        return cls(
+            snapshot=snapshot,
+            rule_set=rule_set,
+            blocks=blocks,
+            policy=policy,
+            is_blocked_item=np.asarray(pc.is_in(ids, pa.array(sorted(policy.blocked_ids), pa.string())), np.bool_),
+            position=position,
+            tails={
+                (kind, segment): (*candidates(lists, kind, position, Tier.SEGMENT), *popular_tails[kind])
+                for segment, lists in fallback.segments.items()
+                for kind in Kind
+            },
+            popular_tails=popular_tails,
+            without_user={
+                kind: (*candidates(fallback.popular, kind, position, Tier.STATIC), *static[kind]) for kind in Kind
+            },
+            reason_texts={reason.code: reason.text for reason in rule_set.reasons.reasons},
+        )
+
+    def tail(self, kind: Kind, segment: int) -> Candidates:
+        return self.tails.get((kind, segment), self.popular_tails[kind])
+
+    @property
+    def snapshot_id(self) -> str:
+        return self.snapshot.snapshot_id
+
+
+def candidates(lists: Lists, kind: Kind, position: Sequence[int], tier: Tier) -> Iterator[Candidate]:
+    """A stored list as candidates; products that the serving catalogue no longer has are left out."""
+    ranked = lists.products if kind is Kind.PRODUCT else lists.offers
+    for item, score, reasons in zip(ranked.items, ranked.scores, ranked.reasons, strict=True):
+        index = position[item] if kind is Kind.PRODUCT else item
+        if index >= 0:
+            yield Candidate(index, score, reasons, tier)
+
+
+def _static_products(rules: Rules, policy: CompiledPolicy) -> Candidates:
+    known = [policy.position[product_id] for product_id in rules.static_popular if product_id in policy.position]
+    return tuple(Candidate(index, NO_SCORE, 0, Tier.STATIC) for index in known)

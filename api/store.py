@@ -1,0 +1,100 @@
+"""What the day asks of the database: one seam, so that everything above it runs on a fake in tests.
+
+Item codes are positions in a snapshot's items; scores and reasons are as stored (see data_contracts.scores and
+`reason_codes`). Every method raises UnavailableError when the database does not answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+import pyarrow as pa
+
+from data_contracts.catalogue import Catalogue, Reasons, Rules
+from data_contracts.columns import FAMILY, ITEM_ID, KIND, NAME_EN, NAME_RU
+
+# A snapshot's items in order of their codes: the row number is the code.
+ITEMS = pa.schema([(name, pa.string()) for name in (ITEM_ID, KIND, FAMILY, NAME_EN, NAME_RU)])
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One kind's list, best first; the three sequences have equal length."""
+
+    items: Sequence[int] = ()
+    scores: Sequence[int] = ()
+    reasons: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Lists:
+    products: Ranked = Ranked()
+    offers: Ranked = Ranked()
+
+
+@dataclass(frozen=True)
+class UserState:
+    """A row of `user_state`, with its sentinels for unknown values. `holdings` are item codes."""
+
+    segment: int = 0
+    holdings: Sequence[int] = ()
+    birth_year: int = 0
+    region: int = -1
+    income_band: int = -1
+    employment: str = ""
+    score_band: int = 0
+    arrears_days: int = -1
+    consents: int = 0
+
+
+@dataclass(frozen=True)
+class FallbackLists:
+    popular: Lists = Lists()
+    segments: Mapping[int, Lists] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pointers:
+    """What serving follows. `snapshot_id` is "" before the first; `rules_seq` moves with the approved rule set."""
+
+    snapshot_id: str = ""
+    rules_seq: int = 0
+    blocks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    catalogue: Catalogue
+    rules: Rules
+    reasons: Reasons
+
+
+@dataclass(frozen=True)
+class SnapshotRow:
+    snapshot_id: str
+    state: str
+    moved_at: datetime
+
+
+class Store(Protocol):
+    async def pointers(self) -> Pointers: ...
+
+    async def rule_set(self) -> RuleSet | None:
+        """The newest approved one; None before the first."""
+
+    async def snapshot_items(self, snapshot_id: str) -> pa.Table:
+        """A table of schema ITEMS."""
+
+    async def fallback_lists(self, snapshot_id: str) -> FallbackLists: ...
+
+    async def lists(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, Lists]:
+        """Personal lists of those users who have one."""
+
+    async def user_states(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, UserState]:
+        """Policy data of those users who have any."""
+
+    async def snapshots(self) -> Sequence[SnapshotRow]:
+        """Snapshots that the database holds, newest first."""
+
+    async def close(self) -> None: ...

@@ -1,0 +1,133 @@
+"""Follows the pointers: polls them, loads what they point to, and swaps one immutable `Serving`.
+
+The only writer of what serving answers from. Blocks and rules take effect at the poll that sees them, before a new
+snapshot is loaded; a load that fails leaves what was there.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from api.serving import NO_RULES, Serving, Snapshot
+from api.static_copy import SHIPPED, StaticCopy
+from api.store import Pointers, RuleSet, Store
+from data_contracts.errors import InputError, RecsError
+
+_LOG = logging.getLogger("recs.api")
+
+# A database that does not tell its pointers in this time is down, as far as look-ups go.
+POLL_SECONDS = 2.0
+LOAD_SECONDS = 60.0
+
+
+class Watch:
+    """`serving` is never empty: it starts with the saved copy, else with the one that ships with the project.
+
+    `outage` says why the database cannot be used now, `lag` why what it points to is not served yet; "" for neither.
+    """
+
+    def __init__(self, store: Store, *, clock: Callable[[], datetime], timezone: ZoneInfo, copy: Path) -> None:
+        self._store = store
+        self._clock = clock
+        self._timezone = timezone
+        self._copy = copy
+        self._rules_seq = -1
+        self.outage = "ClickHouse has not been asked yet"
+        self.lag = ""
+        saved = _saved(copy)
+        self.serving = Serving.of(
+            saved.snapshot, saved.rule_set, frozenset(saved.blocks), today=self._today(saved.snapshot)
+        )
+
+    @property
+    def is_up(self) -> bool:
+        return not self.outage
+
+    async def run(self, *, every_seconds: float) -> None:
+        """Poll for good."""
+        while True:
+            await self.poll()
+            await asyncio.sleep(every_seconds)
+
+    async def poll(self) -> None:
+        """One look at the pointers. Never raises: `outage`, `lag` and the log tell of trouble."""
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                pointers = await self._store.pointers()
+        except TimeoutError:
+            self._tell(outage=f"ClickHouse does not tell its pointers within {POLL_SECONDS:g} s")
+        except RecsError as error:
+            self._tell(outage=str(error))
+        else:
+            self._tell(outage="")
+            await self._try_to_follow(pointers)
+
+    async def _try_to_follow(self, pointers: Pointers) -> None:
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                await self._follow(pointers)
+        except Exception as error:
+            # Whatever is wrong with what the pointers point to, the last good answers stay.
+            if not self.lag:
+                _LOG.exception("snapshot %s cannot be served", pointers.snapshot_id)
+            self.lag = f"snapshot {pointers.snapshot_id} cannot be served: {str(error) or type(error).__name__}"
+        else:
+            self.lag = ""
+
+    async def _follow(self, pointers: Pointers) -> None:
+        rule_set = await self._rule_set(pointers)
+        await self._install(self.serving.snapshot, rule_set, pointers.blocks)
+        self._rules_seq = pointers.rules_seq
+        held = self.serving.snapshot
+        if pointers.snapshot_id and not (held.is_whole and held.snapshot_id == pointers.snapshot_id):
+            await self._install(await self._snapshot(pointers.snapshot_id), rule_set, pointers.blocks)
+            _LOG.info("serving snapshot %s", pointers.snapshot_id)
+
+    async def _rule_set(self, pointers: Pointers) -> RuleSet:
+        if pointers.rules_seq == self._rules_seq:
+            return self.serving.rule_set
+        approved = await self._store.rule_set()
+        if approved is None:
+            # Before anything was published the copy is all there is; a snapshot without rules has no products.
+            return NO_RULES if pointers.snapshot_id else self.serving.rule_set
+        return approved
+
+    async def _snapshot(self, snapshot_id: str) -> Snapshot:
+        items, fallback = await asyncio.gather(
+            self._store.snapshot_items(snapshot_id), self._store.fallback_lists(snapshot_id)
+        )
+        return Snapshot(snapshot_id, items, fallback, is_whole=True)
+
+    async def _install(self, snapshot: Snapshot, rule_set: RuleSet, blocks: frozenset[str]) -> None:
+        held, today = self.serving, self._today(snapshot)
+        is_same = snapshot is held.snapshot and rule_set is held.rule_set
+        if is_same and blocks == held.blocks and today == held.policy.today:
+            return
+        # In a thread, so that requests are answered meanwhile.
+        self.serving = await asyncio.to_thread(Serving.of, snapshot, rule_set, blocks, today=today)
+        try:
+            await asyncio.to_thread(StaticCopy.of(snapshot, rule_set, blocks).save, self._copy)
+        except OSError as error:
+            _LOG.warning("the copy for the static tier cannot be saved: %s", error)
+
+    def _today(self, snapshot: Snapshot) -> date:
+        """Today at the bank; never before the snapshot's own date, where a sample world lies in the future."""
+        today = self._clock().astimezone(self._timezone).date()
+        return max(today, snapshot.as_of or today)
+
+    def _tell(self, *, outage: str) -> None:
+        if bool(outage) != bool(self.outage):
+            _LOG.log(logging.WARNING if outage else logging.INFO, "%s", outage or "ClickHouse answers")
+        self.outage = outage
+
+
+def _saved(path: Path) -> StaticCopy:
+    if path.exists():
+        try:
+            return StaticCopy.load(path)
+        except InputError as error:
+            _LOG.warning("%s; starting from the copy that ships with the project", error)
+    return StaticCopy.load(SHIPPED)

@@ -1,0 +1,94 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from api.batches import Batches
+
+
+class Doubler:
+    """Answers with twice the question once it is let go; remembers its batches."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.at_work = 0
+        self.most_at_work = 0
+        self.gate = asyncio.Event()
+
+    async def __call__(self, questions: Sequence[int]) -> Sequence[int]:
+        self.batches.append(list(questions))
+        self.at_work += 1
+        self.most_at_work = max(self.most_at_work, self.at_work)
+        try:
+            await self.gate.wait()
+        finally:
+            self.at_work -= 1
+        if 13 in questions:
+            raise ValueError("unlucky")
+        return [2 * question for question in questions]
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_a_lone_question_is_asked_at_once_and_alone() -> None:
+    async def scene() -> None:
+        doubler = Doubler()
+        batches = Batches(doubler, largest=3, in_flight=2)
+        first = asyncio.create_task(batches.ask(1))
+        await settle()
+        second = asyncio.create_task(batches.ask(2))
+        await settle()
+        assert doubler.batches == [[1], [2]]
+        doubler.gate.set()
+        assert await asyncio.gather(first, second) == [2, 4]
+
+    asyncio.run(scene())
+
+
+def test_questions_that_come_meanwhile_share_batches_of_bounded_size() -> None:
+    async def scene() -> None:
+        doubler = Doubler()
+        batches = Batches(doubler, largest=3, in_flight=2)
+        asked = []
+        for question in range(10):
+            asked.append(asyncio.create_task(batches.ask(question)))
+            await settle()
+        doubler.gate.set()
+        assert await asyncio.gather(*asked) == [2 * question for question in range(10)]
+        assert doubler.batches == [[0], [1], [2, 3, 4], [5, 6, 7], [8, 9]]
+        assert doubler.most_at_work == 2
+
+    asyncio.run(scene())
+
+
+def test_an_error_is_told_to_all_of_its_batch_and_to_nobody_else() -> None:
+    async def scene() -> None:
+        doubler = Doubler()
+        batches = Batches(doubler, largest=2, in_flight=1)
+        asked = [asyncio.create_task(batches.ask(question)) for question in (12, 13, 14)]
+        doubler.gate.set()
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(result) for result in results] == [ValueError, ValueError, int]
+
+    asyncio.run(scene())
+
+
+def test_who_gives_up_is_not_asked_for() -> None:
+    async def scene() -> None:
+        doubler = Doubler()
+        batches = Batches(doubler, largest=5, in_flight=1)
+        first = asyncio.create_task(batches.ask(1))
+        await settle()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001):
+                await batches.ask(2)
+        last = asyncio.create_task(batches.ask(3))
+        await settle()
+        doubler.gate.set()
+        assert await asyncio.gather(first, last) == [2, 6]
+        assert doubler.batches == [[1], [3]]
+
+    asyncio.run(scene())
