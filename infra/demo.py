@@ -1,0 +1,156 @@
+"""The main job as a story: a sample world, two nights, look-ups by channel, a compliance stop, a rollback."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from data_contracts.errors import RecsError
+from data_contracts.settings import Settings
+from infra.ask import answer_rows, answer_title, ask
+from infra.console import console, progress, show
+from infra.local.clickhouse.running import running_clickhouse
+from infra.local.world import generate
+from infra.night_view import run_and_show
+from infra.publishing import roll_back, set_block, snapshot_rows
+from infra.stack import clickhouse_folder, wait_until_ready
+
+_USERS, _DAYS, _HORIZON_DAYS, _SEED = 5_000, 30, 7, 7
+_LAST_DATE = date(2026, 3, 16)
+_POINTER_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Prints numbered headings with the time since the start."""
+
+    started: float
+
+    def __call__(self, title: str) -> None:
+        console.rule(f"[bold]{title}[/bold]  {time.monotonic() - self.started:.0f} s", align="left")
+
+
+def run_demo(folder: Path) -> None:
+    """Everything under `folder`; run again, it goes on with the same world and makes a new attempt of each night."""
+    stage = _Stage(time.monotonic())
+    stage(f"1. A sample world: {_USERS:,} users, {_DAYS} days")
+    world = folder / "world"
+    _make_world(world)
+    with _stack(_settings(folder, world)) as settings:
+        for number, as_of in enumerate((_LAST_DATE - timedelta(days=1), _LAST_DATE), start=2):
+            stage(f"{number}. The night of {as_of}: from deliveries to published lists")
+            result = run_and_show(settings, as_of)
+        stage("4. Look-ups: one user in each channel")
+        user = _somebody(settings, result.snapshot_id)
+        for channel in ("mobile", "web", "crm"):
+            answer = ask(settings, user, channel=channel, top_k=3)
+            show(answer_rows(answer), as_json=False, title=f"{channel}: {answer_title(answer)}")
+        offers = ask(settings, user, channel="mobile", top_k=3, kind="offer")
+        show(answer_rows(offers), as_json=False, title=f"offers: {answer_title(offers)}")
+        stage("5. A compliance stop holds at once")
+        _show_block(settings, user)
+        stage("6. A rollback: one row moves the pointer back")
+        _show_rollback(settings, user)
+    stage("Done")
+    console.print(f"See it all in the Dagster UI:  .venv/bin/recs dev --data-dir {folder} --world {world}")
+    console.print(f"Ask on your own:               .venv/bin/recs up --data-dir {folder}, then recs ask {user}")
+
+
+def _settings(folder: Path, world: Path) -> Settings:
+    sources = {name: str((world / name).absolute()) for name in ("tecd", "dwh", "events", "reference")}
+    return Settings(data_dir=folder, product_horizon_days=_HORIZON_DAYS, seed=_SEED, **sources)  # type: ignore[arg-type]
+
+
+def _make_world(world: Path) -> None:
+    with progress() as bars:
+        task = bars.add_task("world", total=1.0)
+        made = generate(
+            world,
+            users=_USERS,
+            days=_DAYS,
+            seed=_SEED,
+            last_date=_LAST_DATE,
+            horizon_days=_HORIZON_DAYS,
+            progress=lambda what, share: bars.update(task, description=what, completed=share),
+        )
+    console.print(f"{sum(made.rows.values()):,} rows in {world}: T-ECD, DWH exports, bank events, reference, truth")
+
+
+@contextmanager
+def _stack(settings: Settings) -> Iterator[Settings]:
+    """An embedded ClickHouse and the API on free ports, for this block."""
+    with running_clickhouse(clickhouse_folder(settings)) as url:
+        wired = settings.model_copy(update={"clickhouse_url": url, "api_port": _free_port()})
+        command = [sys.executable, "-m", "uvicorn", "api.main:app", "--port", str(wired.api_port)]
+        environment = {**os.environ, "RECS_CLICKHOUSE_URL": url, "RECS_DATA_DIR": str(settings.data_dir.absolute())}
+        log = settings.data_dir / "logs" / "api.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            api = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+            try:
+                wait_until_ready(f"http://127.0.0.1:{wired.api_port}/healthz")
+                yield wired
+            finally:
+                api.terminate()
+                api.wait(timeout=20)
+
+
+def _show_block(settings: Settings, user: str) -> None:
+    before = ask(settings, user, channel="mobile", top_k=3)
+    first = before["recommendations"][0]["product_id"]
+    set_block(settings, first, blocked=True, why="demo: compliance stop")
+    moved = _until(settings, user, lambda answer: first not in _products(answer))
+    console.print(f"blocked {first}: gone from the answer, which is now {', '.join(_products(moved))}")
+    set_block(settings, first, blocked=False, why="demo: the stop has ended")
+    _until(settings, user, lambda answer: first in _products(answer))
+    console.print(f"unblocked {first}: back again")
+
+
+def _show_rollback(settings: Settings, user: str) -> None:
+    started = datetime.now()
+    current = roll_back(settings, to=None, why="demo: yesterday was better")
+    _until(settings, user, lambda answer: answer["snapshot_id"] == current)
+    console.print(
+        f"rolled back to {current}; the API served it {(datetime.now() - started).total_seconds():.2f} s later"
+    )
+    show(snapshot_rows(settings), as_json=False, title="snapshots")
+
+
+def _products(answer: dict[str, Any]) -> list[str]:
+    return [item["product_id"] for item in answer["recommendations"]]
+
+
+def _until(settings: Settings, user: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The first answer for which something holds. Raises RecsError when none comes in time."""
+    deadline = time.monotonic() + _POINTER_SECONDS
+    while time.monotonic() < deadline:
+        answer = ask(settings, user, channel="mobile", top_k=3)
+        if holds(answer):
+            return answer
+        time.sleep(0.02)
+    raise RecsError(f"the API still gives the old answer after {_POINTER_SECONDS:.0f} s: see logs/api.log")
+
+
+def _somebody(settings: Settings, snapshot_id: str) -> str:
+    """A user who may be addressed in every channel and has several products in the list."""
+    snapshot = Path(settings.lake_uri) / "snapshots" / snapshot_id
+    states = pq.read_table(snapshot / "user_state", columns=["user_id", "consents"]).to_pandas()
+    lists = pq.read_table(snapshot / "lists", columns=["user_id", "product_items"]).to_pandas()
+    both = states.merge(lists, on="user_id")
+    open_to_all = both[(both["consents"] == 15) & (both["product_items"].str.len() >= 5)]
+    return str(open_to_all["user_id"].min())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
