@@ -12,6 +12,7 @@ from data_contracts.vocabulary import Tier, Variant
 from sql.client import Address, AsyncStore, connected_async
 from sql.pointer import read_pointers_async
 from sql.rules import current_rule_set_async
+from sql.states import State
 
 
 class ClickHouseStore:
@@ -58,7 +59,7 @@ class ClickHouseStore:
     async def snapshots(self) -> Sequence[SnapshotRow]:
         store = await self._store()
         rows = await store.rows("snapshots_v1/newest")
-        held = [SnapshotRow(snapshot_id, state, moved_at) for snapshot_id, state, _, moved_at in rows]
+        held = [SnapshotRow(snapshot_id, state, at) for snapshot_id, state, _, at in rows if state != State.DROPPED]
         return sorted(held, key=lambda row: parse_snapshot_id(row.snapshot_id), reverse=True)
 
     async def close(self) -> None:

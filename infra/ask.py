@@ -37,7 +37,7 @@ def answer_rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
             "item": item["product_id"],
             "name": item["product_name"],
             "family": item.get("family") or "",
-            "score": f"{item['score']:.4f}",
+            "score": "" if item["score"] is None else f"{item['score']:.4f}",
             "why": "; ".join(reason["text"] for reason in item["reasons"]),
         }
         for position, item in enumerate(answer["recommendations"], start=1)

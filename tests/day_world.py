@@ -83,7 +83,7 @@ STATES: Mapping[int, UserState] = {
     ALICE: UserState(segment=1, holdings=[CODES["card_debit"]], birth_year=1990, consents=EVERYTHING),
     BOB: UserState(segment=2, holdings=[], birth_year=2010, consents=EVERYTHING),  # too young for a loan
     CAROL: UserState(segment=1, holdings=[], birth_year=1980, consents=1 | 2 | 16),  # neither profiled nor for CRM
-    DAVE: UserState(),  # seen only in behaviour: in no list of customers
+    DAVE: UserState(holdings=[]),  # seen only in behaviour: in no list of customers
 }
 LISTS: Mapping[int, Lists] = {
     ALICE: Lists(ranked("loan_cash", "mortgage_new", "card_debit", "card_gold"), ranked("offer_a", "offer_b")),
@@ -94,7 +94,7 @@ FALLBACK = FallbackLists(
     popular=Lists(ranked("card_debit", "insurance_travel", score=20_000), ranked("offer_d", "offer_e", score=9_000)),
     segments={
         1: Lists(ranked("cashback_all", "insurance_travel", score=30_000), ranked("offer_b", "offer_c")),
-        2: Lists(ranked("deposit_year", score=30_000), Ranked()),
+        2: Lists(ranked("deposit_year", score=30_000), ranked()),
     },
 )
 

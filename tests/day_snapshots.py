@@ -1,0 +1,85 @@
+"""The tiny world of `day_world` as snapshots in a real ClickHouse."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from api.store import FallbackLists, Lists, UserState
+from sql.client import Store
+from sql.load import load
+from sql.verify import verify
+from tests.day_world import FALLBACK, LISTS, STATES, items_table
+from tests.sql.snapshots import write_manifest
+
+_ARRAYS = [
+    (f"{kind}_{name}", pa.list_(type_))
+    for kind in ("product", "offer")
+    for name, type_ in (("items", pa.int32()), ("scores", pa.uint16()), ("reasons", pa.uint16()))
+]
+_LISTS = pa.schema([("user_id", pa.int64()), ("variant", pa.string()), *_ARRAYS])
+_FALLBACK = pa.schema([("tier", pa.string()), ("segment", pa.int16()), *_ARRAYS])
+_STATE = pa.schema(
+    [
+        ("user_id", pa.int64()),
+        ("segment", pa.int16()),
+        ("holdings", pa.list_(pa.int32())),
+        ("birth_year", pa.int16()),
+        ("region", pa.int16()),
+        ("income_band", pa.int8()),
+        ("employment", pa.string()),
+        ("score_band", pa.int8()),
+        ("arrears_days", pa.int16()),
+        ("consents", pa.uint8()),
+    ]
+)
+_PORTRAITS = pa.schema(
+    [
+        ("product_id", pa.string()),
+        ("feature", pa.string()),
+        ("holders", pa.int64()),
+        ("holders_mean", pa.float32()),
+        ("everyone_mean", pa.float32()),
+    ]
+)
+
+
+def load_snapshot(
+    store: Store,
+    folder: Path,
+    *,
+    snapshot_id: str,
+    lists: Mapping[int, Lists] = LISTS,
+    states: Mapping[int, UserState] = STATES,
+    fallback: FallbackLists = FALLBACK,
+) -> None:
+    """Write the snapshot below `folder`, load and verify it; the pointer is left to the test."""
+    tables = {
+        "lists": _table(_LISTS, [{"user_id": user, "variant": "personal", **_row(one)} for user, one in lists.items()]),
+        "fallback_lists": _table(
+            _FALLBACK,
+            [
+                {"tier": "popular", "segment": 0, **_row(fallback.popular)},
+                *({"tier": "segment", "segment": key, **_row(one)} for key, one in fallback.segments.items()),
+            ],
+        ),
+        "user_state": _table(_STATE, [{"user_id": user, **vars(state)} for user, state in states.items()]),
+        "items": items_table().add_column(0, "item_code", pa.array(range(items_table().num_rows), pa.int32())),
+        "portraits": _table(_PORTRAITS, [{"product_id": "card_gold", "feature": "f_spend", "holders": 0}]),
+    }
+    for name, table in tables.items():
+        (folder / name).mkdir(parents=True)
+        pq.write_table(table, folder / name / "part-00000.parquet")
+    write_manifest(folder, snapshot_id=snapshot_id)
+    verify(store, load(store, snapshot_uri=str(folder)))
+
+
+def _table(schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _row(lists: Lists) -> dict[str, Any]:
+    values = [*vars(lists.products).values(), *vars(lists.offers).values()]
+    return dict(zip((name for name, _ in _ARRAYS), map(list, values), strict=True))
