@@ -3,7 +3,7 @@ SELECT
     snapshot_id,
     argMax(state, (seq, moved_at)) AS state,
     argMax(manifest, (seq, moved_at)) AS manifest,
-    max(moved_at) AS moved_at
+    max(moved_at) AS last_moved_at
 FROM snapshots
 GROUP BY snapshot_id
 ORDER BY snapshot_id
