@@ -1,7 +1,7 @@
 """What is known of offer items across users as seen from an as-of: popularity, recency, trend, click-through.
 
-Belongs here: `ItemFeatures` and the pure functions that make it from users' histories. Histories add up, so that parts
-of the users can be summed apart (`item_sums`, `+`). Popularity is a share of everything seen: a short history and a
+Belongs here: `ItemFeatures` and the pure functions that make it from users' histories. Histories add up, so that
+parts of the users can be summed apart (`item_sums`). Popularity is a share of everything seen: a short history and a
 long one, a sample of users and all of them, speak the same language.
 Does not: anything about one user (`history`).
 """
@@ -15,7 +15,6 @@ from spark_jobs.features.history import (
     ACTION_GROUPS,
     HALF_LIVES_HOURS,
     NEVER_HOURS,
-    STAT,
     STATS,
     Floats,
     Ints,
@@ -28,7 +27,12 @@ from spark_jobs.features.history import (
 _TINY_SHARE = 1e-8
 # Strength of the pull of an item's click-through towards everybody's.
 _PRIOR_VIEWS = 20.0
-_NEAREST = (STAT["last_age"], STAT["click_age"])
+# What of a history adds up over users; the nearest and farthest of ages do not.
+NEAREST = ("last_age", "click_age")
+FARTHEST = ("first_age",)
+COUNTS = tuple(name for name in STATS if name not in (*NEAREST, *FARTHEST))
+# Counts are summed as whole numbers of this fraction, so that no order of summation changes a bit.
+COUNT_UNIT = 2.0**20
 
 FEATURES: tuple[str, ...] = (
     *(f"pop_{decayed_name(group, half_life)}" for group in ACTION_GROUPS for half_life in HALF_LIVES_HOURS),
@@ -79,33 +83,45 @@ class ItemFeatures:
 
 @dataclass(frozen=True)
 class ItemSums:
-    """Histories added up by item: stats float64 [I, len(STATS)] (sums, nearest ages, farthest age), users int64 [I]."""
+    """Histories added up by item. users int64 [I]; counts int64 [I, len(COUNTS)] in units of 1 / COUNT_UNIT.
 
-    stats: npt.NDArray[np.float64]
+    nearest float64 [I, len(NEAREST)] and farthest float64 [I, len(FARTHEST)]: extreme ages in hours; NEVER_HOURS and 0
+    where nobody met the item.
+    """
+
     users: Longs
+    counts: Longs
+    nearest: npt.NDArray[np.float64]
+    farthest: npt.NDArray[np.float64]
 
-    def __add__(self, other: "ItemSums") -> "ItemSums":
-        stats = self.stats + other.stats
-        stats[:, _NEAREST] = np.minimum(self.stats[:, _NEAREST], other.stats[:, _NEAREST])
-        farthest = STAT["first_age"]
-        stats[:, farthest] = np.maximum(self.stats[:, farthest], other.stats[:, farthest])
-        return ItemSums(stats, self.users + other.users)
+    @staticmethod
+    def nothing(n_items: int) -> "ItemSums":
+        return ItemSums(
+            users=np.zeros(n_items, dtype=np.int64),
+            counts=np.zeros((n_items, len(COUNTS)), dtype=np.int64),
+            nearest=np.full((n_items, len(NEAREST)), NEVER_HOURS),
+            farthest=np.zeros((n_items, len(FARTHEST))),
+        )
+
+    def count(self, name: str) -> npt.NDArray[np.float64]:
+        return self.counts[:, COUNTS.index(name)] / COUNT_UNIT
 
 
 def item_sums(history: UserHistory, *, n_items: int) -> ItemSums:
-    """The sums of some users. Nobody's items have ages of NEVER_HOURS, and 0 for the farthest."""
-    stats = np.zeros((n_items, len(STATS)), dtype=np.float64)
-    stats[:, _NEAREST] = NEVER_HOURS
+    """The sums of some users."""
+    sums = ItemSums.nothing(n_items)
     order = np.argsort(history.item_code, kind="stable")
     items, starts = np.unique(history.item_code[order], return_index=True)
     if len(items):
-        sorted_stats = history.stats[order].astype(np.float64)
-        stats[items] = np.add.reduceat(sorted_stats, starts)
-        for column in _NEAREST:
-            stats[items, column] = np.minimum.reduceat(sorted_stats[:, column], starts)
-        farthest = STAT["first_age"]
-        stats[items, farthest] = np.maximum.reduceat(sorted_stats[:, farthest], starts)
-    return ItemSums(stats, np.bincount(history.item_code, minlength=n_items).astype(np.int64))
+        sums.users[items] = np.diff(np.append(starts, len(order)))
+        for column, name in enumerate(COUNTS):
+            whole = np.rint(history.column(name)[order].astype(np.float64) * COUNT_UNIT).astype(np.int64)
+            sums.counts[items, column] = np.add.reduceat(whole, starts)
+        for column, name in enumerate(NEAREST):
+            sums.nearest[items, column] = np.minimum.reduceat(history.column(name)[order], starts)
+        for column, name in enumerate(FARTHEST):
+            sums.farthest[items, column] = np.maximum.reduceat(history.column(name)[order], starts)
+    return sums
 
 
 def item_features(sums: ItemSums, *, attributes: ItemAttributes) -> ItemFeatures:
@@ -114,22 +130,22 @@ def item_features(sums: ItemSums, *, attributes: ItemAttributes) -> ItemFeatures
     for group in ACTION_GROUPS:
         for half_life in HALF_LIVES_HOURS:
             name = decayed_name(group, half_life)
-            values[:, FEATURE[f"pop_{name}"]] = _log_share(sums.stats[:, STAT[name]])
+            values[:, FEATURE[f"pop_{name}"]] = _log_share(sums.count(name))
     slowest = values[:, FEATURE[f"pop_{decayed_name('view', HALF_LIVES_HOURS[-1])}"]]
     for half_life in HALF_LIVES_HOURS[:-1]:
         faster = values[:, FEATURE[f"pop_{decayed_name('view', half_life)}"]]
         values[:, FEATURE[f"trend_{half_life:g}h"]] = faster - slowest
     values[:, FEATURE["users_share"]] = _log_share(sums.users.astype(np.float64))
-    values[:, FEATURE["last_age"]] = sums.stats[:, STAT["last_age"]]
-    values[:, FEATURE["first_age"]] = sums.stats[:, STAT["first_age"]]
+    values[:, FEATURE["last_age"]] = sums.nearest[:, NEAREST.index("last_age")]
+    values[:, FEATURE["first_age"]] = sums.farthest[:, 0]
     values[:, FEATURE["click_through"]] = _click_through(sums)
-    values[:, FEATURE["repeats"]] = sums.stats[:, STAT["count"]] / np.maximum(sums.users, 1)
+    values[:, FEATURE["repeats"]] = sums.count("count") / np.maximum(sums.users, 1)
     return ItemFeatures(values, attributes)
 
 
 def _click_through(sums: ItemSums) -> npt.NDArray[np.float64]:
-    views = sums.stats[:, STAT[decayed_name("view", HALF_LIVES_HOURS[-1])]]
-    clicks = sums.stats[:, STAT[decayed_name("click", HALF_LIVES_HOURS[-1])]]
+    views = sums.count(decayed_name("view", HALF_LIVES_HOURS[-1]))
+    clicks = sums.count(decayed_name("click", HALF_LIVES_HOURS[-1]))
     usual = clicks.sum() / max(views.sum(), 1.0)
     smoothed: npt.NDArray[np.float64] = (clicks + usual * _PRIOR_VIEWS) / (views + _PRIOR_VIEWS)
     return smoothed

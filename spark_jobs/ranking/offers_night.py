@@ -1,0 +1,110 @@
+"""The night's side of offers: what is read from the lake to train on, and the models' files of an as-of.
+
+Only consenting users are trained on (everybody where no customers were ever delivered); a seeded sample of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from data_contracts.columns import AS_OF, SEGMENT, USER_ID
+from data_contracts.night import NightParams
+from spark_jobs.candidates.base import RetrievalModel, RetrievalParams
+from spark_jobs.candidates.retrieval import fit_retrieval
+from spark_jobs.features.history import Events
+from spark_jobs.features.offer_tables import (
+    HISTORY,
+    ITEM_FEATURES,
+    Strings,
+    events_of,
+    history_of,
+    index_frame,
+    microseconds,
+    offer_events,
+    offer_interactions,
+    read_item_features,
+)
+from spark_jobs.lake.tables import read_table
+from spark_jobs.ranking.offers import OfferParams
+from spark_jobs.ranking.offers_store import load_retrieval, save_offer_ranker, save_retrieval
+from spark_jobs.ranking.offers_training import night_plan, train_offer_ranker
+
+# Users that models learn from, most.
+SAMPLE_USERS = 200_000
+_SAMPLE_STEPS = 1_000_000
+
+
+@dataclass(frozen=True)
+class SavedModels:
+    """sha256 of each file, JSON-able facts, warnings worth a person's look."""
+
+    files: Mapping[str, str]
+    facts: Mapping[str, float]
+    warnings: tuple[str, ...] = field(default=())
+
+
+def train_retrieval_models(
+    spark: SparkSession, params: NightParams, *, retrieval: RetrievalParams | None = None
+) -> tuple[RetrievalModel, SavedModels]:
+    """Learn all candidate sources at the as-of and save them under `params.models_uri`."""
+    lake, night = params.lake, F.col(AS_OF) == F.lit(params.as_of)
+    item_ids, items = read_item_features(
+        read_table(spark, lake, ITEM_FEATURES).where(night), read_table(spark, lake, "silver.items")
+    )
+    segments = read_table(spark, lake, "gold.segments").where(night).select(USER_ID, SEGMENT)
+    sample = sampled(read_table(spark, lake, HISTORY).where(night), spark=spark, params=params)
+    rows = pa.Table.from_pandas(sample.join(segments, USER_ID, "left").fillna(0, SEGMENT).orderBy(USER_ID).toPandas())
+    model = fit_retrieval(
+        history_of(rows),
+        n_items=len(item_ids),
+        params=retrieval or RetrievalParams(),
+        seed=params.seed,
+        segment=rows.column(SEGMENT).to_numpy(),
+    )
+    files = save_retrieval(params.models_uri, model, item_ids=item_ids, items=items)
+    return model, SavedModels(files, {"items": float(len(item_ids)), "training_users": float(rows.num_rows)})
+
+
+def train_offer_models(spark: SparkSession, params: NightParams, *, offers: OfferParams | None = None) -> SavedModels:
+    """Train the offer ranker and save it beside the retrieval models. Raises InputError for too short a history."""
+    model, item_ids, items = load_retrieval(params.models_uri)
+    events = training_events(spark, params, item_ids=item_ids) if len(item_ids) else None
+    if events is None or not len(events):
+        return SavedModels({}, {}, ("offers: nothing was done with any, so no offers are ranked",))
+    plan = night_plan(
+        first=int(events.time.min()),
+        cut_off=microseconds(params.cut_off),
+        horizon_hours=24.0 * params.offer_horizon_days,
+        gap_hours=params.gap_hours,
+    )
+    ranker = train_offer_ranker(
+        events,
+        attributes=items.attributes,
+        plan=plan,
+        retrieval=model.params,
+        params=offers or OfferParams(),
+        seed=params.seed,
+        threads=params.training_threads,
+    )
+    return SavedModels(save_offer_ranker(params.models_uri, ranker), ranker.facts)
+
+
+def training_events(spark: SparkSession, params: NightParams, *, item_ids: Strings) -> Events:
+    """Offer behaviour of a sample of consenting users, in the window before the cut-off."""
+    interactions = offer_interactions(read_table(spark, params.lake, "silver.interactions"), params=params)
+    sample = sampled(interactions.select(USER_ID).distinct(), spark=spark, params=params)
+    events = offer_events(interactions.join(sample, USER_ID, "left_semi"), index_frame(spark, item_ids))
+    return events_of(pa.Table.from_pandas(events.toPandas()))
+
+
+def sampled(users: DataFrame, *, spark: SparkSession, params: NightParams, most: int = SAMPLE_USERS) -> DataFrame:
+    """Rows (one a user) of about `most` consenting users, chosen by a hash of user and seed."""
+    customers = read_table(spark, params.lake, "silver.customers")
+    if not customers.isEmpty():
+        users = users.join(customers.where("consent_profiling").select(USER_ID), USER_ID, "left_semi")
+    share = min(1.0, most / max(users.count(), 1))
+    draw = F.pmod(F.xxhash64(USER_ID, F.lit(params.seed)), F.lit(_SAMPLE_STEPS))
+    return users.where(draw < int(share * _SAMPLE_STEPS))
