@@ -1,0 +1,191 @@
+"""A whole night by the real command: everybody is scored, nothing forbidden is listed, and what is served is that."""
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from watchdog.observers import Observer
+
+from dagster_project.definitions import night_assets
+from dagster_project.lake_lock import lake_lock
+from data_contracts.settings import Settings
+from sql.client import Address, connected
+from sql.pointer import current
+from tests.e2e.nights import Night, Opened, Recs, night_arguments
+
+_PROFILING = 8
+
+
+def _table(night: Night, name: str) -> pa.Table:
+    return pq.read_table(night.snapshot / name)
+
+
+def _served(night: Night) -> str | None:
+    with connected(Address(url=night.recs.clickhouse_url)) as store:
+        return current(store)
+
+
+def test_every_asset_of_the_graph_is_made(night: Night) -> None:
+    expected = {key.to_user_string() for asset in night_assets(Settings()) for key in asset.keys}
+    assert {line["asset"] for line in night.printed["assets"]} == expected
+
+
+def test_every_customer_of_the_bank_is_in_the_snapshot(night: Night) -> None:
+    deliveries = sorted((night.world / "dwh" / "customers").glob("dt=*"))
+    customers = set(pq.read_table(deliveries[-1]).column("user_id").to_pylist())
+    assert customers <= set(_table(night, "user_state").column("user_id").to_pylist())
+
+
+def test_who_may_be_profiled_has_a_personal_list_and_nobody_else(night: Night) -> None:
+    states = _table(night, "user_state").to_pandas()
+    allowed = set(states.loc[(states["consents"] & _PROFILING) > 0, "user_id"])
+    listed = set(_table(night, "lists").column("user_id").to_pylist())
+    assert listed <= allowed
+    assert len(listed) >= 0.99 * len(allowed)
+
+
+def test_lists_hold_products_and_offers_without_repetition(night: Night) -> None:
+    lists = _table(night, "lists").to_pandas()
+    for column in ("product_items", "offer_items"):
+        assert (lists[column].str.len() <= 20).all()
+        assert lists[column].map(lambda items: len(set(items)) == len(items)).all()
+    assert lists["offer_items"].str.len().mean() > 15
+    assert lists["product_items"].str.len().mean() > 5
+
+
+def test_no_list_offers_what_its_user_holds(night: Night) -> None:
+    held = dict(
+        zip(*(_table(night, "user_state").column(name).to_pylist() for name in ("user_id", "holdings")), strict=True)
+    )
+    lists = _table(night, "lists")
+    for user, products in zip(
+        lists.column("user_id").to_pylist(), lists.column("product_items").to_pylist(), strict=True
+    ):
+        assert not set(products) & set(held[user])
+
+
+def test_most_listed_products_say_why(night: Night) -> None:
+    reasons = np.concatenate(_table(night, "lists").to_pandas()["product_reasons"].to_numpy())
+    assert (reasons > 0).mean() > 0.5
+
+
+def test_the_night_is_what_clickhouse_serves(night: Night) -> None:
+    assert _served(night) == night.manifest["snapshot_id"]
+
+
+def test_personal_lists_rank_openings_better_than_chance(night: Night) -> None:
+    """Listed first means more likely by the truth, which only this test and evaluation may read."""
+    truth = pq.read_table(night.world / "truth" / "product_probability.parquet").to_pandas()
+    items = _table(night, "items").to_pandas()
+    lists = _table(night, "lists").to_pandas().explode(["product_items", "product_scores"])
+    scored = lists.merge(items, left_on="product_items", right_on="item_code").merge(
+        truth, left_on=["user_id", "item_id"], right_on=["user_id", "product_id"]
+    )
+    assert len(scored) > 100
+    assert scored["product_scores"].astype(float).corr(scored["probability"], method="spearman") > 0.1
+
+
+def test_no_job_opened_the_truth(night: Night, tmp_path: Path) -> None:
+    assert not night.truth_opened
+    # The watcher would have seen it:
+    opened, observer = Opened(), Observer()
+    (tmp_path / "truth.parquet").write_text("x")
+    observer.schedule(opened, str(tmp_path))
+    observer.start()
+    (tmp_path / "truth.parquet").read_text()
+    observer.stop()
+    observer.join()
+    assert opened.names == {"truth.parquet"}
+
+
+def test_a_night_killed_half_way_and_run_again_gives_the_same_snapshot(night: Night, tmp_path: Path) -> None:
+    recs = Recs(tmp_path / "killed", night.recs.clickhouse_url)
+    killed = subprocess.Popen(
+        recs.command(*night_arguments(night.world)),
+        env=recs.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 300
+    while not list(recs.data_dir.glob("logs/*/features.log")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(3)
+    killed.kill()
+    killed.wait()
+
+    # Its last job may still be writing: a second night waits for nobody, it refuses until that job has ended.
+    while (again := recs(*night_arguments(night.world, "--json"))).returncode == 4:
+        time.sleep(0.5)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert json.loads(again.stdout)["manifest"]["tables"] == night.manifest["tables"]
+
+
+def test_a_second_night_on_the_same_lake_is_refused(night: Night) -> None:
+    with lake_lock(str(night.recs.lake)):
+        ended = night.recs(*night_arguments(night.world))
+    assert ended.returncode == 4
+    assert "another night is running" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda world: shutil.rmtree(world / "tecd"), "tecd"),
+        (lambda world: _truncate(next((world / "tecd" / "retail" / "events").glob("*.pq"))), ".pq"),
+        (lambda world: _repeat_first_product(world / "reference" / "catalogue.yaml"), "more than once"),
+    ],
+    ids=["a missing folder", "a truncated file", "a catalogue with two products of one id"],
+)
+def test_bad_input_ends_with_one_line_and_yesterdays_snapshot_stays(
+    night: Night, tmp_path: Path, damage: "object", says: str
+) -> None:
+    world = tmp_path / "world"
+    shutil.copytree(night.world, world)
+    assert callable(damage)
+    damage(world)
+    before = _served(night)
+    ended = Recs(tmp_path / "data", night.recs.clickhouse_url)(*night_arguments(world))
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert says in ended.stderr
+    assert _served(night) == before
+
+
+def test_a_date_without_data_says_which_days_there_are(night: Night, tmp_path: Path) -> None:
+    ended = Recs(tmp_path / "data", night.recs.clickhouse_url)(*night_arguments(night.world, "--date", "2024-01-01"))
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert "2026-03-" in ended.stderr
+
+
+def test_a_snapshot_that_was_tampered_with_is_not_published(night: Night, tmp_path: Path) -> None:
+    recs = Recs(tmp_path, night.recs.clickhouse_url)
+    forged = recs.lake / "snapshots" / "2026-03-16.77"
+    shutil.copytree(night.snapshot, forged)
+    manifest = (forged / "manifest.json").read_text()
+    (forged / "manifest.json").write_text(manifest.replace(night.manifest["snapshot_id"], "2026-03-16.77"))
+    path = next((forged / "user_state").glob("*.parquet"))
+    state = pq.read_table(path)
+    consents = pa.array(np.full(state.num_rows, 15, dtype=np.uint8))
+    pq.write_table(state.set_column(state.schema.get_field_index("consents"), "consents", consents), path)
+    before = _served(night)
+    ended = recs("publish", "2026-03-16.77")
+    assert ended.returncode == 3, ended.stdout + ended.stderr
+    assert "user_state" in ended.stderr
+    assert _served(night) == before
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _repeat_first_product(path: Path) -> None:
+    catalogue = yaml.safe_load(path.read_text())
+    catalogue["products"].append(catalogue["products"][0])
+    path.write_text(yaml.safe_dump(catalogue, allow_unicode=True))
