@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from data_contracts.policy import CompiledPolicy, Drop
 from infra.local.world.arrays import Bools, Floats, Ints, SmallInts, bools
 from infra.local.world.log import SpellRows
-from infra.local.world.offering import Offering, allowed_by_rules, causes, choice, eligible, families_open
+from infra.local.world.offering import Offering, causes, choice, families_open, standing
 from infra.local.world.people import People
 from infra.local.world.plan import Plan
 
@@ -82,7 +83,9 @@ def _first_held(rng: np.random.Generator, people: People, offering: Offering, pl
     nothing = np.zeros((len(people), len(offering.products)), dtype=bool)
     once_sold = np.array([p.on_sale_from is None or p.on_sale_from < plan.first_day for p in offering.products])
     old = (people.customer & (people.joined < 0))[:, None]
-    may = eligible(people, offering, on=plan.first_day, day=0) & once_sold & old
+    policy = offering.policy_of_old(plan.first_day)
+    drops = standing(people, policy, held=nothing, day=0)
+    may = np.isin(drops, (Drop.NONE, Drop.MISSING_PREREQUISITE)) & once_sold & old
     share = np.array([family.held for family in offering.params.families.values()])
     logit = np.log(share / (1 - share)) + features @ offering.family_effects
     has = (rng.random(logit.shape) < 1 / (1 + np.exp(-logit))) & families_open(offering, may)
@@ -96,16 +99,15 @@ def _first_held(rng: np.random.Generator, people: People, offering: Offering, pl
     held &= may
     first = offering.product_number(offering.params.process.first_product)
     held[:, first] |= old[:, 0] & (rng.random(len(people)) < 0.7)
-    return _within_rules(held, offering)
+    return _within_rules(held, policy)
 
 
-def _within_rules(held: Bools, offering: Offering) -> Bools:
-    """Take away what misses its prerequisite, then, of two that forbid each other, the later in the catalogue."""
-    earlier = np.tril(offering.excludes, -1).astype(np.float32)
-    held = held & ~(held.astype(np.float32) @ earlier.T > 0)
+def _within_rules(held: Bools, policy: CompiledPolicy) -> Bools:
+    """Take away, of two that forbid each other, the later in the catalogue; then what misses its prerequisite."""
+    held = held & (held.astype(np.float32) @ np.triu(policy.prohibited, 1) == 0)
     for _ in range(2):
-        held = held & allowed_by_rules(offering, held)
-    return held
+        held = held & ((held.astype(np.float32) @ policy.opens > 0) | ~policy.has_prerequisite)
+    return bools(held)
 
 
 def _add_past(rng: np.random.Generator, people: People, portfolio: Portfolio, held: Bools) -> None:

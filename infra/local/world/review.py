@@ -8,18 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_contracts.policy import Drop
 from infra.local.world.arrays import Bools, Floats, floats
-from infra.local.world.offering import (
-    Offering,
-    allowed_by_rules,
-    causes,
-    choice,
-    eligible,
-    families_open,
-    on_sale,
-)
+from infra.local.world.offering import Offering, causes, choice, families_open, standing
 from infra.local.world.people import People
 from infra.local.world.plan import Plan
+
+# Nothing speaks against the product itself; what else the user holds may.
+_LISTED = (Drop.NONE, Drop.PROHIBITED_WITH_HELD, Drop.MISSING_PREREQUISITE)
 
 
 @dataclass(frozen=True)
@@ -45,10 +41,12 @@ class Review:
 def hold_review(people: People, offering: Offering, *, held: Bools, plan: Plan, day: int) -> Review:
     params = offering.params
     features = causes(people, params)
-    sold = on_sale(offering, first=plan.date(day), days=plan.review_days)
-    known = people.customer & (people.joined < day)
-    listed = eligible(people, offering, on=plan.date(day), day=day) & sold & ~held & known[:, None]
-    permitted = listed & allowed_by_rules(offering, held)
+    first, last = (offering.policy(plan.date(at)) for at in (day, day + plan.review_days - 1))
+    sold = first.sold & last.sold
+    known = (people.customer & (people.joined < day))[:, None]
+    drops = standing(people, first, held=held, day=day)
+    listed = np.isin(drops, _LISTED) & sold & known
+    permitted = (drops == Drop.NONE) & listed
     open_to = families_open(offering, permitted)
     reached = open_to & people.consents.any(axis=1)[:, None]
     wake = params.campaigns.contact * (1 - params.campaigns.hold_out) * params.campaigns.wake
