@@ -22,7 +22,7 @@ from spark_jobs.ranking.calibration import Calibrator, Platt, auc, fit_calibrato
 from spark_jobs.ranking.kernel import F32, I64, margins
 from spark_jobs.ranking.rows import ProductTable, RowBuffer, RowLayout, row_layout
 
-_BOOSTER, _DOCUMENT = "product_ranker.ubj", "product_ranker.json"
+_BOOSTER, _DOCUMENT = "booster.ubj", "ranker.json"
 _BLOCK = 1024
 _FAMILIES = [family.value for family in Family]
 

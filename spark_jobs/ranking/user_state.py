@@ -10,7 +10,7 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from data_contracts.columns import ITEM_CODE, PRODUCT_ID, SEGMENT, USER_ID
@@ -74,13 +74,6 @@ def held_products(holdings: DataFrame, *, products: Sequence[str], as_of: date) 
         .groupBy(USER_ID)
         .agg(F.array_sort(F.collect_set(ITEM_CODE)).alias("holdings"))
     )
-
-
-def latest_delivery(customers: DataFrame, *, as_of: date) -> DataFrame:
-    """Of dated exports (a row a customer and `day`), each customer as last delivered up to `as_of`."""
-    newest = Window.partitionBy(USER_ID).orderBy(F.col("day").desc())
-    known = customers.where(F.col("day") <= F.lit(as_of))
-    return known.withColumn("age_rank", F.row_number().over(newest)).where("age_rank = 1").drop("age_rank", "day")
 
 
 def policy_users(state: pa.RecordBatch | pa.Table, *, products: int) -> Users:

@@ -6,11 +6,9 @@ policy decides again for the user who looks.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from data_contracts.columns import (
     OFFER_ITEMS,
@@ -24,8 +22,10 @@ from data_contracts.columns import (
 from data_contracts.policy import CompiledPolicy
 from data_contracts.scores import quantise
 from data_contracts.vocabulary import Tier
+from spark_jobs.candidates.base import RetrievalModel
 from spark_jobs.ranking.kernel import F32, I64, items_of, ordered_keys
-from spark_jobs.scoring.product_lists import LIST_LENGTH, PROBABILITY_UNIT
+from spark_jobs.scoring.lists import LIST_LENGTH, Ranked
+from spark_jobs.scoring.product_lists import PROBABILITY_UNIT
 from spark_jobs.scoring.stage import Worth
 
 _ARRAY_TYPES = {
@@ -41,18 +41,6 @@ FALLBACK_SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class Ranked:
-    """Item codes, best first, with their quantised scores."""
-
-    items: NDArray[np.int32]
-    scores: NDArray[np.uint16]
-
-    @staticmethod
-    def nothing() -> "Ranked":
-        return Ranked(np.empty(0, np.int32), np.empty(0, np.uint16))
-
-
 def popular_products(worth: Worth, *, values: F32, policy: CompiledPolicy) -> dict[int | None, Ranked]:
     """The most valuable products by segment, and of all users under None; only segments with a scored user."""
     ranked: dict[int | None, Ranked] = {
@@ -62,6 +50,38 @@ def popular_products(worth: Worth, *, values: F32, policy: CompiledPolicy) -> di
     if ranked:
         ranked[None] = _best(worth.worth.sum(axis=0), worth.users.sum(), values, policy)
     return ranked
+
+
+def popular_offers(
+    model: RetrievalModel,
+    *,
+    users: Mapping[int, int],
+    most_sampled: int,
+    horizon_hours: float,
+    first_code: int,
+) -> dict[int | None, Ranked]:
+    """The popular offers of each segment of `users` (segment -> how many), and everybody's under None.
+
+    Score: a decayed sum S of events with half-life h comes from a steady rate of S × ln 2 / h, so each of n users does
+    something with the item within the horizon H with probability 1 - exp(-S × ln 2 / h × H / n). The sums were taken
+    over a sample of at most `most_sampled` users.
+    """
+    everybody = max(sum(users.values()), 1)
+    share = min(1.0, most_sampled / everybody)
+    rate = np.log(2) / model.params.popular_half_life * horizon_hours
+
+    def ranked(row: int, count: int) -> Ranked:
+        is_item = model.popular[row] >= 0
+        codes, sums = model.popular[row][is_item][:LIST_LENGTH], model.popular_scores[row][is_item][:LIST_LENGTH]
+        probability = -np.expm1(-sums.astype(np.float64) * rate / max(count * share, 1.0))
+        return Ranked((codes + first_code).astype(np.int32), quantise(probability))
+
+    def of_segment(segment: int) -> Ranked:
+        # A segment too small for a list of its own has everybody's.
+        is_own = segment < len(model.popular) and not np.array_equal(model.popular[segment], model.popular[0])
+        return ranked(segment, users[segment]) if segment and is_own else ranked(0, everybody)
+
+    return {None: ranked(0, everybody), **{segment: of_segment(segment) for segment in sorted(users)}}
 
 
 def fallback_table(

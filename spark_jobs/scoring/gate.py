@@ -27,7 +27,7 @@ from data_contracts.policy import CompiledPolicy, Consent, decide, decide_offers
 from data_contracts.scores import LOGIT_ERROR, dequantise
 from data_contracts.vocabulary import Tier
 from spark_jobs.ranking.user_state import policy_users
-from spark_jobs.scoring.product_lists import LIST_LENGTH
+from spark_jobs.scoring.lists import LIST_LENGTH
 
 MIN_COVERAGE = 0.99
 _PRODUCT_LIST = (PRODUCT_ITEMS, PRODUCT_SCORES, PRODUCT_REASONS)

@@ -15,29 +15,11 @@ from spark_jobs.ranking.kernel import I64, items_of, ordered_keys
 from spark_jobs.ranking.products import ProductRanker, ProductScorer
 from spark_jobs.ranking.rows import ProductTable
 from spark_jobs.ranking.user_blocks import UserArrays
+from spark_jobs.scoring.lists import LIST_LENGTH, Lists
 from spark_jobs.scoring.reasons import ReasonCoder
 
-LIST_LENGTH = 20
 # A probability as a whole number; sums of 2^31 users fit int64.
 PROBABILITY_UNIT = 2.0**-32
-
-
-@dataclass(frozen=True)
-class Lists:
-    """Lists of n users, one after another: user u has `offsets[u]:offsets[u + 1]`, best first.
-
-    items int32: item codes; scores uint16: quantised logits; reasons uint16: code1 | code2 << 8.
-    """
-
-    offsets: NDArray[np.int32]
-    items: NDArray[np.int32]
-    scores: NDArray[np.uint16]
-    reasons: NDArray[np.uint16]
-
-    @staticmethod
-    def empty(users: int) -> "Lists":
-        nothing = np.empty(0, np.uint16)
-        return Lists(np.zeros(users + 1, np.int32), np.empty(0, np.int32), nothing, nothing)
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,13 @@ _WRAPPERS = ("f_family_", "f_pair_")
 
 
 class ReasonCoder:
-    """Codes for items scored by one booster, whose features are `names`."""
+    """Codes for items scored by one booster, whose features reasons know by `names`.
 
-    def __init__(self, reasons: Reasons, names: Sequence[str]) -> None:
-        self._names = list(names)
+    `booster_names`: the features' own names, where they are others.
+    """
+
+    def __init__(self, reasons: Reasons, names: Sequence[str], booster_names: Sequence[str] | None = None) -> None:
+        self._names = list(booster_names or names)
         self._codes = np.array([0, *(reason.code for reason in reasons.reasons)], np.uint16)
         numbers = [_reason_number(reasons, name) for name in names]
         self._sums = np.zeros((len(numbers), len(self._codes)), np.float32)
@@ -34,8 +37,8 @@ class ReasonCoder:
 
         Contributions are Saabas' (the booster's `approx_contribs`), summed over the features of a reason.
         """
-        if not len(rows):
-            return np.empty(0, np.uint16)
+        if not len(rows) or not self._sums.any():
+            return np.zeros(len(rows), np.uint16)
         data = xgb.DMatrix(rows, feature_names=self._names, nthread=1)
         moved = booster.predict(data, pred_contribs=True, approx_contribs=True, strict_shape=True)
         return two_codes(moved.reshape(len(rows), -1)[:, :-1] @ self._sums, self._codes)

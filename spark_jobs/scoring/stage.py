@@ -6,7 +6,6 @@ explained in place; candidate rows never cross Arrow. Workers use one thread, si
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +30,9 @@ from spark_jobs.ranking.kernel import I64
 from spark_jobs.ranking.products import ProductRanker
 from spark_jobs.ranking.rows import ProductTable
 from spark_jobs.ranking.user_blocks import user_arrays
-from spark_jobs.scoring.product_lists import Lists, ProductLister
+from spark_jobs.scoring.lists import Lists
+from spark_jobs.scoring.offer_lists import OfferInputs, OfferLister
+from spark_jobs.scoring.product_lists import ProductLister
 from spark_jobs.scoring.reasons import ReasonCoder
 
 # Spark has no unsigned types: 16-bit scores and reasons travel, and lie in Parquet, as int.
@@ -59,18 +60,12 @@ class ProductModels:
         return max(1, min(_MOST_USERS, _ROWS_IN_BUFFER // len(self.products.values)))
 
 
-class OfferLister(Protocol):
-    """Makes the offer lists of some rows of the stage's input, in a worker."""
-
-    def lists(self, rows: pa.RecordBatch) -> Lists: ...
-
-
 @dataclass(frozen=True)
 class StageModels:
-    """Either side may be absent. `offers` builds its lister in the worker, once a task."""
+    """Either side may be absent; a value that is broadcast."""
 
     products: ProductModels | None
-    offers: Callable[[], OfferLister] | None = None
+    offers: OfferInputs | None = None
 
 
 @dataclass(frozen=True)
@@ -117,7 +112,7 @@ def score_batches(
 ) -> Iterator[pa.RecordBatch]:
     """What one task does."""
     products = None if models.products is None else ProductStep(models.products, add)
-    offers = None if models.offers is None else models.offers()
+    offers = None if models.offers is None else OfferLister(models.offers)
     size = models.products.block if models.products else _MOST_USERS
     for batch in batches:
         for first in range(0, batch.num_rows, size):

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from data_contracts.columns import USER_ID
 from spark_jobs.ranking.user_blocks import user_rows
-from spark_jobs.ranking.user_state import latest_delivery, user_state
+from spark_jobs.ranking.user_state import user_state
 from spark_jobs.scoring.stage import ProductModels, StageModels, Worth, WorthSum, personal_lists
 from tests.unit.scoring_samples import CATALOGUE, product_models, users_table
 
@@ -51,15 +51,14 @@ def test_lists_are_the_same_whatever_the_partitions(
 
 def test_user_state_says_what_is_known_at_the_as_of(spark: SparkSession) -> None:
     users = spark.createDataFrame([(1,), (2,), (3,)], "user_id bigint")
-    exports = spark.createDataFrame(
+    customers = spark.createDataFrame(
         [
-            (1, 1990, 5, 3, "employed", 2, 0, True, False, True, True, date(2026, 3, 1)),
-            (1, 1990, 5, 4, "employed", 2, 0, True, False, True, True, date(2026, 3, 8)),
-            (2, None, None, None, None, None, None, False, False, False, False, date(2026, 3, 1)),
+            (1, 1990, 5, 3, "employed", 2, 0, True, False, True, True),
+            (2, None, None, None, None, None, None, False, False, False, False),
         ],
         "user_id bigint, birth_year smallint, region smallint, income_band tinyint, employment string,"
         "score_band tinyint, arrears_days smallint, consent_mobile boolean, consent_web boolean,"
-        "consent_crm boolean, consent_profiling boolean, day date",
+        "consent_crm boolean, consent_profiling boolean",
     )
     holdings = spark.createDataFrame(
         [
@@ -75,7 +74,7 @@ def test_user_state_says_what_is_known_at_the_as_of(spark: SparkSession) -> None
     as_of = date(2026, 3, 5)
     state = user_state(
         users,
-        customers=latest_delivery(exports, as_of=as_of),
+        customers=customers,
         holdings=holdings,
         segments=segments,
         products=PRODUCT_IDS,

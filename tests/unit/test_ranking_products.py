@@ -126,7 +126,7 @@ def test_training_twice_gives_the_same_bytes(ranker: ProductRanker, tmp_path: Pa
 
 def test_a_booster_that_is_not_its_documents_is_refused(ranker: ProductRanker, tmp_path: Path) -> None:
     ranker.save(str(tmp_path))
-    (tmp_path / "product_ranker.ubj").write_bytes(b"something else")
+    (tmp_path / "booster.ubj").write_bytes(b"something else")
     with pytest.raises(InputError, match="not the booster"):
         ProductRanker.load(str(tmp_path))
 

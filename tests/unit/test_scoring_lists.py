@@ -6,9 +6,11 @@ import pytest
 
 from data_contracts.columns import PRODUCT_ITEMS, PRODUCT_REASONS, PRODUCT_SCORES, USER_ID
 from data_contracts.scores import dequantise
+from spark_jobs.candidates.base import RetrievalModel, RetrievalParams
 from spark_jobs.ranking.products import ProductScorer
 from spark_jobs.ranking.user_blocks import user_arrays
-from spark_jobs.scoring.fallback import Ranked, fallback_table, popular_products
+from spark_jobs.scoring.fallback import fallback_table, popular_offers, popular_products
+from spark_jobs.scoring.lists import Ranked
 from spark_jobs.scoring.product_lists import PROBABILITY_UNIT
 from spark_jobs.scoring.reasons import ReasonCoder, popular_code, two_codes
 from spark_jobs.scoring.stage import ProductModels, StageModels, Worth, WorthSum, score_batches
@@ -126,3 +128,22 @@ def test_a_segment_without_offers_of_its_own_takes_everybodys() -> None:
 
 def test_without_any_items_there_is_still_a_popular_row() -> None:
     assert fallback_table({}, {}, reason=0).to_pylist()[0]["product_items"] == []
+
+
+def test_popular_offers_are_scored_by_their_rate_in_the_segment_or_in_all() -> None:
+    model = RetrievalModel(
+        params=RetrievalParams(popular_half_life=6.0),
+        item_factors=np.zeros((4, 2), np.float32),
+        neighbours=np.zeros((4, 1), np.int32),
+        neighbour_scores=np.zeros((4, 1), np.float32),
+        popular=np.array([[2, 0, -1], [1, 2, 0], [2, 0, -1]], np.int32),
+        popular_scores=np.array([[40, 10, 0], [30, 10, 5], [40, 10, 0]], np.float32),
+    )
+    ranked = popular_offers(
+        model, users={0: 50, 1: 100, 2: 50}, most_sampled=1000, horizon_hours=6 / np.log(2), first_code=5
+    )
+    assert ranked[1].items.tolist() == [6, 7, 5]
+    assert dequantise(ranked[1].scores)[0] == pytest.approx(1 - np.exp(-30 / 100), rel=1e-3)
+    for everybodys in (ranked[0], ranked[2], ranked[None]):
+        assert everybodys.items.tolist() == [7, 5]
+        assert dequantise(everybodys.scores)[0] == pytest.approx(1 - np.exp(-40 / 200), rel=1e-3)
