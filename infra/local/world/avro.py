@@ -20,8 +20,15 @@ _SCHEMAS = Path(data_contracts.__file__).parent / "events"
 
 @cache
 def schema(topic: str) -> Any:
+    """A topic's schema with its keys in alphabetical order: fastavro puts them in any, and writes them to each file."""
     text = (_SCHEMAS / f"{topic}.avsc").read_text(encoding="utf-8")
-    return fastavro.parse_schema(json.loads(text))
+    return _sorted(fastavro.parse_schema(json.loads(text)))
+
+
+def _sorted(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {key: _sorted(part[key]) for key in sorted(part)}
+    return [_sorted(each) for each in part] if isinstance(part, list) else part
 
 
 def write_topic(

@@ -1,7 +1,6 @@
 """Writes a world's days. Each is made from streams of its own, so several processes give the same bytes as one."""
 
 import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -18,9 +17,6 @@ from infra.local.world.reference import read_reference
 from infra.local.world.tecd import Scene, write_tecd_day
 from infra.local.world.universe import draw_universe
 
-# Below so many user-days, starting processes takes longer than the work.
-_ALONE = 1_500_000
-
 
 def build_scene(plan: Plan) -> Scene:
     params = parameters()
@@ -29,14 +25,16 @@ def build_scene(plan: Plan) -> Scene:
     return Scene(plan, params, draw_people(plan, params), universe, ids)
 
 
-def write_days(scene: Scene, offering: Offering, logs: Sequence[DayLog], folder: Path) -> Iterator[dict[str, int]]:
+def write_days(
+    scene: Scene, offering: Offering, logs: Sequence[DayLog], folder: Path, *, processes: int
+) -> Iterator[dict[str, int]]:
     """Rows by table of each day, in order of days."""
     plan = scene.plan
-    if plan.users * plan.days < _ALONE:
+    if processes == 1:
         for day, log in enumerate(logs):
             yield write_day(scene, offering, log, folder, day=day)
         return
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         n = len(logs)
         yield from pool.map(_write_day_apart, [plan] * n, logs, [folder] * n, range(n))
 

@@ -11,6 +11,7 @@ The same parameters give the same bytes. A world is written beside its place and
 """
 
 import json
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from data_contracts.errors import InputError
-from infra.local.world.make import Progress, make_world
+from infra.local.world.make import Progress, make_world, silent
 from infra.local.world.plan import GENERATOR, Plan
+
+_WORTH_PROCESSES = 1_500_000  # user-days
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def generate(
     seed: int,
     last_date: date,
     horizon_days: int,
-    progress: Progress = lambda _what, _share: None,
+    progress: Progress = silent,
 ) -> WorldSummary:
     """Make the world of these parameters at `out`, or find it there. `progress` is told what is done, from 0 to 1.
 
@@ -59,7 +62,7 @@ def generate(
     out.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        rows = make_world(workshop, plan, progress)
+        rows = make_world(workshop, plan, progress=progress, processes=_processes(plan))
         note = {**_parameters(plan), "rows": rows}
         (workshop / "world.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
         workshop.chmod(0o755)
@@ -67,6 +70,11 @@ def generate(
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     return _summary(out, plan, rows, made=True)
+
+
+def _processes(plan: Plan) -> int:
+    """Small worlds are made before other processes would have started."""
+    return (os.cpu_count() or 1) if plan.users * plan.days >= _WORTH_PROCESSES else 1
 
 
 def _parameters(plan: Plan) -> dict[str, Any]:

@@ -28,8 +28,13 @@ _TRUTH_TABLE = "truth/product_probability"
 _TRUTH = pa.schema([("user_id", pa.int64()), ("product_id", pa.large_string()), ("probability", pa.float64())])
 
 
-def make_world(folder: Path, plan: Plan, progress: Progress) -> dict[str, int]:
-    """Rows written by table."""
+def silent(_what: str, _share: float) -> None:
+    """Progress that nobody watches."""
+
+
+def make_world(folder: Path, plan: Plan, *, progress: Progress = silent, processes: int = 1) -> dict[str, int]:
+    """Rows written by table. The bytes do not depend on the number of processes."""
+    folder.mkdir(exist_ok=True)
     reference = read_reference(plan)
     write_reference(reference, folder / "reference")
     scene = build_scene(plan)
@@ -43,7 +48,7 @@ def make_world(folder: Path, plan: Plan, progress: Progress) -> dict[str, int]:
         written = write_delivery(scene.people, lived.spells, offering, plan, folder / "dwh", day=day)
         rows.update(_prefixed("dwh", written))
         progress("exports", (number + 1) / len(deliveries))
-    for number, written in enumerate(write_days(scene, offering, lived.logs, folder)):
+    for number, written in enumerate(write_days(scene, offering, lived.logs, folder, processes=processes)):
         rows.update(written)
         progress("days", (number + 1) / plan.days)
     return dict(sorted(rows.items()))
