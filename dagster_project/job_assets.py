@@ -38,7 +38,7 @@ def night_params(settings: Settings, context: dg.AssetExecutionContext, *, attem
 
 def root_run_id(context: dg.AssetExecutionContext) -> str:
     """The first run of a chain of retries: a re-execution goes on with the attempt that it repairs."""
-    return context.run.root_run_id or context.run_id
+    return context.run.root_run_id or context.run.run_id
 
 
 def job_assets(

@@ -33,7 +33,7 @@ class LocalSparkRunner:
         self._lock = lock
 
     def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
-        log = self._logs / context.run_id / f"{job}.log"
+        log = self._logs / context.run.run_id / f"{job}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", f"spark_jobs.jobs.{job}", params.model_dump_json()]
         with (

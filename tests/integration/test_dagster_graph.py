@@ -1,0 +1,57 @@
+"""The graph is whole, and a job that fails says why in its own words, with its exit code."""
+
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_project.assets import publish
+from dagster_project.definitions import NIGHT_JOB, build_defs, night_assets
+from dagster_project.partitions import nights
+from dagster_project.runner import LocalSparkRunner
+from data_contracts.errors import InputError
+from data_contracts.settings import Settings
+from infra.night import run_night
+
+
+def test_the_graph_loads_with_its_job_and_schedule() -> None:
+    defs = build_defs(Settings())
+    dg.Definitions.validate_loadable(defs)
+    assert defs.resolve_job_def(NIGHT_JOB).partitions_def is not None
+
+
+def test_every_asset_says_what_it_is_and_whose() -> None:
+    for asset in night_assets(Settings()):
+        for spec in asset.specs:
+            assert spec.description, spec.key
+            assert spec.owners, spec.key
+            assert spec.group_name != "default", spec.key
+
+
+def test_every_dependency_is_an_asset_of_the_graph() -> None:
+    specs = [spec for asset in night_assets(Settings()) for spec in asset.specs]
+    keys = {spec.key for spec in specs}
+    assert {dep.asset_key for spec in specs for dep in spec.deps} <= keys
+
+
+def test_a_failing_job_fails_its_asset_with_the_jobs_own_words(tmp_path: Path) -> None:
+    """The job is real: sealing a folder that holds no snapshot."""
+    settings = Settings(data_dir=tmp_path, tecd="/nowhere", product_horizon_days=7)
+    (tmp_path / "lake" / "snapshots" / "2026-03-15.1").mkdir(parents=True)
+    sealed = publish.build(nights(settings))[0]
+    resources = {"settings": settings, "spark_runner": LocalSparkRunner(logs=tmp_path / "logs")}
+    result = dg.materialize([sealed], partition_key="2026-03-15", resources=resources, raise_on_error=False)
+    failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data.user_failure_data
+    assert failure is not None
+    assert "not a finished snapshot" in str(failure.description)
+    assert failure.metadata["exit_code"].value == InputError.exit_code
+
+
+def test_a_night_without_any_source_is_refused_before_it_starts_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    with pytest.raises(InputError, match="no source to read"):
+        run_night(Settings(data_dir=tmp_path), date(2026, 3, 15), on_asset=lambda _: None)
+    assert not list(tmp_path.glob("logs/*/*.log"))
