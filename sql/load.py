@@ -20,12 +20,15 @@ def load(store: Store, *, snapshot_uri: str, s3_endpoint: str = S3_ENDPOINT) -> 
 
     Raises InputError naming the file when something is missing or broken; what was loaded before stays as it was.
     """
-    source = open_source(store, snapshot_uri=snapshot_uri, s3_endpoint=s3_endpoint)
+    return load_from(store, open_source(store, snapshot_uri=snapshot_uri, s3_endpoint=s3_endpoint))
+
+
+def load_from(store: Store, source: Source) -> Manifest:
     manifest = source.manifest
     parse_snapshot_id(manifest.snapshot_id)
     absent = sorted(set(TABLES) - manifest.tables.keys())
     if absent:
-        raise InputError(f"the manifest in {snapshot_uri} does not speak of tables {', '.join(absent)}")
+        raise InputError(f"the manifest of {manifest.snapshot_id} does not speak of tables {', '.join(absent)}")
     put_state(store, manifest, State.LOADING)
     store.run("load/stop", load=_mark(manifest.snapshot_id))
     for table in TABLES:
@@ -36,12 +39,17 @@ def load(store: Store, *, snapshot_uri: str, s3_endpoint: str = S3_ENDPOINT) -> 
 
 def _load_table(store: Store, source: Source, *, table: str) -> None:
     snapshot_id = source.manifest.snapshot_id
+    if source.manifest.tables[table].rows == 0:
+        # ClickHouse refuses to replace a partition by an empty one.
+        store.run(f"{table}_v1/drop", snapshot_id=snapshot_id)
+        return
     store.run(f"{table}_v1/stage")
     store.run(f"{table}_v1/unstage", snapshot_id=snapshot_id)
     ((structure,),) = store.rows("load/structure", table=table)
     settings: dict[str, str | int] = {
         "log_comment": _mark(snapshot_id),
         "input_format_parquet_allow_missing_columns": 0,
+        "input_format_arrow_allow_missing_columns": 0,
     }
     source.insert(store, Target(table=table, structure=structure, settings=settings))
     store.run(f"{table}_v1/merge", snapshot_id=snapshot_id)

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_contracts.checksums import SNAPSHOT_COLUMNS
+from data_contracts.columns import SNAPSHOT_ID
 from data_contracts.errors import InputError
 from data_contracts.manifest import MANIFEST_FILE, Manifest
 from sql.client import Store
@@ -75,8 +78,7 @@ class SharedFolder:
     manifest: Manifest
 
     def insert(self, store: Store, target: Target) -> None:
-        if not checked_files(self.folder, manifest=self.manifest, table=target.table):
-            return
+        checked_files(self.folder, manifest=self.manifest, table=target.table)
         store.run(
             "load/from_file",
             settings=target.settings,
@@ -96,25 +98,25 @@ class OwnFolder:
 
     def insert(self, store: Store, target: Target) -> None:
         for path in checked_files(self.folder, manifest=self.manifest, table=target.table):
-            store.send(
-                "load/from_body",
-                path.read_bytes(),
-                settings=target.settings,
-                staging=target.staging,
-                snapshot_id=self.manifest.snapshot_id,
-                structure=target.structure,
-            )
+            file = pq.ParquetFile(path)
+            for group in range(file.num_row_groups):
+                data = _with_snapshot_id(file.read_row_group(group), self.manifest.snapshot_id)
+                store.send("load/from_body", data, settings=target.settings, staging=target.staging)
 
 
 def checked_files(folder: Path, *, manifest: Manifest, table: str) -> list[Path]:
-    """A table's Parquet files, each with a sound footer, together with as many rows as the manifest says."""
+    """A table's Parquet files: each whole and with all columns, together as many rows as the manifest says."""
     files = sorted((folder / table).glob("*.parquet"))
     rows = 0
     for path in files:
         try:
-            rows += pq.read_metadata(path).num_rows
+            file = pq.ParquetFile(path)
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{path} is not a whole Parquet file (snapshot table {table}): {error}") from error
+        missing = sorted(set(SNAPSHOT_COLUMNS[table]) - set(file.schema_arrow.names))
+        if missing:
+            raise InputError(f"{path} lacks columns {', '.join(missing)} of snapshot table {table}")
+        rows += file.metadata.num_rows
     expected = manifest.tables[table].rows
     if rows != expected:
         raise InputError(f"{folder / table} holds {rows} rows in {len(files)} files, its manifest says {expected}")
@@ -135,6 +137,16 @@ def _open_folder(store: Store, *, folder: Path) -> SharedFolder | OwnFolder:
     manifest = Manifest.from_json(content, where=str(path))
     kind = SharedFolder if _server_reads(store, path) == content else OwnFolder
     return kind(folder=folder, manifest=manifest)
+
+
+def _with_snapshot_id(table: pa.Table, snapshot_id: str) -> bytes:
+    """As a stream of Arrow, with the one column that a snapshot's Parquet leaves to its folder's name."""
+    ids = pa.DictionaryArray.from_arrays(pa.array(np.zeros(table.num_rows, dtype=np.int32)), [snapshot_id])
+    full = table.append_column(SNAPSHOT_ID, ids)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, full.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as stream:
+        stream.write_table(full)
+    return bytes(sink.getvalue())
 
 
 def _server_reads(store: Store, path: Path) -> str | None:

@@ -1,7 +1,3 @@
--- The request's body is one Parquet file, for a server that cannot see the folder.
+-- The request's body is a stream of Arrow, for a server that cannot see the folder; columns are matched by name.
 INSERT INTO {staging:Identifier}
-SELECT
-    {snapshot_id:String},
-    * -- noqa: AM04
-FROM input({structure:String})
-FORMAT Parquet -- noqa: CP01
+FORMAT ArrowStream

@@ -1,5 +1,6 @@
 """Stores to test with: a database of its own for every test, on one server."""
 
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -28,3 +29,8 @@ def address(clickhouse_url: str) -> Iterator[Address]:
 def store(address: Address) -> Iterator[Store]:
     with connected(address) as store:
         yield store
+
+
+@pytest.fixture
+def clickhouse_is_embedded() -> bool:
+    return "CLICKHOUSE_URL" not in os.environ

@@ -1,5 +1,6 @@
 """Small snapshots in the folder layout that the night writes, with true manifests."""
 
+import itertools
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def write_snapshot(folder: Path, *, snapshot_id: str, users: int = 300, seed: in
     for name, table in snapshot_tables(users=users, random=random).items():
         (folder / name).mkdir(parents=True)
         bounds = np.linspace(0, table.num_rows, files + 1).astype(int)
-        for number, (start, end) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        for number, (start, end) in enumerate(itertools.pairwise(bounds)):
             pq.write_table(table.slice(start, end - start), folder / name / f"part-{number:05d}.parquet")
     return write_manifest(folder, snapshot_id=snapshot_id)
 

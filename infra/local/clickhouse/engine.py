@@ -8,6 +8,7 @@ a connection; parameters arrive escaped as in ClickHouse's HTTP interface.
 import fcntl
 import os
 import re
+import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -41,10 +42,21 @@ class EngineError(Exception):
 
 
 @dataclass(frozen=True)
+class Insert:
+    """An INSERT whose data came with it: `head` is INSERT INTO … up to, without, SETTINGS and FORMAT."""
+
+    head: bytes
+    settings: bytes
+    input_format: bytes
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Query:
-    """`sql` may carry the data of an INSERT after it. `session` keeps SET, USE and temporary tables between queries."""
+    """`insert` instead of `sql` for data. `session` keeps SET, USE and temporary tables from one query to the next."""
 
     sql: bytes
+    insert: Insert | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     database: str = "default"
@@ -78,7 +90,7 @@ class _Connection:
     def run(self, query: Query) -> Answer:
         try:
             self._prepare(query)
-            result = self._chdb.query(query.sql, query.output_format, params=dict(query.params))
+            result = self._insert(query.insert, query) if query.insert else self._execute(query.sql, query)
             return Answer(
                 body=result.bytes(),
                 read_rows=result.storage_rows_read(),
@@ -99,6 +111,17 @@ class _Connection:
 
     def close(self) -> None:
         self._chdb.close()
+
+    def _execute(self, sql: bytes, query: Query) -> Any:
+        return self._chdb.query(sql, query.output_format, params=dict(query.params))
+
+    def _insert(self, insert: Insert, query: Query) -> Any:
+        """By way of a file: data in the statement itself end at an empty line, and the library's streams are slow."""
+        with tempfile.NamedTemporaryFile(suffix=".data") as file:
+            file.write(insert.data)
+            file.flush()
+            infile = f" FROM INFILE '{_escaped(file.name)}' ".encode()
+            return self._execute(insert.head + infile + insert.settings + b" FORMAT " + insert.input_format, query)
 
     def _prepare(self, query: Query) -> None:
         if query.database != self.database:
@@ -136,8 +159,12 @@ class Engine:
             _refuse_what_http_refuses(connection, query)
             return connection.run(query)
 
+    def kill_queries(self) -> None:
+        """End everything that runs, so that nobody waits for it."""
+        self.run(Query(sql=b"KILL QUERY WHERE query_id != queryID() SYNC"))
+
     def close(self) -> None:
-        """Close every connection that is not at work, and let go of the folder."""
+        """Close every connection and let go of the folder. No query may be running."""
         with self._mutex:
             for connection in (*self._idle, *self._sessions.values()):
                 connection.close()
@@ -196,7 +223,7 @@ def _refuse_what_http_refuses(connection: _Connection, query: Query) -> None:
         raise EngineError(
             SYNTAX_ERROR, "DB::Exception: Syntax error (Multi-statements are not allowed). (SYNTAX_ERROR)"
         )
-    if query.read_only and not reads and statements:
+    if query.read_only and (query.insert or not reads):
         raise EngineError(READONLY, "DB::Exception: Cannot execute query in readonly mode; use POST. (READONLY)")
 
 

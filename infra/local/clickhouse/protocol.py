@@ -16,9 +16,19 @@ from urllib.parse import parse_qsl
 
 import pyarrow as pa
 
-from infra.local.clickhouse.engine import Answer, EngineError, Query
+from infra.local.clickhouse.engine import Answer, EngineError, Insert, Query
 
 _FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
+# INSERT … [SETTINGS …] FORMAT name, and data from the next line on. Words in quotes are no keywords.
+_TEXT = rb"(?:'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`|\"(?:[^\"\\]|\\.)*\"|--[^\n]*\n|/\*.*?\*/|[^'`\"])*?"
+_INSERT = re.compile(
+    rb"(?P<head>\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*INSERT\s" + _TEXT + rb")(?P<settings>\bSETTINGS\b" + _TEXT + rb")?"
+    rb"\bFORMAT\s+(?P<format>\w+)[ \t]*(?:\r?\n|$)",
+    re.IGNORECASE | re.DOTALL,
+)
+_SELECTS = re.compile(rb"\bSELECT\b", re.IGNORECASE)
+# As ClickHouse's max_query_size: where a statement must have ended and its data begun.
+_LONGEST_STATEMENT = 262_144
 
 # Parameters of the HTTP interface itself; the rest of a query string are settings.
 _TRANSPORT = frozenset(
@@ -86,10 +96,12 @@ def parsed(request: Request) -> Query:
     body = _decoded(request)
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         fields, body = {**fields, **_form(request.headers["content-type"], body)}, b""
-    query = fields.get("query", "").encode()
+    query = fields.get("query", "").rstrip().encode()
+    sql = query + b"\n" + body if query and body else query or body
     default_format = fields.get("default_format") or request.headers.get("x-clickhouse-format") or "TabSeparated"
     return Query(
-        sql=query + b"\n" + body if query and body else query or body,
+        sql=sql,
+        insert=_insert(sql),
         params={name[6:]: value for name, value in fields.items() if name.startswith("param_")},
         settings={
             name: value for name, value in fields.items() if name not in _TRANSPORT and not name.startswith("param_")
@@ -131,6 +143,19 @@ def failed(error: EngineError) -> Response:
         headers={"Content-Type": "text/plain; charset=UTF-8", "X-ClickHouse-Exception-Code": str(error.code)},
         body=f"{error}\n".encode(),
     )
+
+
+def _insert(sql: bytes) -> Insert | None:
+    """The parts of an INSERT that brings data in a format. VALUES are left to the engine, which reads them well."""
+    match = _INSERT.match(sql, 0, _LONGEST_STATEMENT)
+    if match is None:
+        return None
+    data = sql[match.end() :]
+    if _SELECTS.search(match["head"]):
+        if data.strip():
+            raise EngineError(NOT_IMPLEMENTED, "DB::Exception: INSERT SELECT with data, input(). (NOT_IMPLEMENTED)")
+        return None
+    return Insert(head=match["head"], settings=match["settings"] or b"", input_format=match["format"], data=data)
 
 
 def _decoded(request: Request) -> bytes:

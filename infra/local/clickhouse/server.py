@@ -1,11 +1,14 @@
 """The sockets of the embedded ClickHouse: a raw ASGI application on uvicorn, one worker thread a running query."""
 
 import asyncio
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -16,6 +19,7 @@ from infra.local.clickhouse.engine import Engine, EngineError
 from infra.local.clickhouse.protocol import Request, Response
 
 _HOST = "127.0.0.1"
+_GRACE_SECONDS = 2
 _OK = Response(status=200, headers={"Content-Type": "text/plain; charset=UTF-8"}, body=b"Ok.\n")
 _NOT_FOUND = Response(status=404, headers={}, body=b"There is no such path; queries go to /\n")
 
@@ -26,20 +30,45 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 def serve(*, path: Path, port: int) -> None:
     """Serve a data folder until SIGINT or SIGTERM. Port 0 means any free one; the URL is written to standard output.
 
-    Raises BusyError when the folder is in use, UnavailableError when the port is.
+    Requests under way get a moment to end, then their queries are killed. Raises BusyError when the folder is in
+    use, UnavailableError when the port is.
     """
     listener = _listening(port)
     engine = Engine(path)
     # More threads than cores: a load that takes seconds must not keep look-ups waiting.
-    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="query") as threads:
-        config = uvicorn.Config(
-            application(engine, threads), log_level="warning", access_log=False, lifespan="off", ws="none"
-        )
-        config.timeout_graceful_shutdown = 10
+    threads = ThreadPoolExecutor(max_workers=16, thread_name_prefix="query")
+    config = uvicorn.Config(
+        application(engine, threads),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        ws="none",
+    )
+    # uvicorn raises the signal again once it has shut down: it must not end us before the engine is closed.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+    try:
         sys.stdout.write(f"http://{_HOST}:{listener.getsockname()[1]}\n")
         sys.stdout.flush()
-        uvicorn.Server(config).run(sockets=[listener])
-    engine.close()
+        _Server(config, engine).run(sockets=[listener])
+    finally:
+        threads.shutdown()
+        engine.close()
+
+
+class _Server(uvicorn.Server):
+    """Waits for the requests under way when told to stop, but not longer than it takes to kill their queries."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
+        super().__init__(config)
+        self._engine = engine
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        killer = threading.Timer(_GRACE_SECONDS, self._engine.kill_queries)
+        killer.start()
+        await super().shutdown(sockets)
+        killer.cancel()
+        killer.join()
 
 
 def application(engine: Engine, threads: ThreadPoolExecutor) -> Callable[..., Awaitable[None]]:
@@ -99,3 +128,7 @@ def _listening(port: int) -> socket.socket:
         raise UnavailableError(f"port {port} of {_HOST} is taken: choose another, or 0 for any free one") from error
     listener.listen(128)
     return listener
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
