@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
+from threadpoolctl import threadpool_limits
 
 from api.answers import Writer
 from api.clickhouse_store import ClickHouseStore
@@ -44,7 +45,9 @@ def create_app(settings: Settings, *, store: Store | None = None, clock: Callabl
         # The first look comes before the first request, so that it is not answered from the copy on disk.
         await service.watch.poll()
         watching = asyncio.create_task(service.watch.run(every_seconds=settings.pointer_poll_seconds))
-        yield
+        # The policy's matrices are small: more threads would only wait for each other.
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching

@@ -35,7 +35,8 @@ class ClickHouseStore:
     async def snapshot_items(self, snapshot_id: str) -> pa.Table:
         store = await self._store()
         table = await store.table("items_v1/read", snapshot_id=snapshot_id)
-        return table.select(ITEMS.names).cast(ITEMS).combine_chunks()
+        # In a thread: there may be 300,000 of them, and requests are answered meanwhile.
+        return await asyncio.to_thread(lambda: table.select(ITEMS.names).cast(ITEMS).combine_chunks())
 
     async def fallback_lists(self, snapshot_id: str) -> FallbackLists:
         store = await self._store()
@@ -48,12 +49,12 @@ class ClickHouseStore:
 
     async def lists(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, Lists]:
         store = await self._store()
-        rows = await store.rows("lists_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
+        rows = await store.few_rows("lists_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
         return {user_id: _lists(arrays) for user_id, variant, *arrays in rows if variant == Variant.PERSONAL}
 
     async def user_states(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, UserState]:
         store = await self._store()
-        rows = await store.rows("user_state_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
+        rows = await store.few_rows("user_state_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
         return {user_id: UserState(*state) for user_id, *state in rows}
 
     async def snapshots(self) -> Sequence[SnapshotRow]:

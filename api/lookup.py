@@ -14,6 +14,9 @@ _LOG = logging.getLogger("recs.api")
 
 LARGEST_BATCH = 100
 BATCHES_IN_FLIGHT = 2
+# A batch outlives the deadline of its questions: an overloaded database works on what was given up, and more queries
+# would not make it faster. One that takes this long is not coming back.
+ABANDON_SECONDS = 1.0
 
 
 class Lookup:
@@ -41,7 +44,7 @@ class Lookup:
         # One serving for the whole batch, taken once: an answer never mixes snapshots.
         serving = self._watch.serving
         user_ids = sorted({question.user_id for question in questions})
-        async with asyncio.timeout(self._deadline):
+        async with asyncio.timeout(max(self._deadline, ABANDON_SECONDS)):
             lists, states = await asyncio.gather(
                 self._store.lists(serving.snapshot_id, user_ids), self._store.user_states(serving.snapshot_id, user_ids)
             )

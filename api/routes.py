@@ -38,7 +38,8 @@ class Service:
     clock: Callable[[], datetime]
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:
+    # async, though it waits for nothing: FastAPI runs others in a thread.
     service: Service = request.app.state.service
     return service
 

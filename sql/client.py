@@ -142,6 +142,7 @@ def _options(address: Address, timeout_seconds: int) -> dict[str, Any]:
         "database": address.database,
         "connect_timeout": _CONNECT_SECONDS,
         "send_receive_timeout": timeout_seconds,
+        "tz_mode": "aware",
         # A session allows one query at a time; nothing here needs one.
         "autogenerate_session_id": False,
     }
