@@ -21,7 +21,7 @@ def migrate(address: Address) -> tuple[str, ...]:
         store.run("migrations_v1/create")
         applied = {step: (file, digest) for step, file, digest in store.rows("migrations_v1/applied")}
         done = []
-        for step, file in enumerate(_steps(), start=1):
+        for step, file in enumerate(steps(), start=1):
             digest = hashlib.sha256(statement(file).encode()).hexdigest()
             if step not in applied:
                 store.run(file)
@@ -34,6 +34,7 @@ def migrate(address: Address) -> tuple[str, ...]:
     return tuple(done)
 
 
-def _steps() -> list[str]:
-    steps: list[str] = yaml.safe_load((SQL_FOLDER / "migrations.yaml").read_text(encoding="utf-8"))
-    return steps
+def steps() -> list[str]:
+    """The files in the order in which they are applied; a file's number is its place."""
+    files: list[str] = yaml.safe_load((SQL_FOLDER / "migrations.yaml").read_text(encoding="utf-8"))
+    return files

@@ -100,7 +100,7 @@ class OwnFolder:
         for path in checked_files(self.folder, manifest=self.manifest, table=target.table):
             file = pq.ParquetFile(path)
             for group in range(file.num_row_groups):
-                data = _with_snapshot_id(file.read_row_group(group), self.manifest.snapshot_id)
+                data = with_snapshot_id(file.read_row_group(group), self.manifest.snapshot_id)
                 store.send("load/from_body", data, settings=target.settings, staging=target.staging)
 
 
@@ -139,7 +139,7 @@ def _open_folder(store: Store, *, folder: Path) -> SharedFolder | OwnFolder:
     return kind(folder=folder, manifest=manifest)
 
 
-def _with_snapshot_id(table: pa.Table, snapshot_id: str) -> bytes:
+def with_snapshot_id(table: pa.Table, snapshot_id: str) -> bytes:
     """As a stream of Arrow, with the one column that a snapshot's Parquet leaves to its folder's name."""
     ids = pa.DictionaryArray.from_arrays(pa.array(np.zeros(table.num_rows, dtype=np.int32)), [snapshot_id])
     full = table.append_column(SNAPSHOT_ID, ids)
