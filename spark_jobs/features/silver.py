@@ -1,0 +1,89 @@
+"""What features are made of: the silver tables, read once and handed around as one value."""
+
+import json
+from dataclasses import dataclass, replace
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from data_contracts.catalogue import Catalogue, Product
+from data_contracts.columns import DAY, ITEM_ID, USER_ID
+from data_contracts.tables import contract
+from spark_jobs.ingest.bronze import REJECTED
+from spark_jobs.lake.tables import read_table
+
+# Categories of a shop that have features of their own: those with most items, then by name.
+TOP_CATEGORIES = 20
+_OF_USERS = (
+    "interactions",
+    "customers",
+    "holdings",
+    "aggregates",
+    "product_events",
+    "campaign_interactions",
+    "people",
+)
+
+
+@dataclass(frozen=True)
+class Silver:
+    """Frames in the columns of their silver contracts. `customers` holds every export, told apart by delivered_on.
+
+    `products` come from the catalogue, in product_id order, none where no catalogue was delivered. `categories`: by
+    T-ECD domain, the item categories that have features of their own.
+    """
+
+    interactions: DataFrame
+    customers: DataFrame
+    holdings: DataFrame
+    aggregates: DataFrame
+    product_events: DataFrame
+    campaign_interactions: DataFrame
+    items: DataFrame
+    people: DataFrame
+    products: tuple[Product, ...]
+    categories: dict[str, tuple[str, ...]]
+
+    def of_users(self, users: DataFrame) -> "Silver":
+        """The same for some users only (a frame with distinct user_id)."""
+        chosen = F.broadcast(users.select(USER_ID))
+        return replace(self, **{name: getattr(self, name).join(chosen, USER_ID, "left_semi") for name in _OF_USERS})
+
+
+def read_silver(spark: SparkSession, lake: str) -> Silver:
+    """The lake as it is; what is later than an as-of is left out by whoever looks from there."""
+    items = read_table(spark, lake, "silver.items")
+    return Silver(
+        interactions=read_table(spark, lake, "silver.interactions"),
+        customers=_all_exports(spark, lake),
+        holdings=read_table(spark, lake, "silver.holdings"),
+        aggregates=read_table(spark, lake, "silver.aggregates"),
+        product_events=read_table(spark, lake, "silver.product_events"),
+        campaign_interactions=read_table(spark, lake, "silver.campaign_interactions"),
+        items=items,
+        people=read_table(spark, lake, "silver.people"),
+        products=_products(spark, lake),
+        categories=top_categories(items),
+    )
+
+
+def top_categories(items: DataFrame, *, most: int = TOP_CATEGORIES) -> dict[str, tuple[str, ...]]:
+    """The categories with most items of each domain, in order of their names."""
+    counted = (
+        items.where(F.col("category").isNotNull()).groupBy("domain", "category").agg(F.count(ITEM_ID).alias("items"))
+    )
+    by_domain: dict[str, list[str]] = {}
+    for row in counted.orderBy("domain", F.desc("items"), "category").collect():
+        by_domain.setdefault(row["domain"], []).append(row["category"])
+    return {domain: tuple(sorted(names[:most])) for domain, names in by_domain.items()}
+
+
+def _all_exports(spark: SparkSession, lake: str) -> DataFrame:
+    """Customers of every export, so that an earlier as-of sees them as they were then."""
+    rows = read_table(spark, lake, "bronze.customers").where(F.col(REJECTED).isNull())
+    return rows.withColumnRenamed(DAY, "delivered_on").select(*contract("silver.customers").column_names)
+
+
+def _products(spark: SparkSession, lake: str) -> tuple[Product, ...]:
+    rows = read_table(spark, lake, "silver.catalogue").select("document").collect()
+    return Catalogue.model_validate(json.loads(rows[0][0])).products if rows else ()

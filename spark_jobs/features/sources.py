@@ -1,0 +1,133 @@
+"""The facts that features are made of: each source condensed by Spark, once per as-of, to a few rows a user.
+
+Nothing later than the as-of is left in. A source has user_id, keys (words) and numbers; `facts` puts all of them into
+one frame, so that a user's facts travel to the feature functions together.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from data_contracts.columns import DAY, EVENT_TIME, EVENT_TYPE, FAMILY, PRODUCT_ID, USER_ID
+from spark_jobs.features import interaction_rows as behaviour
+from spark_jobs.features.base import Moment
+from spark_jobs.features.silver import Silver
+
+INTERACTIONS, PRODUCT_EVENTS, CAMPAIGNS = "interactions", "product_events", "campaign_interactions"
+CUSTOMERS, PEOPLE, MONEY, HOLDINGS = "customers", "people", "aggregates", "holdings"
+SOURCE = "source"
+_EVENT_NUMBERS = ("count_7d", "count_30d", "age")
+_MOST_KEYS, _MOST_NUMBERS = 4, 9
+
+
+@dataclass(frozen=True)
+class FactSource:
+    """`rows` gives user_id, `keys` and `numbers`. Whoever has a row in a source that `makes_users` is a user."""
+
+    rows: Callable[[Silver, Moment], DataFrame]
+    keys: tuple[str, ...]
+    numbers: tuple[str, ...]
+    makes_users: bool = False
+
+
+def families(silver: Silver) -> DataFrame:
+    """product_id, family."""
+    rows = [(product.product_id, product.family.value) for product in silver.products]
+    return silver.interactions.sparkSession.createDataFrame(rows, f"{PRODUCT_ID} string, {FAMILY} string")
+
+
+def bank_event_sums(events: DataFrame, moment: Moment, *by: str) -> DataFrame:
+    """Decayed exact counts and the age of the latest, of events before the as-of, by user and `by`."""
+    past = events.where((F.col(DAY) < F.lit(moment.as_of)) & (F.unix_micros(EVENT_TIME) < moment.micros))
+    age = behaviour.age_in_days(moment)
+    counts = [F.sum(behaviour.decayed(age, days)).alias(f"count_{days}d") for days in (7, 30)]
+    return past.groupBy(USER_ID, *by).agg(*counts, F.min(age).alias("age"))
+
+
+def is_held(moment: Moment) -> Column:
+    """Of rows of silver.holdings: held at the as-of."""
+    is_open = F.col("closed_on").isNull() | (F.col("closed_on") >= F.lit(moment.as_of))
+    return (F.col("opened_on") < F.lit(moment.as_of)) & is_open
+
+
+def latest_customers(silver: Silver, moment: Moment) -> DataFrame:
+    """One row a customer, as of the last export up to the as-of; columns of silver.customers."""
+    delivered = silver.customers.where(F.col("delivered_on") <= F.lit(moment.as_of))
+    last = delivered.agg(F.max("delivered_on").alias("delivered_on"))
+    return delivered.join(F.broadcast(last), "delivered_on", "left_semi").dropDuplicates([USER_ID])
+
+
+def _product_events(silver: Silver, moment: Moment) -> DataFrame:
+    known = silver.product_events.join(F.broadcast(families(silver)), PRODUCT_ID, "left")
+    return bank_event_sums(known, moment, EVENT_TYPE, FAMILY)
+
+
+def _campaigns(silver: Silver, moment: Moment) -> DataFrame:
+    known = silver.campaign_interactions.join(F.broadcast(families(silver)), PRODUCT_ID, "left")
+    return bank_event_sums(known, moment, EVENT_TYPE, FAMILY)
+
+
+def _people(silver: Silver, _: Moment) -> DataFrame:
+    return silver.people
+
+
+def _money(silver: Silver, moment: Moment) -> DataFrame:
+    """Months that were over at the as-of; months_ago is 0 for the last of them."""
+    over = silver.aggregates.where(F.add_months("month", 1) <= F.lit(moment.as_of))
+    this_month = F.trunc(F.lit(moment.as_of), "month")
+    months_ago = F.round(F.months_between(this_month, F.col("month"))).cast("int") - 1
+    return over.withColumn("months_ago", months_ago)
+
+
+def _holdings(silver: Silver, moment: Moment) -> DataFrame:
+    """Holdings opened before the as-of; is_held: held then; age: days since the opening."""
+    opened = silver.holdings.where(F.col("opened_on") < F.lit(moment.as_of))
+    age = F.datediff(F.lit(moment.as_of), "opened_on")
+    held = {"is_held": F.when(is_held(moment), F.lit("yes")).otherwise(F.lit("no")), "age": age}
+    return opened.withColumns(held).join(F.broadcast(families(silver)), PRODUCT_ID, "left")
+
+
+SOURCES: dict[str, FactSource] = {
+    INTERACTIONS: FactSource(behaviour.interaction_rows, behaviour.KEYS, behaviour.NUMBERS, makes_users=True),
+    CUSTOMERS: FactSource(
+        latest_customers,
+        ("employment", "lifecycle_stage"),
+        (
+            "birth_year",
+            "region",
+            "income_band",
+            "score_band",
+            "credit_limit",
+            "arrears_days",
+            "consent_mobile",
+            "consent_web",
+            "consent_crm",
+        ),
+        makes_users=True,
+    ),
+    PEOPLE: FactSource(_people, (), ("socdem_cluster", "region")),
+    MONEY: FactSource(_money, ("months_ago",), ("turnover", "balance")),
+    HOLDINGS: FactSource(_holdings, (FAMILY, "is_held"), ("age",)),
+    PRODUCT_EVENTS: FactSource(_product_events, (EVENT_TYPE, FAMILY), _EVENT_NUMBERS),
+    CAMPAIGNS: FactSource(_campaigns, (EVENT_TYPE, FAMILY), _EVENT_NUMBERS),
+}
+
+
+def facts(silver: Silver, moment: Moment) -> DataFrame:
+    """All sources' rows: user_id, source (position in `SOURCES`), key_0 …, number_0 …, in the order of the source."""
+    frames = [_as_facts(position, source, silver, moment) for position, source in enumerate(SOURCES.values())]
+    return reduce(DataFrame.unionAll, frames)
+
+
+def _as_facts(position: int, source: FactSource, silver: Silver, moment: Moment) -> DataFrame:
+    keys = [F.col(name) for name in source.keys] + [F.lit(None)] * (_MOST_KEYS - len(source.keys))
+    numbers = [F.col(name) for name in source.numbers] + [F.lit(None)] * (_MOST_NUMBERS - len(source.numbers))
+    return source.rows(silver, moment).select(
+        USER_ID,
+        F.lit(position).cast("tinyint").alias(SOURCE),
+        *(key.cast("string").alias(f"key_{n}") for n, key in enumerate(keys)),
+        *(number.cast("double").alias(f"number_{n}") for n, number in enumerate(numbers)),
+    )
