@@ -237,7 +237,7 @@ def test_concurrent_users_get_their_own_answers(server: Server, tmp_path: Path) 
 
 def test_a_hanging_clickhouse_leaves_the_static_tier_until_it_goes_on(server: Server, tmp_path: Path) -> None:
     async def scene() -> None:
-        async with service(server, tmp_path, deadline_ms=50) as running:
+        async with service(server, tmp_path, deadline_ms=200) as running:
             await running.until(lambda answer: answer["tier"] == "personal")
             server.signal(signal.SIGSTOP)
             try:
@@ -309,7 +309,12 @@ def test_the_store_reads_what_was_written(server: Server) -> None:
 
 
 def test_the_service_runs_alone_and_its_access_log_names_no_user(server: Server, tmp_path: Path) -> None:
-    environment = {**os.environ, "RECS_CLICKHOUSE_URL": server.address.url, "RECS_DATA_DIR": str(tmp_path)}
+    environment = {
+        **os.environ,
+        "RECS_CLICKHOUSE_URL": server.address.url,
+        "RECS_DATA_DIR": str(tmp_path),
+        "RECS_LOOKUP_DEADLINE_MS": "5000",
+    }
     command = [sys.executable, "-m", "uvicorn", "api.main:app", "--port", "0"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as api:
         assert api.stdout is not None
