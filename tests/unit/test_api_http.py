@@ -118,7 +118,9 @@ def test_a_user_id_beyond_the_digits_of_javascript_keeps_them(client: Client) ->
 def test_a_bad_parameter_is_a_problem_that_names_the_field(client: Client, params: dict, field: str) -> None:
     given = {"user_id": "1", "channel": "web", **params}
     store = FakeStore()
-    response = client(store).get(URL, params={name: value for name, value in given.items() if value is not None})
+    running = client(store)
+    store.asked.clear()
+    response = running.get(URL, params={name: value for name, value in given.items() if value is not None})
     assert response.status_code == 422
     assert response.headers["content-type"] == "application/problem+json"
     problem = Problem.model_validate_json(response.content)
@@ -193,6 +195,7 @@ def test_a_failed_poll_spares_look_ups_the_deadline_until_the_next_good_one(clie
     store.failure = UnavailableError("gone")
     poll(running)
     store.failure = None
+    store.asked.clear()
     assert answer(running, ALICE).tier == "static"
     assert store.asked == []
     poll(running)
