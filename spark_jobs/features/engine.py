@@ -74,15 +74,17 @@ def _words(column: pa.ChunkedArray) -> Words:
 def whole_users(batches: Iterable[pa.RecordBatch], *, at_once: int = _FACTS_AT_ONCE) -> Iterator[pa.Table]:
     """Batches sorted by user, regrouped to tables of about `at_once` rows that cut no user in two."""
     held: list[pa.RecordBatch] = []
+    rows = 0
     for batch in batches:
         held.append(batch)
-        if sum(part.num_rows for part in held) >= at_once:
+        rows += batch.num_rows
+        if rows >= at_once:
             table = pa.Table.from_batches(held)
             users = table.column(USER_ID).to_numpy()
             whole = int(np.searchsorted(users, users[-1]))
             if whole:
                 yield table.slice(0, whole)
-            held = table.slice(whole).to_batches()
-    rest = pa.Table.from_batches(held) if held else None
-    if rest is not None and rest.num_rows:
-        yield rest
+            rest = table.slice(whole).combine_chunks()
+            held, rows = rest.to_batches(), rest.num_rows
+    if rows:
+        yield pa.Table.from_batches(held)

@@ -89,7 +89,7 @@ def _avro_content(file: SourceFile, source: Source) -> Content:
     """Walks the blocks, which finds a cut-off file too."""
     system, path = file_system(file.uri)
     try:
-        with system.open_input_stream(path) as stream:
+        with system.open_input_file(path) as stream:
             blocks = fastavro.block_reader(stream)
             rows = sum(block.num_records for block in blocks)
             schema = json.loads(blocks.metadata["avro.schema"])
