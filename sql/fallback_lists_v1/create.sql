@@ -1,6 +1,6 @@
 -- Grain: the ranked items of a tier (segment, popular) and segment in one snapshot; segment is 0 for popular.
 CREATE TABLE IF NOT EXISTS fallback_lists (
-    snapshot_id LowCardinality(String),
+    snapshot_id String,
     tier LowCardinality(String),
     segment Int16,
     product_items Array(Int32) CODEC (T64, LZ4),

@@ -1,6 +1,6 @@
 -- Grain: an item of one snapshot: products first, then offers. family is '' for offers.
 CREATE TABLE IF NOT EXISTS items (
-    snapshot_id LowCardinality(String),
+    snapshot_id String,
     item_code Int32,
     item_id String,
     kind LowCardinality(String),

@@ -1,6 +1,6 @@
 -- Grain: one profile feature of a product's holders in one snapshot, beside everyone; null where nothing is known.
 CREATE TABLE IF NOT EXISTS portraits (
-    snapshot_id LowCardinality(String),
+    snapshot_id String,
     product_id String,
     feature String,
     holders Int64,

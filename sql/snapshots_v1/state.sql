@@ -1,7 +1,4 @@
-SELECT
-    state,
-    manifest
-FROM snapshots
+SELECT state FROM snapshots
 WHERE snapshot_id = {snapshot_id:String}
 ORDER BY seq DESC, moved_at DESC
 LIMIT 1

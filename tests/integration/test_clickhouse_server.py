@@ -22,6 +22,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from data_contracts.errors import BusyError, UnavailableError
 from infra.local.clickhouse.running import running_clickhouse
+from sql.client import Address, connected, connected_async
+from sql.migrate import migrate
 
 
 @pytest.fixture(scope="module")
@@ -242,3 +244,23 @@ def _wait_for(url: str, count: str) -> None:
     while request(url, "POST", {}, count.encode())[2] == "0\n":
         assert time.monotonic() < deadline, f"never happened: {count}"
         time.sleep(0.02)
+
+
+def test_a_store_whose_server_died_is_unavailable_at_once(tmp_path: Path) -> None:
+    async def ask(address: Address) -> None:
+        async with connected_async(address) as store:
+            server.kill()
+            server.wait()
+            await store.rows("published_snapshots_v1/pointers")
+
+    server = _start(tmp_path)
+    assert server.stdout is not None
+    address = Address(url=server.stdout.readline().strip())
+    migrate(address)
+    with connected(address) as store:
+        with pytest.raises(UnavailableError, match="does not answer"):
+            asyncio.run(ask(address))
+        with pytest.raises(UnavailableError, match="does not answer"):
+            store.rows("published_snapshots_v1/pointers")
+    with pytest.raises(UnavailableError, match="does not answer"):
+        asyncio.run(ask(address))

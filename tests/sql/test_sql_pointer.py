@@ -15,8 +15,8 @@ from data_contracts.manifest import GateVerdict, Manifest, TableCounts
 from sql.client import Address, Store, connected, connected_async
 from sql.load import TABLES, load
 from sql.pointer import Move, MoveKind, current, moves, publish, read_pointers, read_pointers_async, rollback, served
-from sql.retention import drop_old
-from sql.states import State, put_state, snapshot_states, state_of
+from sql.retention import drop_old, old_snapshots
+from sql.states import SnapshotState, State, put_state, snapshot_states, state_of
 from sql.verify import loaded_counts, verify
 from tests.sql.snapshots import write_snapshot
 
@@ -146,6 +146,24 @@ def test_old_snapshots_are_dropped_but_never_the_current_one(store: Store, tmp_p
         rollback(store, to="2026-03-09.1", actor="test")
     with pytest.raises(InputError, match="keep=0"):
         drop_old(store, keep=0)
+
+
+def test_attempts_that_failed_do_not_push_out_good_snapshots() -> None:
+    def states(*entries: tuple[str, State]) -> list[SnapshotState]:
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        return [SnapshotState(name, state, _manifest(name), at) for name, state in entries]
+
+    history = states(
+        (A, State.VERIFIED), (B, State.LOADING), (C, State.VERIFIED), ("2026-03-13.2", State.LOADED), (D, State.LOADING)
+    )
+
+    def dropped(keep: int, served: str | None) -> list[str]:
+        return [entry.snapshot_id for entry in old_snapshots(history, keep=keep, served=served)]
+
+    assert dropped(2, C) == [B]
+    assert dropped(1, C) == [A, B]
+    assert dropped(1, A) == [B]
+    assert old_snapshots(history[-1:], keep=1, served=None) == ()
 
 
 def test_a_dropped_snapshot_may_come_back(store: Store, tmp_path: Path) -> None:
