@@ -7,7 +7,6 @@ whoever publishes refuses a manifest whose gate has not passed.
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -71,10 +70,9 @@ def _verdict(params: NightParams, catalogue: Catalogue, rules: Rules) -> GateVer
 
 
 def _versions(params: NightParams, *, catalogue: str, rules: str, reasons: str) -> Versions:
-    models = _model_documents(params.models_uri)
     return Versions(
         inputs=delta_versions(params.lake, [name for name in table_names() if not name.startswith("bronze.")]),
-        models={name: document["sha256"] for name, document in models.items() if "sha256" in document},
+        models=_model_digests(params.models_uri),
         catalogue=catalogue,
         rules=rules,
         reasons=reasons,
@@ -82,11 +80,17 @@ def _versions(params: NightParams, *, catalogue: str, rules: str, reasons: str) 
     )
 
 
-def _model_documents(folder: str) -> dict[str, dict[str, Any]]:
+def _model_digests(folder: str) -> dict[str, str]:
+    """SHA-256 a model file, by its path in the night's model folder, from the documents beside the models."""
     system, path = file_system(folder)
-    found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
-    names = sorted(info.base_name for info in found if info.base_name.endswith(".json"))
-    return {name.removesuffix(".json"): json.loads(read_bytes(f"{folder}/{name}")) for name in names}
+    found = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
+    digests: dict[str, str] = {}
+    for info in found:
+        if info.path.endswith(".json"):
+            kind = info.path.removeprefix(path).strip("/").rpartition("/")[0]
+            files = json.loads(read_bytes(f"{folder}/{kind}/{info.base_name}")).get("sha256", {})
+            digests |= {f"{kind}/{name}": digest for name, digest in files.items()}
+    return dict(sorted(digests.items()))
 
 
 def _document(snapshot: str, name: str) -> bytes:

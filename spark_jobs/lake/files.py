@@ -31,3 +31,10 @@ def write_bytes(uri: str, content: bytes) -> None:
 def file_exists(uri: str) -> bool:
     system, path = file_system(uri)
     return bool(system.get_file_info(path).type != fs.FileType.NotFound)
+
+
+def delete_folder(uri: str) -> None:
+    """With all that is in it; nothing happens where there is none."""
+    system, path = file_system(uri)
+    if system.get_file_info(path).type == fs.FileType.Directory:
+        system.delete_dir(path)

@@ -71,7 +71,7 @@ class ProductRanker:
             "calibrator": asdict(self.calibrator),
             "margin_shift": self.margin_shift,
             "facts": dict(self.facts),
-            "sha256": digest,
+            "sha256": {_BOOSTER: digest},
         }
         write_bytes(f"{folder}/{_BOOSTER}", content)
         write_bytes(f"{folder}/{_DOCUMENT}", json.dumps(document, indent=1, sort_keys=True).encode())
@@ -82,7 +82,7 @@ class ProductRanker:
         """Raises FileNotFoundError where none was saved, InputError where booster and document disagree."""
         document = json.loads(read_bytes(f"{folder}/{_DOCUMENT}"))
         content = read_bytes(f"{folder}/{_BOOSTER}")
-        if hashlib.sha256(content).hexdigest() != document["sha256"]:
+        if hashlib.sha256(content).hexdigest() != document["sha256"][_BOOSTER]:
             raise InputError(f"{folder}/{_BOOSTER} is not the booster its document describes: train again")
         groups = {name: Platt(**pair) for name, pair in document["calibrator"]["groups"].items()}
         return ProductRanker(

@@ -1,0 +1,121 @@
+"""What scoring reads: the night's models and, for every user, one row with all that lists are made from."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from data_contracts.columns import AS_OF, USER_ID
+from data_contracts.night import NightParams
+from data_contracts.policy import Consent, compile_policy
+from spark_jobs.features.base import Moment
+from spark_jobs.features.offer_tables import HISTORY, ITEM_CODES, ITEM_STATS
+from spark_jobs.features.product_signals import product_signals
+from spark_jobs.features.silver import Silver, read_silver
+from spark_jobs.features.sources import latest_customers
+from spark_jobs.lake.files import file_exists
+from spark_jobs.lake.reference import Reference, read_reference
+from spark_jobs.lake.tables import read_table
+from spark_jobs.ranking.offers_store import load_offer_models
+from spark_jobs.ranking.product_cases import product_priors
+from spark_jobs.ranking.products import ProductRanker
+from spark_jobs.ranking.rows import product_table
+from spark_jobs.ranking.user_blocks import user_rows
+from spark_jobs.ranking.user_state import user_state
+from spark_jobs.scoring.offer_lists import OfferInputs
+from spark_jobs.scoring.stage import ProductModels, StageModels
+
+
+@dataclass(frozen=True)
+class Night:
+    """The lake as seen from the night's as-of."""
+
+    spark: SparkSession
+    params: NightParams
+    silver: Silver
+    reference: Reference
+    models: StageModels
+
+    @property
+    def moment(self) -> Moment:
+        """The as-of."""
+        return Moment(self.params.as_of, self.params.cut_off)
+
+    @property
+    def product_ids(self) -> list[str]:
+        """In code order."""
+        return [product.product_id for product in self.reference.catalogue.products]
+
+    def gold(self, name: str) -> DataFrame:
+        """A gold table's rows of this as-of, without the column that says so."""
+        rows = read_table(self.spark, self.params.lake, name)
+        return rows.where(F.col(AS_OF) == F.lit(self.params.as_of)).drop(AS_OF)
+
+
+def open_night(spark: SparkSession, params: NightParams) -> Night:
+    """Read what is small. A kind of item without a trained ranker is absent tonight."""
+    silver, reference = read_silver(spark, params.lake), read_reference(spark, params.lake)
+    models = StageModels(_products(silver, reference, params), _offers(reference, params))
+    return Night(spark, params, silver, reference, models)
+
+
+def state_of_users(night: Night) -> DataFrame:
+    """`user_state` of every user: whoever has features tonight."""
+    return user_state(
+        night.gold("gold.user_features").select(USER_ID),
+        customers=latest_customers(night.silver, night.moment),
+        holdings=night.silver.holdings,
+        segments=night.gold("gold.segments"),
+        products=night.product_ids,
+        as_of=night.params.as_of,
+    )
+
+
+def profiled(state: DataFrame) -> DataFrame:
+    """Users who get a personal list: consenting customers, or everybody where there are no customers at all."""
+    consents = F.col("consents")
+    if state.where(consents.bitwiseAND(int(Consent.KNOWN)) != 0).isEmpty():
+        return state
+    return state.where(consents.bitwiseAND(int(Consent.PROFILING)) != 0)
+
+
+def lists_input(night: Night, state: DataFrame, *, partitions: int) -> DataFrame:
+    """The stage's input: state, and what the trained rankers ask for; by user, ascending within each partition."""
+    rows = state
+    if night.models.products is not None:
+        ranker = night.models.products.ranker
+        rows = user_rows(
+            rows,
+            features=night.gold("gold.user_features").select(USER_ID, *ranker.feature_names),
+            pairs=product_signals(night.silver, as_of=night.params.as_of, cut_off=night.params.cut_off),
+            products=night.product_ids,
+        )
+    if night.models.offers is not None:
+        rows = rows.join(night.gold(HISTORY).select(USER_ID, ITEM_CODES, ITEM_STATS), USER_ID, "left")
+    return rows.repartition(partitions, USER_ID).sortWithinPartitions(USER_ID)
+
+
+def _products(silver: Silver, reference: Reference, params: NightParams) -> ProductModels | None:
+    folder = f"{params.models_uri}/products"
+    if not file_exists(f"{folder}/ranker.json"):
+        return None
+    moment = Moment(params.as_of, params.cut_off)
+    catalogue = reference.catalogue
+    priors = product_priors(silver, moment, catalogue=catalogue, horizon_days=params.product_horizon_days)
+    return ProductModels(
+        ranker=ProductRanker.load(folder),
+        products=product_table(catalogue.products, priors),
+        policy=compile_policy(catalogue, reference.rules, today=params.as_of),
+        reasons=reference.reasons,
+    )
+
+
+def _offers(reference: Reference, params: NightParams) -> OfferInputs | None:
+    if not file_exists(f"{params.models_uri}/offers"):
+        return None
+    return OfferInputs(
+        models=load_offer_models(params.models_uri),
+        products=len(reference.catalogue.products),
+        blocked=frozenset(reference.rules.blocked_items),
+        reasons=reference.reasons,
+    )
