@@ -57,6 +57,7 @@ def test_a_get_may_read_but_not_write(url: str) -> None:
     status, headers, text = request(url, "GET", {"query": "CREATE TABLE no (id UInt8) ENGINE = Memory"})
     assert (status, headers["X-ClickHouse-Exception-Code"]) == (403, "164")
     assert text.startswith("Code: 164. DB::Exception: ")
+    assert request(url, "GET", {"query": "SELEC 1"})[1]["X-ClickHouse-Exception-Code"] == "62"
 
 
 @pytest.mark.parametrize("text", ["it's", "'; DROP TABLE pairs; --", "\\", "tab\tnew\nline\\n", "Ж{x:String}", ""])
@@ -141,6 +142,8 @@ def test_settings_hold_for_one_request_only(client: Client) -> None:
     default = client.query(sql).first_row
     assert client.query(sql, settings={"max_block_size": 17}).first_row == (17,)
     assert client.query(sql).first_row == default
+    with pytest.raises(DatabaseError):
+        client.query(sql, settings={"max_block_size": 19, "max_threads": "many"})
     client.command("SET max_block_size = 18")
     assert [client.query(sql).first_row for _ in range(5)] == [default] * 5
 

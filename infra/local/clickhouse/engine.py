@@ -83,13 +83,17 @@ class _Connection:
         self._chdb: Any = _EXTENSION.connect(str(path))
         self.database = "default"
         self.settings: dict[str, str] = {}
+        # Whether something is set on it that we do not know of.
+        self.is_soiled = False
 
     def suits(self, query: Query) -> bool:
         return self.database == query.database and self.settings == query.settings
 
     def run(self, query: Query) -> Answer:
         try:
+            self.is_soiled = True
             self._prepare(query)
+            self.is_soiled = bool(_CHANGES_CONNECTION.match(query.sql))
             result = self._insert(query.insert, query) if query.insert else self._execute(query.sql, query)
             return Answer(
                 body=result.bytes(),
@@ -180,19 +184,14 @@ class Engine:
             if connection is not None:
                 self._idle.remove(connection)
         connection = connection or _Connection(self._path)
-        is_clean = False
         try:
             yield connection
-            is_clean = not _CHANGES_CONNECTION.match(query.sql)
-        except EngineError as error:
-            is_clean = error.code != UNKNOWN_SETTING
-            raise
         finally:
-            if is_clean:
+            if connection.is_soiled:
+                connection.close()
+            else:
                 with self._mutex:
                     self._idle.append(connection)
-            else:
-                connection.close()
 
     @contextmanager
     def _session(self, name: str) -> Iterator[_Connection]:
@@ -223,7 +222,7 @@ def _refuse_what_http_refuses(connection: _Connection, query: Query) -> None:
         raise EngineError(
             SYNTAX_ERROR, "DB::Exception: Syntax error (Multi-statements are not allowed). (SYNTAX_ERROR)"
         )
-    if query.read_only and (query.insert or not reads):
+    if query.read_only and statements and (query.insert or not reads):
         raise EngineError(READONLY, "DB::Exception: Cannot execute query in readonly mode; use POST. (READONLY)")
 
 
