@@ -69,27 +69,25 @@ def campaign_rows(
     seconds = draw_seconds(rng, n)
     answered = later(rng, seconds, within=600)
 
-    def rows(where: Bools, kind: CampaignEvent, at: Ints) -> CampaignRows:
-        count = int(where.sum())
-        return CampaignRows(
+    said = [
+        (contacts.held_out, CampaignEvent.HELD_OUT, seconds),
+        (~contacts.held_out, CampaignEvent.SHOWN, seconds),
+        (clicked, CampaignEvent.CLICKED, answered),
+        (dismissed, CampaignEvent.DISMISSED, answered),
+    ]
+    told = [
+        CampaignRows(
             user=contacts.rows[where],
             family=contacts.families[where].astype(np.int8),
             product=contacts.products[where],
             channel=channel[where].astype(np.int8),
-            kind=np.full(count, _KINDS[kind], dtype=np.int8),
+            kind=np.full(int(where.sum()), _KINDS[kind], dtype=np.int8),
             second=at[where],
-            wave=np.full(count, day, dtype=np.int16),
+            wave=np.full(int(where.sum()), day, dtype=np.int16),
         )
-
-    return CampaignRows.concat(
-        [
-            rows(contacts.held_out, CampaignEvent.HELD_OUT, seconds),
-            rows(~contacts.held_out, CampaignEvent.SHOWN, seconds),
-            rows(clicked, CampaignEvent.CLICKED, answered),
-            rows(dismissed, CampaignEvent.DISMISSED, answered),
-            _purchases(rng, minds, products, people=people, offering=offering, day=day),
-        ]
-    )
+        for where, kind, at in said
+    ]
+    return CampaignRows.concat([*told, _purchases(rng, minds, products, people=people, offering=offering, day=day)])
 
 
 def _channels(rng: np.random.Generator, consents: Bools) -> Ints:

@@ -10,6 +10,7 @@ from data_contracts.vocabulary import LifecycleStage
 from infra.local.world.arrays import Bools, Ints, uniforms
 from infra.local.world.log import SpellRows
 from infra.local.world.offering import Offering
+from infra.local.world.parameters import CONSENT_CHANNELS, parameters
 from infra.local.world.parquet import large, words, write_parquet
 from infra.local.world.people import EMPLOYMENTS, People
 from infra.local.world.plan import Plan
@@ -47,7 +48,7 @@ def customers(people: People, *, day: int) -> pa.Table:
     known = np.flatnonzero(people.customer & (people.joined < day))
     seen = People(**{name: values[known] for name, values in vars(people).items()})
     no_score = seen.score_band == 0
-    consents = {f"consent_{name}": pa.array(seen.consents[:, i]) for i, name in enumerate(("mobile", "web", "crm"))}
+    consents = {f"consent_{name}": pa.array(seen.consents[:, i]) for i, name in enumerate(CONSENT_CHANNELS)}
     return pa.table(
         {
             "user_id": pa.array(seen.user_id),
@@ -94,21 +95,20 @@ def holdings(people: People, spells: SpellRows, offering: Offering, plan: Plan, 
 
 def aggregates(people: People, plan: Plan, *, day: int, part: int) -> pa.Table:
     """The last complete months. A month's figures are the same in every export that has them."""
-    tables = []
+    money, tables = parameters().money, []
     for month in _months_before(plan.date(day)):
         rng = plan.rng("aggregates", part, month.year * 12 + month.month)
         noise = rng.standard_normal((2, len(people)), dtype=np.float32)
         ended = (_next_month(month) - plan.first_day).days
         known = np.flatnonzero(people.customer & (people.joined < ended))
-        turnover = np.exp(10.8 + 0.65 * people.income[known] + 0.25 * noise[0, known])
-        balance = np.exp(10.2 + 0.8 * people.income[known] + 0.7 * people.thrift[known] + 0.4 * noise[1, known])
+        income, thrift = people.income[known], people.thrift[known]
         tables.append(
             pa.table(
                 {
                     "user_id": pa.array(people.user_id[known]),
                     "month": _dates(np.full(len(known), (month - date(1970, 1, 1)).days)),
-                    "turnover": pa.array(np.round(turnover.astype(np.float64), 2)),
-                    "balance": pa.array(np.round(balance.astype(np.float64), 2)),
+                    "turnover": pa.array(money.turnover.draw(income, thrift, noise[0, known])),
+                    "balance": pa.array(money.balance.draw(income, thrift, noise[1, known])),
                 }
             )
         )

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from data_contracts.vocabulary import Employment
 from infra.local.world.arrays import Bools, Doubles, Floats, Ints, uniforms
 from infra.local.world.clock import draw_seconds
 from infra.local.world.crowd import Wants, draw_blocks, draw_topics, draw_visits
@@ -14,9 +13,6 @@ from infra.local.world.parameters import Parameters
 from infra.local.world.people import EMPLOYMENTS
 from infra.local.world.tecd import Scene
 
-_EVERYDAY_SHARE = 0.35
-_NAMELESS_SHARE = 0.4
-_PAY_DAYS = {Employment.EMPLOYED: (5, 20), Employment.SELF_EMPLOYED: (12, 26), Employment.RETIRED: (10, 15)}
 _INCOME = "mcc:income"
 _NO_BRAND = -1
 
@@ -48,7 +44,7 @@ def transactions(scene: Scene, wants: Wants, known: Floats, *, day: int) -> tupl
     codes = moved.category.tolist()
     return moved.second, {
         "user_id": scene.people.user_id[moved.user].tolist(),
-        "amount": np.round(moved.amount, 2).tolist(),
+        "amount": moved.amount.tolist(),
         "direction": ["in" if code == income else "out" for code in codes],
         "category": [names[code] for code in codes],
         "brand_id": [None if brand == _NO_BRAND else brand for brand in moved.brand.tolist()],
@@ -61,12 +57,12 @@ def _spent(rng: np.random.Generator, scene: Scene, wants: Wants, known: Floats, 
     n, user = len(visits), visits.user
     topic = draw_topics(rng, people, wants, user, params)
     brand = brands.pick(draw_blocks(rng, people, user, topic, params), rng.random(n, dtype=np.float32))
-    everyday = rng.random(n) < _EVERYDAY_SHARE
-    nameless = everyday | (rng.random(n) < _NAMELESS_SHARE)
+    everyday = rng.random(n) < params.money.everyday
+    nameless = everyday | (rng.random(n) < params.money.nameless)
     return Movements(
         user=user,
         second=visits.second,
-        amount=np.exp(6.4 + 0.5 * people.income[user] + 0.9 * rng.standard_normal(n)),
+        amount=params.money.spent.draw(people.income[user], people.thrift[user], rng.standard_normal(n)),
         category=_category(rng, params, topic, everyday),
         brand=np.where(nameless, _NO_BRAND, brands.brand_id[brand]),
     )
@@ -85,14 +81,14 @@ def _earned(rng: np.random.Generator, scene: Scene, known: Floats, *, day: int) 
     second_half = uniforms(people.user_id, 1) < 0.5
     today = scene.plan.date(day).day
     due = np.zeros(len(people), dtype=bool)
-    for kind, days in _PAY_DAYS.items():
+    for kind, days in scene.params.money.pay_days.items():
         due |= (people.employment == EMPLOYMENTS.index(kind)) & (np.where(second_half, days[1], days[0]) == today)
     user = np.flatnonzero(due & (known > 0))
     n = len(user)
     return Movements(
         user=user,
         second=draw_seconds(rng, n),
-        amount=np.exp(10.9 + 0.65 * people.income[user] + 0.1 * rng.standard_normal(n)),
+        amount=scene.params.money.earned.draw(people.income[user], people.thrift[user], rng.standard_normal(n)),
         category=np.full(n, len(categories(scene.params)) - 1),
         brand=np.full(n, _NO_BRAND),
     )

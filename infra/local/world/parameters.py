@@ -3,10 +3,12 @@
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from data_contracts.vocabulary import Channel, Employment, Family
+from infra.local.world.arrays import Doubles, Floats, doubles
 
 
 class _Value(BaseModel):
@@ -80,6 +82,44 @@ class HoldingEffects(_Value):
     family_intent: float
 
 
+class Past(_Value):
+    first_product: float
+    days: float
+    given_up: float
+
+
+class Sum(_Value):
+    """A log-normal sum of roubles."""
+
+    log: float
+    income: float
+    thrift: float = 0.0
+    spread: float
+
+    def draw(self, income: Floats, thrift: Floats, noise: Floats | Doubles) -> Doubles:
+        """Roubles to the kopeck; `noise` is standard normal."""
+        logarithm = self.log + self.income * income + self.thrift * thrift + self.spread * noise
+        return np.round(np.exp(doubles(logarithm)), 2)
+
+
+class Money(_Value):
+    everyday: float
+    nameless: float
+    pay_days: dict[Employment, tuple[int, int]]
+    spent: Sum
+    earned: Sum
+    paid_to_partners: Sum
+    turnover: Sum
+    balance: Sum
+
+
+class App(_Value):
+    screens: tuple[str, ...]
+    wanting: tuple[float, float]
+    idling: tuple[float, float]
+    own_wish: float
+
+
 class Campaigns(_Value):
     contact: float
     hold_out: float
@@ -149,7 +189,10 @@ class Parameters(_Value):
     families: dict[Family, FamilyBehaviour]
     holdings: HoldingEffects
     products: dict[str, ProductAppeal]
+    past: Past
     campaigns: Campaigns
+    app: App
+    money: Money
     activity: dict[str, Activity]
     behaviour: Behaviour
     response: Response

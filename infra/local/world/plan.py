@@ -18,7 +18,7 @@ DAY_ZERO: date = NightParams.model_fields["tecd_day_zero"].default
 TIMEZONE: str = NightParams.model_fields["timezone"].default
 
 # Grows whenever the same parameters begin to give another world.
-GENERATOR = 1
+GENERATOR = 2
 
 
 @dataclass(frozen=True)

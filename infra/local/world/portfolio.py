@@ -65,7 +65,7 @@ def first_portfolio(rng: np.random.Generator, people: People, offering: Offering
     held = _first_held(rng, people, offering, plan, features)
     shape = held.shape
     tenure = -people.joined[:, None].astype(np.float64)
-    opened = -np.minimum(1 + np.floor(rng.exponential(500, shape)), np.maximum(tenure, 1))
+    opened = -np.minimum(1 + np.floor(rng.exponential(offering.params.past.days, shape)), np.maximum(tenure, 1))
     close = np.array([family.close for family in offering.params.families.values()], dtype=np.float32)
     portfolio = Portfolio(
         opened_on=np.where(held, opened, NONE).astype(np.int16),
@@ -75,7 +75,7 @@ def first_portfolio(rng: np.random.Generator, people: People, offering: Offering
     rows, products = np.nonzero(held)
     keeps = np.ceil(np.log(rng.random(len(rows)) + 1e-12) / np.log1p(-portfolio.close[products]))
     portfolio.closes_on[rows, products] = np.minimum(np.maximum(keeps, 1), NEVER - 1)
-    _add_past(rng, people, portfolio, held)
+    _add_past(rng, people, portfolio, held, share=offering.params.past.given_up)
     return portfolio
 
 
@@ -98,7 +98,7 @@ def _first_held(rng: np.random.Generator, people: People, offering: Offering, pl
         held[np.arange(len(people)), columns[picked]] = has[:, family]
     held &= may
     first = offering.product_number(offering.params.process.first_product)
-    held[:, first] |= old[:, 0] & (rng.random(len(people)) < 0.7)
+    held[:, first] |= old[:, 0] & (rng.random(len(people)) < offering.params.past.first_product)
     return _within_rules(held, policy)
 
 
@@ -110,9 +110,9 @@ def _within_rules(held: Bools, policy: CompiledPolicy) -> Bools:
     return bools(held)
 
 
-def _add_past(rng: np.random.Generator, people: People, portfolio: Portfolio, held: Bools) -> None:
+def _add_past(rng: np.random.Generator, people: People, portfolio: Portfolio, held: Bools, *, share: float) -> None:
     """One product that was given up long ago, for some."""
-    rows = np.flatnonzero((rng.random(len(people)) < 0.15) & people.customer & (people.joined < -200))
+    rows = np.flatnonzero((rng.random(len(people)) < share) & people.customer & (people.joined < -200))
     products = rng.integers(0, held.shape[1], len(rows))
     free = ~held[rows, products]
     rows, products = rows[free], products[free]

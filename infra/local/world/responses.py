@@ -55,6 +55,11 @@ def respond(
         odds = np.log(response.cart / (1 - response.cart)) + suits
         carts = every[rng.random(len(visits)) < 1 / (1 + np.exp(-odds))]
         parts += [(carts, CART, 15), (carts[rng.random(len(carts)) < response.order], ORDER, 300)]
+    return _in_time(visits, choices, parts)
+
+
+def _in_time(visits: Visits, choices: Choices, parts: list[tuple[Ints, int, int]]) -> Acts:
+    """Rows of (which visits, action, seconds after the view) in order of time."""
     source = np.concatenate([part for part, _, _ in parts])
     action = np.concatenate([np.full(len(part), code, dtype=np.int8) for part, code, _ in parts])
     delay = np.concatenate([np.full(len(part), seconds) for part, _, seconds in parts])

@@ -145,7 +145,9 @@ def payments(scene: Scene, wants: Wants, *, day: int) -> tuple[pa.Table, pa.Tabl
     topic = draw_topics(rng, people, wants, visits.user, params)
     block = draw_blocks(rng, people, visits.user, topic, params)
     brand = brands.pick(block, _draws(rng, visits))
-    price = np.round(np.exp(6.3 + 0.5 * people.income[visits.user] + 0.8 * rng.standard_normal(n)), 2)
+    price = params.money.paid_to_partners.draw(
+        people.income[visits.user], people.thrift[visits.user], rng.standard_normal(n)
+    )
     paid = Payments(visits, block, price, mix(scene.plan.seed, day, np.arange(n)))
     events = {
         "timestamp": _timestamps(rng, visits.second, scene.plan, day),
