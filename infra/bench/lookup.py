@@ -6,12 +6,8 @@ the machine does meets both.
 
 import asyncio
 import os
-import socket
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +18,8 @@ from numpy.typing import NDArray
 from infra.bench.figure import Figure
 from infra.bench.load import Contestant, Load, merged
 from infra.bench.lookup_world import SNAPSHOT, publish_world
+from infra.bench.service import running_app
 from infra.local.clickhouse.running import running_clickhouse
-from infra.stack import wait_until_ready
 from sql.client import Address
 
 _USERS, _PER_SECOND, _CONNECTIONS = 200_000, 100, 64
@@ -44,8 +40,8 @@ def run() -> list[Figure]:
         users = publish_world(Address(url=url), Path(scratch) / "snapshot", users=_USERS)
         environment = {**os.environ, "RECS_CLICKHOUSE_URL": url, "RECS_DATA_DIR": scratch}
         with (
-            _running("api.main:app", environment) as (ours, our_process),
-            _running("infra.bench.obvious_service:app", environment) as (obvious, obvious_process),
+            running_app("api.main:app", environment) as (ours, our_process),
+            running_app("infra.bench.obvious_service:app", environment) as (obvious, obvious_process),
         ):
             database = _listening_at(url)
             services = (
@@ -111,25 +107,6 @@ def _figures(paced: Sequence[Load], full: Sequence[Load]) -> list[Figure]:
 
 def _percent(load: Load) -> float:
     return round(100 * load.degraded / len(load.latencies_ms), 2)
-
-
-@contextmanager
-def _running(app: str, environment: Mapping[str, str]) -> Iterator[tuple[str, psutil.Process]]:
-    """A service of its own process, warm, while the block lasts."""
-    port = _free_port()
-    command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--log-level", "warning"]
-    with subprocess.Popen(command, env=environment) as process:
-        try:
-            wait_until_ready(f"http://127.0.0.1:{port}/healthz")
-            yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
-        finally:
-            process.terminate()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listening_at(url: str) -> psutil.Process:

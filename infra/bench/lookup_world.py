@@ -14,7 +14,7 @@ from data_contracts.checksums import counts_of
 from data_contracts.manifest import MANIFEST_FILE, GateVerdict, Manifest
 from data_contracts.night import parse_snapshot_id
 from data_contracts.vocabulary import Channel, Employment, Family
-from sql.client import Address, connected
+from sql.client import Address, Store, connected
 from sql.load import load
 from sql.migrate import migrate
 from sql.pointer import publish
@@ -23,10 +23,22 @@ from sql.verify import verify
 
 SNAPSHOT = "2026-03-15.1"
 _PRODUCTS, _OFFERS, _SEGMENTS, _K = 60, 100_000, 20, 20
+_ROW_GROUP = 65_536
 
 
 def publish_world(address: Address, folder: Path, *, users: int, seed: int = 7) -> NDArray[np.int64]:
     """Make, load, verify and publish it. Returns the user ids."""
+    user_ids = write_world(folder, users=users, seed=seed)
+    migrate(address)
+    with connected(address) as store:
+        approve_rules(store)
+        verify(store, load(store, snapshot_uri=str(folder)))
+        publish(store, SNAPSHOT, actor="bench")
+    return user_ids
+
+
+def write_world(folder: Path, *, users: int, seed: int = 7, snapshot_id: str = SNAPSHOT) -> NDArray[np.int64]:
+    """Its snapshot as the night writes it. Returns the user ids."""
     random = np.random.default_rng(seed)
     user_ids = np.arange(users, dtype=np.int64) * 37 + 11
     tables = {
@@ -38,25 +50,24 @@ def publish_world(address: Address, folder: Path, *, users: int, seed: int = 7) 
     }
     for name, table in tables.items():
         (folder / name).mkdir(parents=True)
-        pq.write_table(table, folder / name / "part-00000.parquet")
-    (folder / MANIFEST_FILE).write_text(_manifest(tables).to_json(), encoding="utf-8")
-    migrate(address)
-    with connected(address) as store:
-        put_rule_set(store, catalogue=_catalogue(), rules=_rules(), reasons=_reasons(), actor="bench")
-        verify(store, load(store, snapshot_uri=str(folder)))
-        publish(store, SNAPSHOT, actor="bench")
+        pq.write_table(table, folder / name / "part-00000.parquet", row_group_size=_ROW_GROUP)
+    (folder / MANIFEST_FILE).write_text(_manifest(tables, snapshot_id).to_json(), encoding="utf-8")
     return user_ids
 
 
-def _manifest(tables: dict[str, pa.Table]) -> Manifest:
-    as_of, _ = parse_snapshot_id(SNAPSHOT)
+def approve_rules(store: Store) -> None:
+    put_rule_set(store, catalogue=_catalogue(), rules=_rules(), reasons=_reasons(), actor="bench")
+
+
+def _manifest(tables: dict[str, pa.Table], snapshot_id: str) -> Manifest:
+    as_of, _ = parse_snapshot_id(snapshot_id)
     midnight = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
     return Manifest(
-        snapshot_id=SNAPSHOT,
+        snapshot_id=snapshot_id,
         as_of=as_of,
         cut_off=midnight,
         created_at=midnight,
-        tables={name: counts_of(table.to_batches(), table=name) for name, table in tables.items()},
+        tables={name: counts_of(table.to_batches(_ROW_GROUP), table=name) for name, table in tables.items()},
         gate=GateVerdict(passed=True),
     )
 
