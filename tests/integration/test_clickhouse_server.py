@@ -43,7 +43,7 @@ def request(
     url: str, method: str, fields: dict[str, str], body: object = None, headers: dict[str, str] | None = None
 ) -> tuple[int, http.client.HTTPMessage, str]:
     connection = http.client.HTTPConnection(str(urlsplit(url).netloc), timeout=30)
-    connection.request(method, f"/?{urlencode(fields)}", body, headers or {})  # type: ignore[arg-type]
+    connection.request(method, f"/?{urlencode(fields)}", body, headers or {})
     response = connection.getresponse()
     return response.status, response.headers, response.read().decode()
 

@@ -15,7 +15,7 @@ from data_contracts.errors import GateError, InputError, UnavailableError
 from data_contracts.manifest import MANIFEST_FILE
 from sql.client import Address, Store, connected
 from sql.load import TABLES, load, load_from
-from sql.sources import OwnFolder, open_source
+from sql.sources import OwnFolder, Source, Target, open_source
 from sql.states import State, state_of
 from sql.verify import loaded_counts, verify
 from tests.sql.fake_s3 import serving_bucket
@@ -195,13 +195,13 @@ class _KilledError(Exception):
 class _DiesAfter:
     """A source whose process is killed at its n-th table."""
 
-    def __init__(self, source: object, *, inserts: int) -> None:
+    def __init__(self, source: Source, *, inserts: int) -> None:
         self._source = source
         self._left = inserts
-        self.manifest = source.manifest  # type: ignore[attr-defined]
+        self.manifest = source.manifest
 
-    def insert(self, store: Store, target: object) -> None:
-        self._source.insert(store, target)  # type: ignore[attr-defined]
+    def insert(self, store: Store, target: Target) -> None:
+        self._source.insert(store, target)
         self._left -= 1
         if self._left == 0:
             raise _KilledError
@@ -233,4 +233,4 @@ def _parts(address: Address, table: str) -> int:
 
 def _count(address: Address, sql: str, **parameters: str) -> int:
     with clickhouse_connect.get_client(dsn=address.url, database=address.database) as client:
-        return int(client.command(sql, parameters=parameters))  # type: ignore[arg-type]
+        return int(client.command(sql, parameters=parameters))
