@@ -76,7 +76,8 @@ def write_interactions(spark: SparkSession, changed: BySource, params: NightPara
     if not days:
         return {}
     bronze = {name: _good(spark, params.lake, BY_NAME[name], days) for name in sorted(behaviour)}
-    frame = silver.interactions(bronze, params, spark=spark)
+    rows = sum(one.rows for source, many in changed.items() if source.name in behaviour for one in many)
+    frame = silver.interactions(bronze, params, spark=spark, rows_a_day=rows // len(days))
     return {silver.INTERACTIONS: write_table(frame, params.lake, silver.INTERACTIONS, partitions=days)}
 
 

@@ -1,11 +1,9 @@
 """Rows kept out of silver, with their reasons: `{lake}/quarantine/<source>`, one row each, replaced with their day."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from functools import reduce
 
-from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -13,23 +11,30 @@ from data_contracts.columns import DAY, REASON
 from spark_jobs.ingest.bronze import REJECTED
 from spark_jobs.ingest.ledger import Key
 from spark_jobs.ingest.sources import Source
-from spark_jobs.lake.tables import read_table
+from spark_jobs.lake.commits import last_commit, newest_version
+from spark_jobs.lake.tables import read_table, table_uri
 
-Days = Mapping[Source, Sequence[date]]
 
+def quarantine(spark: SparkSession, lake: str, changed: Mapping[Source, Sequence[date]]) -> Mapping[Key, Counter[str]]:
+    """Copy the rejected rows of the days just written to bronze (all rows of a source without days).
 
-def quarantine(spark: SparkSession, lake: str, changed: Days) -> Mapping[Key, Counter[str]]:
-    """Copy the rejected rows of the changed days (all rows of a source without days). Returns their count by reason.
-
-    Bronze keeps its verdict beside each row, so where nothing was rejected no file is read.
+    Returns their count by delivery and reason. Bronze keeps its verdict beside each row and Delta counts the verdicts
+    as it writes, so a source of which nothing was rejected is not read again.
     """
-    rejected = {source: _rejected(spark, lake, source, days) for source, days in changed.items()}
-    counts = _counts(rejected.values())
-    bad = {name for name, _ in counts}
+    counts: dict[Key, Counter[str]] = defaultdict(Counter)
     for source, days in changed.items():
-        if source.name in bad or DeltaTable.isDeltaTable(spark, _uri(lake, source)):
-            _write(rejected[source], lake, source, days)
-    return counts
+        has_rejected = _has_rejected(lake, source)
+        if has_rejected or newest_version(_uri(lake, source)) is not None:
+            rows = _rejected(spark, lake, source, days)
+            _write(rows, lake, source, days)
+            for day, reason, count in rows.groupBy(DAY, REASON).count().collect() if has_rejected else ():
+                counts[source.name, day][reason] = count
+    return dict(counts)
+
+
+def _has_rejected(lake: str, source: Source) -> bool:
+    commit = last_commit(table_uri(lake, source.table))
+    return commit is not None and any(file.nulls.get(REJECTED, 0) < file.rows for file in commit.added)
 
 
 def _rejected(spark: SparkSession, lake: str, source: Source, days: Sequence[date]) -> DataFrame:
@@ -44,21 +49,13 @@ def _rejected(spark: SparkSession, lake: str, source: Source, days: Sequence[dat
     )
 
 
-def _counts(frames: Collection[DataFrame]) -> Mapping[Key, Counter[str]]:
-    counts: dict[Key, Counter[str]] = defaultdict(Counter)
-    if frames:
-        grouped = reduce(DataFrame.unionByName, frames).groupBy("source", DAY, REASON).count()
-        for name, day, reason, count in grouped.collect():
-            counts[name, day][reason] = count
-    return dict(counts)
-
-
 def _write(rows: DataFrame, lake: str, source: Source, days: Sequence[date]) -> None:
+    uri = _uri(lake, source)
     writer = rows.write.format("delta").mode("overwrite").option("partitionOverwriteMode", "static")
-    if source.is_dated and DeltaTable.isDeltaTable(rows.sparkSession, _uri(lake, source)):
+    if source.is_dated and newest_version(uri) is not None:
         values = ", ".join(f"DATE'{day.isoformat()}'" for day in sorted(days))
         writer = writer.option("replaceWhere", f"{DAY} IN ({values})")
-    writer.partitionBy(DAY).save(_uri(lake, source))
+    writer.partitionBy(DAY).save(uri)
 
 
 def _uri(lake: str, source: Source) -> str:

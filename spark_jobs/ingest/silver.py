@@ -30,6 +30,9 @@ from spark_jobs.ingest.sources import BY_NAME, Layout
 from spark_jobs.lake.tables import empty_table
 
 INTERACTIONS = "silver.interactions"
+# About how many rows a file of interactions holds at most.
+ROWS_A_FILE = 400_000
+_PART = "part"
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,21 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
 EVENT_TABLES = {"silver.product_events": "product_events", "silver.campaign_interactions": "campaign_interactions"}
 
 
-def interactions(bronze: Mapping[str, DataFrame], params: NightParams, *, spark: SparkSession) -> DataFrame:
-    """silver.interactions of the days in `bronze` (source name -> rows). A row said twice is kept once."""
+def interactions(
+    bronze: Mapping[str, DataFrame], params: NightParams, *, spark: SparkSession, rows_a_day: int
+) -> DataFrame:
+    """silver.interactions of the days in `bronze` (source name -> rows). A row said twice is kept once.
+
+    `rows_a_day`: about how many to expect; decides how many files a day becomes.
+    """
     frames = [_interactions(bronze[one.source], one, params) for one in BEHAVIOURS if one.source in bronze]
     if not frames:
         return empty_table(spark, INTERACTIONS)
-    # One shuffle serves the removal of repetitions and the writing: rows that are equal share user and day.
-    together = reduce(DataFrame.unionByName, frames).repartition(DAY, USER_ID).distinct()
-    return together.sortWithinPartitions(DAY, USER_ID, EVENT_TIME, DOMAIN, ITEM_ID, ACTION, WEIGHT)
+    parts = 1 + rows_a_day // ROWS_A_FILE
+    together = reduce(DataFrame.unionByName, frames).withColumn(_PART, F.expr(f"pmod(xxhash64({USER_ID}), {parts})"))
+    # One shuffle serves the removal of repetitions and the writing: rows that are equal share day and part.
+    once = together.repartition(DAY, _PART).distinct().drop(_PART)
+    return once.sortWithinPartitions(DAY, USER_ID, EVENT_TIME, DOMAIN, ITEM_ID, ACTION, WEIGHT)
 
 
 def _interactions(rows: DataFrame, behaviour: Behaviour, params: NightParams) -> DataFrame:

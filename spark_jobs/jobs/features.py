@@ -24,7 +24,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
 
     def write(frame: DataFrame, name: str) -> TableReport:
         version = write_table(frame, params.lake, name, partitions=[params.as_of])
-        return TableReport(rows_written(spark, params.lake, name), version=version)
+        return TableReport(rows_written(params.lake, name), version=version)
 
     users = write(user_features(silver, as_of=params.as_of, cut_off=params.cut_off), USERS)
     features = read_table(spark, params.lake, USERS).where(F.col(AS_OF) == F.lit(params.as_of))

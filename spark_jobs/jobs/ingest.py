@@ -50,7 +50,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     if checked:
         versions[DELIVERIES] = write_ledger(spark, params.lake, ledger)
     return JobReport(
-        tables=_tables(spark, params, versions, checked, rejected),
+        tables=_tables(params, versions, checked, rejected),
         warnings=(*missing_days(found, params), *_empty_days(checked), *_rejections(rejected)),
     )
 
@@ -63,7 +63,6 @@ def _entries(checked: Iterable[Checked], rejected: Mapping[Key, Counter[str]]) -
 
 
 def _tables(
-    spark: SparkSession,
     params: NightParams,
     versions: Mapping[str, int],
     checked: Iterable[Checked],
@@ -71,8 +70,7 @@ def _tables(
 ) -> dict[str, TableReport]:
     """The ledger's report carries what was read; each silver table's, what was written to it."""
     tables = {
-        name: TableReport(rows=rows_written(spark, params.lake, name), version=version)
-        for name, version in versions.items()
+        name: TableReport(rows=rows_written(params.lake, name), version=version) for name, version in versions.items()
     }
     read: Counter[str] = Counter()
     for one in checked:

@@ -46,6 +46,8 @@ def spark_session(app: str, *, master: str = "local[2]", driver_memory: str = "2
         .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.sql.files.openCostInBytes", "65536")
+        # A thousand small files are listed in a few tasks, not one each.
+        .config("spark.sql.sources.parallelPartitionDiscovery.parallelism", "4")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.host", "127.0.0.1")

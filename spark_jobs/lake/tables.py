@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import date
 
-from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from data_contracts.columns import FEATURE_PREFIX
 from data_contracts.errors import InputError
 from data_contracts.tables import TableContract, contract
+from spark_jobs.lake.commits import last_commit, newest_version
 
 
 def table_uri(lake: str, name: str) -> str:
@@ -17,14 +17,14 @@ def table_uri(lake: str, name: str) -> str:
     return f"{lake}/{name.replace('.', '/', 1)}"
 
 
-def table_exists(spark: SparkSession, lake: str, name: str) -> bool:
-    return bool(DeltaTable.isDeltaTable(spark, table_uri(lake, name)))
+def table_exists(lake: str, name: str) -> bool:
+    return newest_version(table_uri(lake, name)) is not None
 
 
 def read_table(spark: SparkSession, lake: str, name: str) -> DataFrame:
     """A table in its contract's column order; empty, with the right schema, where nothing was ever written."""
     promised = contract(name)
-    if not table_exists(spark, lake, name):
+    if not table_exists(lake, name):
         return empty_table(spark, name)
     frame = spark.read.format("delta").load(table_uri(lake, name))
     return frame if promised.feature_columns else frame.select(*promised.column_names)
@@ -50,17 +50,12 @@ def write_table(frame: DataFrame, lake: str, name: str, *, partitions: Sequence[
         writer = writer.option("overwriteSchema", "true")
     elif not partitions:
         raise ValueError(f"{name}: an empty list of partitions replaces nothing")
-    elif table_exists(frame.sparkSession, lake, name):
+    elif table_exists(lake, name):
         values = ", ".join(f"DATE'{value.isoformat()}'" for value in sorted(set(partitions)))
         writer = writer.option("replaceWhere", f"{promised.partition_by[0]} IN ({values})")
         writer = writer.option("mergeSchema", "true")
     writer.save(table_uri(lake, name))
-    return table_version(frame.sparkSession, lake, name)
-
-
-def table_version(spark: SparkSession, lake: str, name: str) -> int:
-    history = DeltaTable.forPath(spark, table_uri(lake, name)).history(1)
-    return int(history.select("version").collect()[0][0])
+    return newest_version(table_uri(lake, name)) or 0
 
 
 def _typed(frame: DataFrame, promised: TableContract) -> DataFrame:
@@ -74,8 +69,7 @@ def _typed(frame: DataFrame, promised: TableContract) -> DataFrame:
     return frame.select(*columns, *(F.col(name).cast("float") for name in features))
 
 
-def rows_written(spark: SparkSession, lake: str, name: str) -> int:
+def rows_written(lake: str, name: str) -> int:
     """How many rows the last write put into a table, as Delta counted them."""
-    history = DeltaTable.forPath(spark, table_uri(lake, name)).history(1)
-    metrics = history.select("operationMetrics").collect()[0][0] or {}
-    return int(metrics.get("numOutputRows", 0))
+    commit = last_commit(table_uri(lake, name))
+    return 0 if commit is None else commit.rows
