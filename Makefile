@@ -12,7 +12,7 @@ help: ## this list
 setup: ## install packages and jars into .venv and .local
 	@infra/setup.sh
 
-demo: setup ## the main job: a sample world, one night, a look-up, a rollback
+demo: setup ## the main job: a sample world, one night, look-ups, a compliance stop
 	@$(BIN)/recs demo
 
 test: setup ## the whole test suite

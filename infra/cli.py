@@ -253,7 +253,7 @@ def unblock(
 
 @app.command()
 def demo(data_dir: Annotated[Path, typer.Option(help="Folder of the demo.")] = Path(".local/demo")) -> None:
-    """The main job on a sample world: two nights, look-ups, a block, a rollback.
+    """The main job on a sample world: one night, look-ups, a compliance stop.
 
     Example: `recs demo`
     """

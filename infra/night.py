@@ -4,6 +4,7 @@ import os
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from data_contracts.errors import BusyError, GateError, InputError, RecsError, U
 from data_contracts.settings import Settings
 
 _POLL_SECONDS = 0.3
+# Events go to Dagster's own log, where the UI finds them; the terminal gets a line an asset.
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _ERRORS = {error.exit_code: error for error in (InputError, GateError, BusyError, UnavailableError)}
 
 
@@ -43,13 +46,18 @@ class NightResult:
 def run_night(settings: Settings, as_of: date, *, on_asset: Callable[[AssetDone], None]) -> NightResult:
     """Materialise the night of `as_of`. Raises the RecsError that stopped it; yesterday's snapshot stays current."""
     started = time.monotonic()
+    warnings.simplefilter("ignore", dg.PreviewWarning)
     with _dagster_home(settings) as instance, lake_lock(settings.lake_uri) as lock:
         runner = LocalSparkRunner(logs=settings.data_dir / "logs", lock=lock)
         job = build_defs(settings, resources={"spark_runner": runner}).resolve_job_def(NIGHT_JOB)
         run_id = str(uuid.uuid4())
         with _watched(instance, run_id, total=len(list(job.asset_layer.executable_asset_keys)), on_asset=on_asset):
             result = job.execute_in_process(
-                partition_key=as_of.isoformat(), instance=instance, run_id=run_id, raise_on_error=False
+                run_config=_QUIET,
+                partition_key=as_of.isoformat(),
+                instance=instance,
+                run_id=run_id,
+                raise_on_error=False,
             )
         if not result.success:
             raise _reason(result)
