@@ -1,0 +1,238 @@
+"""A night's ingest over tiny deliveries of every kind: what silver and quarantine hold, what a re-run changes."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from data_contracts.errors import InputError
+from spark_jobs.jobs.ingest import run
+from spark_jobs.jobs.runner import JobReport
+from spark_jobs.lake.tables import read_table
+from tests.spark.ingest_samples import AS_OF, Deliveries, at
+
+FIRST, LAST = AS_OF - timedelta(days=3), AS_OF - timedelta(days=1)
+EMPTY = AS_OF - timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Ingested:
+    spark: SparkSession
+    deliveries: Deliveries
+    report: JobReport
+
+    def rows(self, table: str, *, where: str = "true") -> list[Mapping[str, Any]]:
+        frame = read_table(self.spark, self.deliveries.params().lake, table).where(where)
+        return sorted((row.asDict() for row in frame.collect()), key=str)
+
+    def quarantined(self, source: str) -> dict[str, int]:
+        frame = self.spark.read.format("delta").load(f"{self.deliveries.params().lake}/quarantine/{source}")
+        return {row["reason"]: row["count"] for row in frame.groupBy("reason").count().collect()}
+
+
+@pytest.fixture(scope="module")
+def ingested(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+    deliveries = Deliveries(tmp_path_factory.mktemp("ingest"))
+    deliver_partners(deliveries)
+    deliver_bank(deliveries)
+    return Ingested(spark, deliveries, run(spark, deliveries.params()))
+
+
+def deliver_partners(deliveries: Deliveries) -> None:
+    deliveries.marketplace(FIRST, [(1, 1, "nfmcg_1", "view"), (1, 1, "nfmcg_1", "view"), (1, 1, "nfmcg_1", "click")])
+    deliveries.marketplace(EMPTY, [])
+    bad = [(2, 1, "nfmcg_2", "stare"), (-30, 1, "nfmcg_2", "view"), (24, 1, "nfmcg_2", "view")]
+    unknown = [(3, None, "nfmcg_2", "view"), (3, 2**63 + 5, "nfmcg_2", "view")]
+    deliveries.marketplace(LAST, [(23.5, 2, "nfmcg_2", "like"), *bad, *unknown])
+    deliveries.marketplace(AS_OF, [(1, 1, "nfmcg_1", "view")])
+    spellings = [(5, 9, "fmcg_1", "added-to-cart"), (6, 9, "fmcg_1", "added_to_cart"), (7, 9, "fmcg_1", "order")]
+    deliveries.marketplace(LAST, spellings, domain="retail")
+    deliveries.parquet(
+        "tecd/payments/events/01296.pq",
+        {
+            "timestamp": pa.array([at(LAST, 1)] * 3, pa.duration("us")),
+            "user_id": pa.array([1, 1, 1], pa.uint64()),
+            "brand_id": pa.array([5, None, None], pa.uint64()),
+            "price": pa.array([10.5, 3.0, None]),
+            "transaction_hash": pa.array(["a", "b", "c"]),
+        },
+    )
+    deliveries.parquet(
+        "tecd/users.pq",
+        {
+            "user_id": pa.array([1, 1, 2], pa.uint64()),
+            "socdem_cluster": pa.array([3, 3, None], pa.uint8()),
+            "region": pa.array([None, None, 5], pa.uint8()),
+        },
+    )
+
+
+def deliver_bank(deliveries: Deliveries) -> None:
+    deliveries.reference()
+    for day in (AS_OF - timedelta(days=9), FIRST):
+        deliveries.customers(day, [1, 2] if day == FIRST else [1])
+        deliveries.holdings(day, [(1, "card_debit", date(2020, 1, 1), None), (2, "loan_cash", date(2021, 1, 1), None)])
+    deliveries.customers(AS_OF + timedelta(days=1), [1, 2, 3])
+    deliveries.avro("bank.product_events", LAST, product_events())
+    deliveries.avro(
+        "digital.telemetry",
+        LAST,
+        [
+            telemetry("a", "product_view", product_id="loan_cash"),
+            telemetry("b", "search", query="ипотека"),
+            telemetry("c", "screen", screen="main"),
+        ],
+    )
+    spent = {"event_time": 12, "user_id": 1, "category": "mcc:fuel", "brand_id": None}
+    amounts = [("a", "out", 70.0), ("b", "in", 900.0), ("c", "out", -1.0), ("d", "out", float("nan"))]
+    moved = [{**spent, "event_id": key, "direction": way, "amount": amount} for key, way, amount in amounts]
+    deliveries.avro("bank.transactions", LAST, moved)
+
+
+def product_events() -> Sequence[Mapping[str, Any]]:
+    steps = [
+        ("a", 2, "loan_cash", "closed", 10),
+        ("b", 3, "card_debit", "opened", 11),
+        ("b", 3, "card_debit", "opened", 11),
+    ]
+    late = ("c", 3, "card_debit", "opened", 30)
+    names = ("event_id", "user_id", "product_id", "event_type", "event_time")
+    return [dict(zip(names, step, strict=True)) for step in (*steps, late)]
+
+
+def telemetry(event_id: str, event_type: str, **told: str) -> Mapping[str, Any]:
+    own = {"screen": None, "query": None, "product_id": "", **told}
+    return {"event_id": event_id, "event_time": 9, "user_id": 1, "session_id": "s", "event_type": event_type, **own}
+
+
+def test_every_spelling_of_an_action_becomes_one_word(ingested: Ingested) -> None:
+    actions = [row["action"] for row in ingested.rows("silver.interactions", where="domain = 'retail'")]
+    assert sorted(actions) == ["cart", "cart", "purchase"]
+
+
+def test_a_row_said_twice_is_kept_once(ingested: Ingested) -> None:
+    rows = ingested.rows("silver.interactions", where=f"domain = 'marketplace' and day = '{FIRST}'")
+    assert [row["action"] for row in rows] == ["click", "view"]
+
+
+def test_an_offset_is_wall_time_of_the_bank(ingested: Ingested) -> None:
+    (row,) = ingested.rows("silver.interactions", where="item_id = 'nfmcg_2'")
+    assert row["event_time"] == datetime(2026, 3, 15, 20, 30)  # 23:30 in Moscow
+    assert row["day"] == LAST
+
+
+def test_bad_rows_go_to_quarantine_with_a_reason_and_are_counted(ingested: Ingested) -> None:
+    assert ingested.quarantined("marketplace_events") == {
+        "unknown action_type": 1,
+        "timestamp is outside the day of its file": 2,
+        "user_id is null or out of range": 2,
+    }
+    assert ingested.quarantined("transactions") == {"amount is out of range": 1, "amount is null or out of range": 1}
+    assert ingested.quarantined("product_events") == {"event_time is outside the day of its folder": 1}
+    assert ingested.report.tables["bronze.deliveries"].quarantined == 8
+    (entry,) = ingested.rows("bronze.deliveries", where=f"source = 'marketplace_events' and day = '{LAST}'")
+    assert (entry["rows"], entry["quarantined"]) == (6, 5)
+
+
+def test_bronze_keeps_what_was_delivered(ingested: Ingested) -> None:
+    assert len(ingested.rows("bronze.marketplace_events")) == 9
+
+
+def test_payments_without_a_brand_are_kept(ingested: Ingested) -> None:
+    rows = ingested.rows("silver.interactions", where="domain = 'payments'")
+    assert sorted((row["item_id"], row["weight"]) for row in rows) == [
+        ("brand:5", 10.5),
+        ("brand:unknown", 0.0),
+        ("brand:unknown", 3.0),
+    ]
+
+
+def test_only_money_that_goes_out_is_behaviour(ingested: Ingested) -> None:
+    rows = ingested.rows("silver.interactions", where="domain = 'transactions'")
+    assert [(row["item_id"], row["weight"]) for row in rows] == [("mcc:fuel", 70.0)]
+
+
+def test_telemetry_says_what_it_was_about(ingested: Ingested) -> None:
+    rows = ingested.rows("silver.interactions", where="domain = 'telemetry'")
+    assert sorted((row["action"], row["item_id"]) for row in rows) == [
+        ("search", "search:ипотека"),
+        ("view", "loan_cash"),
+        ("view", "screen:main"),
+    ]
+
+
+def test_customers_are_those_of_the_latest_export_up_to_the_as_of(ingested: Ingested) -> None:
+    assert [(row["user_id"], row["delivered_on"]) for row in ingested.rows("silver.customers")] == [
+        (1, FIRST),
+        (2, FIRST),
+    ]
+
+
+def test_a_user_who_is_no_customer_is_kept(ingested: Ingested) -> None:
+    assert {row["user_id"] for row in ingested.rows("silver.interactions")} == {1, 2, 9}
+
+
+def test_holdings_follow_the_product_events_after_the_export(ingested: Ingested) -> None:
+    held = {(row["user_id"], row["product_id"]): row for row in ingested.rows("silver.holdings")}
+    assert held[1, "card_debit"]["closed_on"] is None
+    assert held[2, "loan_cash"]["closed_on"] == LAST
+    assert held[3, "card_debit"]["opened_on"] == LAST
+    assert len(held) == 3
+
+
+def test_an_event_that_was_landed_twice_is_one_event(ingested: Ingested) -> None:
+    assert [row["event_id"] for row in ingested.rows("silver.product_events")] == ["a", "b"]
+
+
+def test_people_and_reference_are_one_row_each(ingested: Ingested) -> None:
+    assert [(row["user_id"], row["socdem_cluster"]) for row in ingested.rows("silver.people")] == [(1, 3), (2, None)]
+    assert [row["version"] for row in ingested.rows("silver.catalogue")] == ["1"]
+
+
+def test_an_empty_day_is_a_warning_and_the_night_goes_on(ingested: Ingested) -> None:
+    assert f"marketplace_events: no rows in {EMPTY}" in ingested.report.warnings
+
+
+def test_days_from_the_as_of_on_are_not_read(ingested: Ingested) -> None:
+    assert not ingested.rows("bronze.deliveries", where=f"day >= '{AS_OF}'")
+
+
+def test_a_second_run_reads_nothing_and_changes_nothing(ingested: Ingested) -> None:
+    before = {name: ingested.rows(name) for name in ("silver.interactions", "silver.holdings", "bronze.deliveries")}
+    again = run(ingested.spark, ingested.deliveries.params())
+    assert again.tables["bronze.deliveries"].rows == 0
+    assert {name: ingested.rows(name) for name in before} == before
+
+
+def test_a_day_delivered_again_replaces_that_day_alone(ingested: Ingested) -> None:
+    before = ingested.rows("silver.interactions", where=f"day <> '{FIRST}'")
+    file = ingested.deliveries.marketplace(FIRST, [(4, 5, "nfmcg_9", "view")])
+    os.utime(file, (1, 1))
+    run(ingested.spark, ingested.deliveries.params())
+    assert [row["item_id"] for row in ingested.rows("silver.interactions", where=f"day = '{FIRST}'")] == ["nfmcg_9"]
+    assert ingested.rows("silver.interactions", where=f"day <> '{FIRST}'") == before
+
+
+def test_a_broken_delivery_leaves_yesterdays_lake_as_it_is(ingested: Ingested) -> None:
+    before = ingested.rows("silver.interactions")
+    ingested.deliveries.parquet("tecd/offers/events/01296.pq", {"user_id": pa.array([1], pa.uint64())})
+    with pytest.raises(InputError, match="offers_events"):
+        run(ingested.spark, ingested.deliveries.params())
+    assert ingested.rows("silver.interactions") == before
+
+
+def test_pages_broken_behind_a_good_footer_are_an_input_error(ingested: Ingested) -> None:
+    file = ingested.deliveries.marketplace(
+        LAST, [(n / 100, n, f"nfmcg_{n}", "view") for n in range(500)], domain="retail"
+    )
+    content = bytearray(file.read_bytes())
+    content[100:3000] = bytes(2900)
+    file.write_bytes(content)
+    (ingested.deliveries.root / "tecd/offers/events/01296.pq").unlink(missing_ok=True)
+    with pytest.raises(InputError, match=r"retail/events/01296.pq: cannot be read \(contract bronze.retail_events"):
+        run(ingested.spark, ingested.deliveries.params())
