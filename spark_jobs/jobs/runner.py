@@ -6,6 +6,7 @@ through Pipes, as one custom message `{"report": …}` or `{"error": …}`; star
 
 import json
 import logging
+import os
 import resource
 import sys
 import time
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from dagster_pipes import PipesContext, PipesEnvVarParamsLoader, open_dagster_pipes
+from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
 from pydantic import ValidationError
 from pyspark.sql import SparkSession
 
@@ -96,7 +97,7 @@ def _tell(pipes: PipesContext, report: JobReport) -> None:
         pipes.log.warning(warning)
     message = {"report": asdict(report)}
     pipes.report_custom_message(message)
-    if not PipesEnvVarParamsLoader().is_dagster_pipes_process():
+    if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:  # nobody listens
         sys.stdout.write(json.dumps(message, indent=2, default=str) + "\n")
 
 
