@@ -23,16 +23,8 @@ def confidence(history: UserHistory, *, n_items: int) -> csr_matrix:
 def train_als(history: UserHistory, *, n_items: int, params: RetrievalParams, seed: int) -> Floats:
     """Item factors float32 [I, d]; zero for items of fewer than `als_min_users` users."""
     users = np.bincount(history.item_code, minlength=n_items)
-    model = AlternatingLeastSquares(
-        factors=params.als_factors,
-        regularization=params.als_regularization,
-        alpha=params.als_alpha,
-        iterations=params.als_iterations,
-        dtype=np.float32,
-        random_state=seed,
-        num_threads=2,
-    )
     with threadpool_limits(1, user_api="blas"):
+        model = _model(params, seed=seed, threads=2)
         model.fit(confidence(history, n_items=n_items), show_progress=False)
     factors: Floats = model.item_factors.astype(np.float32)
     factors[users < params.als_min_users] = 0.0
@@ -41,18 +33,25 @@ def train_als(history: UserHistory, *, n_items: int, params: RetrievalParams, se
 
 def fold_in(history: UserHistory, *, item_factors: Floats, params: RetrievalParams) -> Floats:
     """User vectors float32 [U, d]: the half-step of ALS that solves for users, given the items."""
-    model = AlternatingLeastSquares(
-        factors=item_factors.shape[1],
-        regularization=params.als_regularization,
-        alpha=params.als_alpha,
-        dtype=np.float32,
-        num_threads=1,
-    )
-    model.item_factors = item_factors
     with threadpool_limits(1, user_api="blas"):
+        model = _model(params, seed=0, threads=1)
+        model.item_factors = item_factors
         matrix = confidence(history, n_items=len(item_factors))
         vectors: Floats = model.recalculate_user(np.arange(len(history)), matrix)
     return vectors
+
+
+def _model(params: RetrievalParams, *, seed: int, threads: int) -> AlternatingLeastSquares:
+    """Rows are solved apart, so the number of threads changes no bit; that of BLAS would."""
+    return AlternatingLeastSquares(
+        factors=params.als_factors,
+        regularization=params.als_regularization,
+        alpha=params.als_alpha,
+        iterations=params.als_iterations,
+        dtype=np.float32,
+        random_state=seed,
+        num_threads=threads,
+    )
 
 
 def als_candidates(block: UserBlock, model: RetrievalModel, k: int) -> Candidates:

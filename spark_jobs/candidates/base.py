@@ -21,12 +21,12 @@ class RetrievalParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     als_factors: int = Field(16, ge=1)
-    als_regularization: float = Field(1.0, gt=0)
-    als_alpha: float = Field(1.0, gt=0)
+    als_regularization: float = Field(10.0, gt=0)
+    als_alpha: float = Field(5.0, gt=0)
     als_iterations: int = Field(10, ge=1)
     als_min_users: int = Field(3, ge=1, description="users an item needs before ALS may propose it")
     neighbours: int = Field(50, ge=1, description="neighbours kept per item")
-    popularity_exponent: float = Field(0.3, ge=0, le=1, description="how much an item's own popularity is discounted")
+    popularity_exponent: float = Field(0.2, ge=0, le=1, description="how much an item's own popularity is discounted")
     recency_half_life: float = Field(24.0, gt=0, description="hours after which a history item counts half as a seed")
     popular: int = Field(300, ge=1, description="length of the popular lists")
     popular_half_life: float = Field(6.0, gt=0, description="hours after which an event counts half for popularity")
@@ -37,14 +37,12 @@ class RetrievalParams(BaseModel):
 class UserBlock:
     """U users a source or ranker works on at once.
 
-    vectors float32 [U, d] (folded in), segment int16 [U] (0 unknown), context float32 [U, C] (features of the user
-    from elsewhere; C may be 0).
+    vectors float32 [U, d] (folded in), segment int16 [U] (0 unknown).
     """
 
     history: UserHistory
     vectors: Floats
     segment: npt.NDArray[np.int16]
-    context: Floats
 
     def __len__(self) -> int:
         return len(self.history)
@@ -61,6 +59,10 @@ class Candidates:
     def sizes(self) -> Longs:
         sizes: Longs = (self.codes != NO_ITEM).sum(axis=1)
         return sizes
+
+    def first(self, k: int) -> "Candidates":
+        """Each user's best k."""
+        return Candidates(self.codes[:, :k], self.scores[:, :k])
 
 
 @dataclass(frozen=True)

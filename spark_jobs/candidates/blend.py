@@ -8,7 +8,7 @@ import numpy as np
 
 from spark_jobs.candidates.base import NO_ITEM, Candidates, best
 
-RANK_CONSTANT = 60.0
+RANK_CONSTANT = 10.0
 
 
 def blend(lists: Sequence[Candidates], k: int, *, rank_constant: float = RANK_CONSTANT) -> Candidates:

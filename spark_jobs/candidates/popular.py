@@ -14,8 +14,7 @@ def train_popular(
 
     segment int16 [U] of the users of `history`, 0 unknown. The score is the decayed number of events.
     """
-    names = [decayed_name(group, params.popular_half_life) for group in ACTION_GROUPS]
-    weight = sum((history.column(name) for name in names), start=np.zeros(len(history.item_code), dtype=np.float32))
+    weight = _weight(history, half_life=params.popular_half_life)
     everybody = _top(history.item_code, weight, k=params.popular)
     codes, scores = [everybody.codes], [everybody.scores]
     of_pair, sizes = segment[history.rows], np.bincount(segment)
@@ -26,6 +25,14 @@ def train_popular(
         codes.append(own.codes if has_enough else everybody.codes)
         scores.append(own.scores if has_enough else everybody.scores)
     return np.concatenate(codes), np.concatenate(scores)
+
+
+def _weight(history: UserHistory, *, half_life: float) -> Floats:
+    if np.isinf(half_life):
+        return history.column("count")
+    decayed = [history.column(decayed_name(group, half_life)) for group in ACTION_GROUPS]
+    total: Floats = np.sum(decayed, axis=0, dtype=np.float32)
+    return total
 
 
 def _top(item_code: Ints, weight: Floats, *, k: int) -> Candidates:

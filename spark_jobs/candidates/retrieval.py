@@ -7,7 +7,7 @@ from spark_jobs.candidates.als import fold_in, train_als
 from spark_jobs.candidates.base import RetrievalModel, RetrievalParams, UserBlock
 from spark_jobs.candidates.item_item import train_neighbours
 from spark_jobs.candidates.popular import train_popular
-from spark_jobs.features.history import Floats, UserHistory
+from spark_jobs.features.history import UserHistory
 
 
 def fit_retrieval(
@@ -36,11 +36,7 @@ def fit_retrieval(
 
 
 def user_block(
-    history: UserHistory,
-    model: RetrievalModel,
-    *,
-    segment: npt.NDArray[np.int16] | None = None,
-    context: Floats | None = None,
+    history: UserHistory, model: RetrievalModel, *, segment: npt.NDArray[np.int16] | None = None
 ) -> UserBlock:
     """A block of users with their vectors folded in."""
     nobody = np.zeros(len(history), dtype=np.int16)
@@ -48,5 +44,4 @@ def user_block(
         history=history,
         vectors=fold_in(history, item_factors=model.item_factors, params=model.params),
         segment=nobody if segment is None else segment,
-        context=np.empty((len(history), 0), dtype=np.float32) if context is None else context,
     )

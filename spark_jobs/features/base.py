@@ -102,7 +102,7 @@ class Rows:
 
     def bits(self, name: str) -> Floats:
         """How many bits are set in any row, of whole numbers below 2 ** 53."""
-        united = self._by_user(np.bitwise_or.reduceat, self._values(name).astype(np.int64), nothing=0)
+        united = self._by_user(np.bitwise_or.reduceat, np.nan_to_num(self._values(name)).astype(np.int64), nothing=0)
         bits = np.unpackbits(united.astype("<i8").view(np.uint8).reshape(-1, 8), axis=1)
         return np.asarray(bits.sum(axis=1), dtype=np.float64)
 

@@ -26,7 +26,7 @@ ACTION_GROUPS: dict[str, tuple[Action, ...]] = {
     "click": CLICK_ACTIONS,
     "buy": (Action.CART, Action.PURCHASE),
 }
-HALF_LIVES_HOURS: tuple[float, ...] = (1.0, 6.0, 24.0, 168.0)
+HALF_LIVES_HOURS: tuple[float, ...] = (1.0, 3.0, 6.0, 24.0, 168.0)
 MAX_ITEMS = 200
 MICROSECONDS_PER_HOUR = 3_600_000_000
 # Age of what never happened: far beyond any history, yet finite, so that trees can split on it.
@@ -45,6 +45,10 @@ STATS: tuple[str, ...] = (
     "first_age",
     "click_age",
 )
+# What of a history adds up over items or users; the nearest and farthest of ages do not.
+NEAREST = ("last_age", "click_age")
+FARTHEST = ("first_age",)
+COUNTS = tuple(name for name in STATS if name not in (*NEAREST, *FARTHEST))
 STAT: dict[str, int] = {name: position for position, name in enumerate(STATS)}
 
 

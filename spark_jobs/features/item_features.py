@@ -7,15 +7,18 @@ Does not: anything about one user (`history`).
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from spark_jobs.features.history import (
     ACTION_GROUPS,
+    COUNTS,
+    FARTHEST,
     HALF_LIVES_HOURS,
+    NEAREST,
     NEVER_HOURS,
-    STATS,
     Floats,
     Ints,
     Longs,
@@ -27,19 +30,21 @@ from spark_jobs.features.history import (
 _TINY_SHARE = 1e-8
 # Strength of the pull of an item's click-through towards everybody's.
 _PRIOR_VIEWS = 20.0
-# What of a history adds up over users; the nearest and farthest of ages do not.
-NEAREST = ("last_age", "click_age")
-FARTHEST = ("first_age",)
-COUNTS = tuple(name for name in STATS if name not in (*NEAREST, *FARTHEST))
 # Counts are summed as whole numbers of this fraction, so that no order of summation changes a bit.
 COUNT_UNIT = 2.0**20
+
+
+def trend_name(fast: float, slow: float) -> str:
+    """`trend_1h_3h`: by how many powers of ten an item's share of views lately exceeds that of before."""
+    return f"trend_{fast:g}h_{slow:g}h"
+
 
 FEATURES: tuple[str, ...] = (
     *(f"pop_{decayed_name(group, half_life)}" for group in ACTION_GROUPS for half_life in HALF_LIVES_HOURS),
     "users_share",
     "last_age",
     "first_age",
-    *(f"trend_{half_life:g}h" for half_life in HALF_LIVES_HOURS[:-1]),
+    *(trend_name(*pair) for pair in pairwise(HALF_LIVES_HOURS)),
     "click_through",
     "repeats",
 )
@@ -131,10 +136,9 @@ def item_features(sums: ItemSums, *, attributes: ItemAttributes) -> ItemFeatures
         for half_life in HALF_LIVES_HOURS:
             name = decayed_name(group, half_life)
             values[:, FEATURE[f"pop_{name}"]] = _log_share(sums.count(name))
-    slowest = values[:, FEATURE[f"pop_{decayed_name('view', HALF_LIVES_HOURS[-1])}"]]
-    for half_life in HALF_LIVES_HOURS[:-1]:
-        faster = values[:, FEATURE[f"pop_{decayed_name('view', half_life)}"]]
-        values[:, FEATURE[f"trend_{half_life:g}h"]] = faster - slowest
+    for fast, slow in pairwise(HALF_LIVES_HOURS):
+        faster, slower = (values[:, FEATURE[f"pop_{decayed_name('view', half_life)}"]] for half_life in (fast, slow))
+        values[:, FEATURE[trend_name(fast, slow)]] = faster - slower
     values[:, FEATURE["users_share"]] = _log_share(sums.users.astype(np.float64))
     values[:, FEATURE["last_age"]] = sums.nearest[:, NEAREST.index("last_age")]
     values[:, FEATURE["first_age"]] = sums.farthest[:, 0]

@@ -20,12 +20,19 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from data_contracts.columns import ACTION, AS_OF, DAY, DOMAIN, EVENT_TIME, FEATURE_PREFIX, ITEM_CODE, ITEM_ID, USER_ID
 from data_contracts.night import NightParams
 from data_contracts.vocabulary import Action
-from spark_jobs.features.history import ACTION_CODES, STATS, Events, Floats, UserHistory, build_history
-from spark_jobs.features.item_features import (
+from spark_jobs.features.history import (
+    ACTION_CODES,
     COUNTS,
     FARTHEST,
-    FEATURES,
     NEAREST,
+    STATS,
+    Events,
+    Floats,
+    UserHistory,
+    build_history,
+)
+from spark_jobs.features.item_features import (
+    FEATURES,
     ItemAttributes,
     ItemFeatures,
     ItemSums,
@@ -215,9 +222,14 @@ def read_item_features(features: DataFrame, items: DataFrame) -> tuple[Strings, 
 
 
 def item_attributes(items: DataFrame, item_ids: Strings) -> ItemAttributes:
-    """Attributes of the items of an index, from `silver.items`. Codes are positions among the sorted values."""
-    wanted = items.select(ITEM_ID, "brand_id", "category", "subcategory", "price").toPandas().set_index(ITEM_ID)
-    rows = wanted.reindex(item_ids)
+    """Attributes of the items of an index, from `silver.items`."""
+    wanted = items.select(ITEM_ID, "brand_id", "category", "subcategory", "price")
+    return attributes_of(wanted.toPandas().set_index(ITEM_ID), item_ids)
+
+
+def attributes_of(items: pd.DataFrame, item_ids: Strings) -> ItemAttributes:
+    """From rows indexed by item_id. Codes are positions among the sorted values."""
+    rows = items.reindex(item_ids)
     brand, category, subcategory = (
         pd.factorize(rows[name], sort=True)[0].astype(np.int32) for name in ("brand_id", "category", "subcategory")
     )

@@ -6,6 +6,7 @@ backtest on blocks in memory. Does not belong here: training (`offers_training`)
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,8 @@ class OfferParams(BaseModel):
     booster: BoosterParams = BoosterParams()
     models: int = Field(1, ge=1, description="boosters averaged, by seed")
     training_users: int = Field(20_000, ge=1, description="users of one training as-of, most")
+    negative_share: float = Field(0.2, gt=0, le=1, description="share of the pairs without a label that is trained on")
+    target: Literal["any", "click"] = Field("any", description="what counts as a label: any action, or a click or more")
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class OfferModels:
 class RankedOffers:
     """Lists of U users: codes int32 [U, k] padded with -1, probabilities float32 [U, k], best first.
 
-    features float32 [n, F]: the rows of the listed pairs, user by user and in list order, for explanations.
+    features float32 [n, F]: rows of the listed pairs, user by user and in list order; n is 0 where nobody asked.
     """
 
     codes: npt.NDArray[np.int32]
@@ -88,9 +91,9 @@ def rank_offers(
     *,
     k: int,
     segment: npt.NDArray[np.int16] | None = None,
-    context: Floats | None = None,
+    explain: bool = True,
 ) -> RankedOffers:
-    """The k best offers of every user of a history. segment int16 [U] and context float32 [U, C] where known."""
+    """The k best offers of every user of a history. segment int16 [U] where known; explain: give `features`."""
     parts = []
     for start in range(0, len(history), _USERS_AT_ONCE):
         here = slice(start, start + _USERS_AT_ONCE)
@@ -98,9 +101,8 @@ def rank_offers(
             history.block(start, start + _USERS_AT_ONCE),
             models.retrieval,
             segment=None if segment is None else segment[here],
-            context=None if context is None else context[here],
         )
-        parts.append(_rank_block(block, models, k=k))
+        parts.append(_rank_block(block, models, k=k, explain=explain))
     if not parts:
         nothing = np.empty((0, k))
         width = len(models.ranker.feature_names)
@@ -112,14 +114,15 @@ def rank_offers(
     )
 
 
-def _rank_block(block: UserBlock, models: OfferModels, *, k: int) -> RankedOffers:
+def _rank_block(block: UserBlock, models: OfferModels, *, k: int, explain: bool) -> RankedOffers:
     pairs = union(block, models.retrieval, models.items, per_source=models.ranker.candidates)
-    matrix = feature_matrix(pairs)
+    matrix = feature_matrix(pairs, models.ranker.feature_names)
     margins = models.ranker.margins(matrix)
     listed = best(pairs.rows, pairs.codes, margins, n_rows=len(block), k=k)
     is_listed = np.arange(k) < listed.sizes[:, None]
     probabilities = np.where(is_listed, models.ranker.probabilities(listed.scores), np.float32(0))
-    return RankedOffers(listed.codes, probabilities, matrix[_listed_pairs(pairs, listed)])
+    features = matrix[_listed_pairs(pairs, listed)] if explain else matrix[:0]
+    return RankedOffers(listed.codes, probabilities, features)
 
 
 def _listed_pairs(pairs: Pairs, listed: Candidates) -> Longs:

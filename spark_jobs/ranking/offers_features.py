@@ -3,7 +3,8 @@
 A group of features is one function `(pairs) -> float32 [P, n]` and one line in `GROUPS`. NaN means "does not apply".
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +13,13 @@ from scipy.sparse import csr_matrix
 from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, UserBlock
 from spark_jobs.candidates.item_item import item_item_scores
 from spark_jobs.candidates.sources import SOURCES
-from spark_jobs.features.history import STAT, STATS, Floats, Ints, Longs
+from spark_jobs.features.history import FARTHEST, NEAREST, STATS, Floats, Ints, Longs
 from spark_jobs.features.item_features import FEATURES as ITEM_FEATURES
 from spark_jobs.features.item_features import ItemFeatures
 
 RECENT_ITEMS = 3
+# The longest half-life of a usable feature, as a share of what a training as-of can look back on.
+_HALF_LIFE_SHARE = 0.75
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Pairs:
     block: UserBlock
     retrieval: RetrievalModel
     items: ItemFeatures
-    lists: dict[str, Candidates]
+    lists: Mapping[str, Candidates]
     rows: Longs
     codes: Ints
 
@@ -43,6 +46,18 @@ class Pairs:
         return found, at[found]
 
 
+@dataclass(frozen=True)
+class Group:
+    """Features that are made together. `fill` gives float32 [P, len(names)].
+
+    grows: whether values depend on how far the data looks back (see `usable_features`).
+    """
+
+    names: tuple[str, ...]
+    fill: Callable[[Pairs], Floats]
+    grows: bool = False
+
+
 def union(block: UserBlock, retrieval: RetrievalModel, items: ItemFeatures, *, per_source: Mapping[str, int]) -> Pairs:
     """The union of all sources' candidates."""
     lists = {name: source(block, retrieval, per_source[name]) for name, source in SOURCES.items()}
@@ -55,36 +70,58 @@ def union(block: UserBlock, retrieval: RetrievalModel, items: ItemFeatures, *, p
     return Pairs(block, retrieval, items, lists, rows, codes.astype(np.int32))
 
 
-def feature_names(n_context: int) -> list[str]:
-    return [name for names, _ in GROUPS.values() for name in names] + [f"context_{n}" for n in range(n_context)]
-
-
-def feature_matrix(pairs: Pairs) -> Floats:
-    """float32 [P, F], columns as `feature_names`."""
-    n_context = pairs.block.context.shape[1]
-    matrix = np.empty((len(pairs.rows), len(feature_names(n_context))), dtype=np.float32)
-    start = 0
-    for names, fill in GROUPS.values():
-        matrix[:, start : start + len(names)] = fill(pairs)
-        start += len(names)
-    matrix[:, start:] = pairs.block.context[pairs.rows]
+def feature_matrix(pairs: Pairs, names: Sequence[str]) -> Floats:
+    """float32 [P, len(names)], columns as `names`."""
+    matrix = np.empty((len(pairs.rows), len(names)), dtype=np.float32)
+    column = {name: position for position, name in enumerate(names)}
+    for group in GROUPS:
+        wanted = [(column[name], own) for own, name in enumerate(group.names) if name in column]
+        if wanted:
+            into, own = zip(*wanted, strict=True)
+            matrix[:, into] = group.fill(pairs)[:, own]
     return matrix
 
 
-USER_FEATURES = ("items", *STATS, "mean_users_share", "latest_users_share")
+def usable_features(*, lookback_hours: float, full_hours: float) -> tuple[str, ...]:
+    """Features that mean the same at a training as-of and at the night's.
+
+    A training as-of looks back on `lookback_hours`, the night on `full_hours`. Where that differs much, sums with long
+    half-lives and plain counts are larger at night than any the trees have seen, and are left out.
+    """
+    is_alike = lookback_hours >= _HALF_LIFE_SHARE * full_hours
+    return tuple(
+        name
+        for group in GROUPS
+        for name in group.names
+        if is_alike or not group.grows or _half_life(name) <= _HALF_LIFE_SHARE * lookback_hours
+    )
+
+
+_UNBOUNDED = ("count", "items", "users_share", "repeats", "click_through", *FARTHEST)
+
+
+def _half_life(name: str) -> float:
+    """Of a feature's name, in hours: `item_trend_3h_6h` has 6; what counts without decay has an infinite one."""
+    match = re.search(r"_(\d+)h$", name)
+    if match:
+        return float(match[1])
+    return float("inf") if name.endswith(_UNBOUNDED) else 0.0
+
+
+_USER = ("items", *STATS, "mean_users_share", "latest_users_share")
 
 
 def _user(pairs: Pairs) -> Floats:
     """How active the user is and how popular what they meet is."""
     history = pairs.block.history
-    values = np.full((len(history), len(USER_FEATURES)), np.nan, dtype=np.float32)
+    values = np.full((len(history), len(_USER)), np.nan, dtype=np.float32)
     some = np.flatnonzero(history.sizes)
     starts = history.indptr[:-1][some]
     values[:, 0] = history.sizes
     if len(some):
-        values[some, 1 : 1 + len(STATS)] = np.add.reduceat(history.stats, starts)
-        for name, pick in (("last_age", np.minimum), ("first_age", np.maximum), ("click_age", np.minimum)):
-            values[some, 1 + STAT[name]] = pick.reduceat(history.column(name), starts)
+        for position, name in enumerate(STATS, start=1):
+            pick = np.minimum if name in NEAREST else np.maximum if name in FARTHEST else np.add
+            values[some, position] = pick.reduceat(history.column(name), starts)
         share = pairs.items.column("users_share")[history.item_code]
         values[some, -2] = np.add.reduceat(share, starts) / history.sizes[some]
         values[some, -1] = share[starts]
@@ -97,7 +134,7 @@ def _item(pairs: Pairs) -> Floats:
     return taken
 
 
-HISTORY_FEATURES = (*STATS, "position")
+_HISTORY = (*STATS, "position")
 
 
 def _history(pairs: Pairs) -> Floats:
@@ -106,47 +143,70 @@ def _history(pairs: Pairs) -> Floats:
     keys = history.rows * pairs.retrieval.n_items + history.item_code
     order = np.argsort(keys, kind="stable")
     found, at = pairs.lookup(keys[order])
-    values = np.full((len(pairs.rows), len(HISTORY_FEATURES)), np.nan, dtype=np.float32)
+    values = np.full((len(pairs.rows), len(_HISTORY)), np.nan, dtype=np.float32)
     values[found, :-1] = history.stats[order[at]]
     values[found, -1] = history.positions[order[at]]
     return values
 
 
-SOURCE_FEATURES = (*(f"rank_{name}" for name in SOURCES), "als_score", "item_item_score", "popular_score")
+_SOURCES = (*(f"rank_{name}" for name in SOURCES), "als_score", "item_item_score")
 
 
 def _sources(pairs: Pairs) -> Floats:
-    values = np.full((len(pairs.rows), len(SOURCE_FEATURES)), np.nan, dtype=np.float32)
+    values = np.full((len(pairs.rows), len(_SOURCES)), np.nan, dtype=np.float32)
     for column, candidates in enumerate(pairs.lists.values()):
         rows, places = np.nonzero(candidates.codes != NO_ITEM)
         keys = rows * pairs.retrieval.n_items + candidates.codes[rows, places]
         order = np.argsort(keys)
         found, at = pairs.lookup(keys[order])
         values[found, column] = places[order[at]]
-    n = len(SOURCES)
     factors = pairs.retrieval.item_factors[pairs.codes]
-    values[:, n] = np.einsum("pd,pd->p", factors, pairs.block.vectors[pairs.rows])
-    values[:, n + 1] = _at_pairs(item_item_scores(pairs.block.history, pairs.retrieval), pairs)
-    values[:, n + 2] = pairs.items.column("users_share")[pairs.codes]
+    values[:, -2] = np.einsum("pd,pd->p", factors, pairs.block.vectors[pairs.rows])
+    values[:, -1] = _at_pairs(item_item_scores(pairs.block.history, pairs.retrieval), pairs)
     return values
 
 
-SIMILARITY_FEATURES = (*(f"cosine_latest_{n}" for n in range(RECENT_ITEMS)), "cosine_vector")
+_SIMILARITY = (*(f"cosine_latest_{n}" for n in range(RECENT_ITEMS)), "cosine_vector")
 
 
 def _similarity(pairs: Pairs) -> Floats:
     """Cosines of the item's factors with those of the user's latest items and with the user's vector."""
-    history, values = pairs.block.history, np.full((len(pairs.rows), len(SIMILARITY_FEATURES)), np.nan, np.float32)
+    history, values = pairs.block.history, np.full((len(pairs.rows), len(_SIMILARITY)), np.nan, np.float32)
     factors = _unit(pairs.retrieval.item_factors)
     own = factors[pairs.codes]
     for n in range(RECENT_ITEMS):
         has_item = history.sizes > n
-        latest = np.where(
-            has_item, history.item_code[np.minimum(history.indptr[:-1] + n, len(history.item_code) - 1)], 0
-        )
+        latest = np.zeros(len(history), dtype=np.int64)
+        latest[has_item] = history.item_code[history.indptr[:-1][has_item] + n]
         cosine = np.einsum("pd,pd->p", own, factors[latest[pairs.rows]])
         values[:, n] = np.where(has_item[pairs.rows], cosine, np.nan)
     values[:, -1] = np.einsum("pd,pd->p", own, _unit(pairs.block.vectors)[pairs.rows])
+    return values
+
+
+_MATCH = ("brand", "category", "subcategory", "price")
+
+
+def _match(pairs: Pairs) -> Floats:
+    """Share of the user's items that are of the same brand, category, subcategory; price less their mean price."""
+    history, attributes = pairs.block.history, pairs.items.attributes
+    values = np.full((len(pairs.rows), len(_MATCH)), np.nan, dtype=np.float32)
+    sizes = np.maximum(history.sizes, 1)
+    for column, codes in enumerate((attributes.brand, attributes.category, attributes.subcategory)):
+        if not (codes >= 0).any():
+            continue
+        width = int(codes.max()) + 1
+        met, times = np.unique(history.rows * width + codes[history.item_code], return_counts=True)
+        wanted = pairs.rows * width + codes[pairs.codes]
+        at = np.minimum(np.searchsorted(met, wanted), len(met) - 1) if len(met) else np.zeros(len(wanted), np.int64)
+        same = np.where(met[at] == wanted, times[at], 0) if len(met) else np.zeros(len(wanted))
+        values[:, column] = np.where(codes[pairs.codes] >= 0, same / sizes[pairs.rows], np.nan)
+    priced = np.nan_to_num(attributes.price[history.item_code])
+    known = np.isfinite(attributes.price[history.item_code])
+    totals = np.bincount(history.rows, weights=priced, minlength=len(history))
+    counts = np.bincount(history.rows, weights=known, minlength=len(history))
+    usual = np.divide(totals, counts, out=np.full(len(history), np.nan), where=counts > 0)
+    values[:, -1] = attributes.price[pairs.codes] - usual[pairs.rows]
     return values
 
 
@@ -166,10 +226,16 @@ def _unit(vectors: Floats) -> Floats:
     return unit
 
 
-GROUPS: dict[str, tuple[tuple[str, ...], Callable[[Pairs], Floats]]] = {
-    "user": (tuple(f"user_{name}" for name in USER_FEATURES), _user),
-    "item": (tuple(f"item_{name}" for name in ITEM_FEATURES), _item),
-    "history": (tuple(f"pair_{name}" for name in HISTORY_FEATURES), _history),
-    "source": (tuple(f"source_{name}" for name in SOURCE_FEATURES), _sources),
-    "similarity": (tuple(f"similar_{name}" for name in SIMILARITY_FEATURES), _similarity),
-}
+def _named(prefix: str, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{prefix}_{name}" for name in names)
+
+
+GROUPS: tuple[Group, ...] = (
+    Group(_named("user", _USER), _user, grows=True),
+    Group(_named("item", ITEM_FEATURES), _item, grows=True),
+    Group(_named("pair", _HISTORY), _history),
+    Group(_named("source", _SOURCES), _sources),
+    Group(_named("similar", _SIMILARITY), _similarity),
+    Group(_named("match", _MATCH), _match),
+)
+FEATURES: tuple[str, ...] = tuple(name for group in GROUPS for name in group.names)

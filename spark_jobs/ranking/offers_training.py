@@ -4,24 +4,27 @@ A training cut is a miniature of the night: everything (history, item features, 
 before its as-of; labels are what happened in its window, after a gap. No window reaches beyond the night's cut-off.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from data_contracts.errors import InputError
-from spark_jobs.candidates.base import RetrievalModel, RetrievalParams
+from spark_jobs.candidates.base import RetrievalParams
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
-from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, Floats, Longs, UserHistory, build_history
-from spark_jobs.features.item_features import ItemAttributes, ItemFeatures, item_features, item_sums
+from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, Floats, Longs, build_history, members
+from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums
 from spark_jobs.ranking.boosting import booster_bytes, booster_from, train_booster, uniform
 from spark_jobs.ranking.calibration import Platt, auc, fit_platt
 from spark_jobs.ranking.offers import OfferParams, OfferRanker
-from spark_jobs.ranking.offers_features import feature_matrix, feature_names, union
+from spark_jobs.ranking.offers_features import feature_matrix, union, usable_features
 
 # A training as-of needs at least this much to look back on.
 MIN_HISTORY_HOURS = 12.0
+# A first day that begins a little late is a whole day.
+_TOLERATED_DAYS = 0.05
 _USERS_AT_ONCE = 2048
 
 
@@ -36,34 +39,50 @@ class Cut:
 
 @dataclass(frozen=True)
 class Plan:
-    """Cuts to train on, and a later one to calibrate on (none: margins stay as they are)."""
+    """Cuts to train on, and a later one to calibrate on (none: margins are only set right for sampling).
 
+    first and cut_off: from where to where the night can look, microseconds since 1970 UTC.
+    """
+
+    first: int
+    cut_off: int
     train: tuple[Cut, ...]
     calibrate: Cut | None
+
+    @property
+    def lookback_hours(self) -> float:
+        """What the earliest training as-of can look back on."""
+        return (min(cut.as_of for cut in self.train) - self.first) / MICROSECONDS_PER_HOUR
+
+    @property
+    def full_hours(self) -> float:
+        return (self.cut_off - self.first) / MICROSECONDS_PER_HOUR
 
 
 @dataclass(frozen=True)
 class LabelledPairs:
-    """rows float32 [P, F], labels bool [P]; user int64 [P] is the user's id."""
+    """rows float32 [P, F], labels bool [P]."""
 
     rows: Floats
     labels: npt.NDArray[np.bool_]
-    user: Longs
 
 
 def night_plan(*, first: int, cut_off: int, horizon_hours: float, gap_hours: float) -> Plan:
-    """Calibrate on the last horizon before the cut-off, train on the one before it. Raises InputError."""
-    hour, horizon = MICROSECONDS_PER_HOUR, int(horizon_hours * MICROSECONDS_PER_HOUR)
-    gap = int(gap_hours * hour)
+    """Calibrate on the last horizon before the cut-off, train on the one before it. Raises InputError.
+
+    first: the earliest moment that histories reach back to.
+    """
+    hour, horizon = MICROSECONDS_PER_HOUR, round(horizon_hours * MICROSECONDS_PER_HOUR)
+    gap = round(gap_hours * hour)
     last = Cut(cut_off - horizon - gap, cut_off - horizon, cut_off)
     earlier = Cut(last.as_of - horizon, last.start - horizon, last.start)
-    missing = (first - (earlier.as_of - int(MIN_HISTORY_HOURS * hour))) / (24 * hour)
-    if missing > 0.05:
+    missing = (first + MIN_HISTORY_HOURS * hour - earlier.as_of) / (24 * hour)
+    if missing > _TOLERATED_DAYS:
         raise InputError(
             f"offers: history is {missing:.1f} days too short to train and calibrate on a horizon of "
             f"{horizon_hours / 24:g} days with a gap of {gap_hours:g} h: deliver earlier days or set a shorter horizon"
         )
-    return Plan(train=(earlier,), calibrate=last)
+    return Plan(first=first, cut_off=cut_off, train=(earlier,), calibrate=last)
 
 
 def train_offer_ranker(
@@ -77,40 +96,41 @@ def train_offer_ranker(
     threads: int,
 ) -> OfferRanker:
     """Learn from the events of a sample of users. Raises InputError when no label is positive."""
-    names = tuple(feature_names(0))
-    parts = [
-        labelled_pairs(events, cut, attributes=attributes, retrieval=retrieval, params=params, seed=seed)
-        for cut in plan.train
-    ]
-    rows, labels = np.concatenate([part.rows for part in parts]), np.concatenate([part.labels for part in parts])
-    if not labels.any():
+    names = usable_features(lookback_hours=plan.lookback_hours, full_hours=plan.full_hours)
+    look = partial(
+        labelled_pairs, events, attributes=attributes, retrieval=retrieval, params=params, names=names, seed=seed
+    )
+    cases = _joined([look(cut, negative_share=params.negative_share, only_active=True) for cut in plan.train])
+    if not cases.labels.any():
         raise InputError("offers: nobody met a candidate offer again in the training window: nothing to learn from")
-    boosters = tuple(
-        train_booster(
-            rows, labels.astype(np.float32), names=names, params=params.booster, seed=seed + n, threads=threads
-        )
+    labels = cases.labels.astype(np.float32)
+    boosters = (
+        train_booster(cases.rows, labels, names=names, params=params.booster, seed=seed + n, threads=threads)
         for n in range(params.models)
     )
+    positives = int(cases.labels.sum())
     ranker = OfferRanker(
         feature_names=names,
         candidates=dict(params.candidates),
         boosters=tuple(booster_from(booster_bytes(booster)) for booster in boosters),
-        calibrator=Platt(1.0, 0.0, int(labels.sum())),
-        facts={"training_rows": float(len(rows)), "training_positives": float(labels.sum())},
+        # Undoes the sampling of negatives, until calibration knows better.
+        calibrator=Platt(1.0, float(np.log(params.negative_share)), positives),
+        facts={"training_rows": float(len(labels)), "training_positives": float(positives)},
     )
-    if plan.calibrate is None:
-        return ranker
-    later = labelled_pairs(events, plan.calibrate, attributes=attributes, retrieval=retrieval, params=params, seed=seed)
-    return calibrated(ranker, later)
+    return (
+        ranker
+        if plan.calibrate is None
+        else calibrated(ranker, look(plan.calibrate, negative_share=1.0, only_active=False))
+    )
 
 
 def calibrated(ranker: OfferRanker, later: LabelledPairs) -> OfferRanker:
-    margins = ranker.margins(later.rows)
-    labels = later.labels.astype(np.float32)
+    """The ranker with probabilities that hold on later cases."""
+    margins, labels = ranker.margins(later.rows), later.labels.astype(np.float32)
     facts = {**ranker.facts, "calibration_rows": float(len(labels)), "calibration_positives": float(labels.sum())}
     if 0 < labels.sum() < len(labels):
         facts["auc"] = auc(margins, labels)
-    return OfferRanker(ranker.feature_names, ranker.candidates, ranker.boosters, fit_platt(margins, labels), facts)
+    return replace(ranker, calibrator=fit_platt(margins, labels), facts=facts)
 
 
 def labelled_pairs(
@@ -120,28 +140,35 @@ def labelled_pairs(
     attributes: ItemAttributes,
     retrieval: RetrievalParams,
     params: OfferParams,
+    names: Sequence[str],
+    negative_share: float,
+    only_active: bool,
     seed: int,
 ) -> LabelledPairs:
-    """Candidate pairs of a sample of users with history at a cut, with what happened in its window."""
+    """Candidate pairs of a sample of users with history at a cut, with what happened in its window.
+
+    All pairs with a label are kept, and a share of the others. only_active: users who did something in the window;
+    the others teach nothing about order, but probabilities must count them.
+    """
     n_items = len(attributes)
     history = build_history(events, as_of=cut.as_of)
     model = fit_retrieval(history, n_items=n_items, params=retrieval, seed=seed)
     items = item_features(item_sums(history, n_items=n_items), attributes=attributes)
     window = events.between(cut.start, cut.end)
-    users = _sample(history.user_ids, most=params.training_users, seed=seed)
-    met = _keys(window, users, n_items=n_items)
-    return _label(history.for_users(users), model, items, met=met, per_source=params.candidates)
-
-
-def _label(
-    history: UserHistory, model: RetrievalModel, items: ItemFeatures, *, met: Longs, per_source: Mapping[str, int]
-) -> LabelledPairs:
-    parts = []
-    for start in range(0, len(history), _USERS_AT_ONCE):
-        block = user_block(history.block(start, start + _USERS_AT_ONCE), model)
-        pairs = union(block, model, items, per_source=per_source)
-        is_met = _contains(met, pairs.keys + start * model.n_items)
-        parts.append(LabelledPairs(feature_matrix(pairs), is_met, block.history.user_ids[pairs.rows]))
+    users = np.intersect1d(history.user_ids, window.user_id) if only_active else history.user_ids
+    some = history.for_users(_sample(users, most=params.training_users, seed=seed))
+    met = _met(window, some.user_ids, target=params.target, n_items=n_items)
+    parts = [LabelledPairs(np.empty((0, len(names)), dtype=np.float32), np.empty(0, dtype=bool))]
+    for start in range(0, len(some), _USERS_AT_ONCE):
+        pairs = union(
+            user_block(some.block(start, start + _USERS_AT_ONCE), model), model, items, per_source=params.candidates
+        )
+        is_met = _contains(met, pairs.keys + start * n_items)
+        kept = is_met | (
+            uniform(pairs.block.history.user_ids[pairs.rows], pairs.codes.astype(np.int64), seed) < negative_share
+        )
+        chosen = replace(pairs, rows=pairs.rows[kept], codes=pairs.codes[kept])
+        parts.append(LabelledPairs(feature_matrix(chosen, names), is_met[kept]))
     return _joined(parts)
 
 
@@ -149,7 +176,6 @@ def _joined(parts: Sequence[LabelledPairs]) -> LabelledPairs:
     return LabelledPairs(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.user for part in parts]),
     )
 
 
@@ -159,11 +185,14 @@ def _sample(user_ids: Longs, *, most: int, seed: int) -> Longs:
     return np.sort(user_ids[np.argsort(draw, kind="stable")[:most]])
 
 
-def _keys(events: Events, user_ids: Longs, *, n_items: int) -> Longs:
-    """Distinct (user position, item) of the events, as one ascending number each."""
-    at = np.minimum(np.searchsorted(user_ids, events.user_id), len(user_ids) - 1)
-    is_known = user_ids[at] == events.user_id
-    keys: Longs = np.unique(at[is_known].astype(np.int64) * n_items + events.item_code[is_known])
+def _met(window: Events, user_ids: Longs, *, target: str, n_items: int) -> Longs:
+    """Distinct (user position, item) that the window's events count as labels, as one ascending number each."""
+    wanted = window if target == "any" else window.take(members(target)[window.action])
+    if not len(user_ids):
+        return np.empty(0, dtype=np.int64)
+    at = np.minimum(np.searchsorted(user_ids, wanted.user_id), len(user_ids) - 1)
+    is_known = user_ids[at] == wanted.user_id
+    keys: Longs = np.unique(at[is_known].astype(np.int64) * n_items + wanted.item_code[is_known])
     return keys
 
 

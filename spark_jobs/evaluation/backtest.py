@@ -1,0 +1,161 @@
+"""The backtest on T-ECD: what a night at an earlier cut would have recommended, held against the test day.
+
+Everything (histories, item features, models, training labels) is made from events before the cut, by the code the
+night runs; events after it serve only as the test. Sources as the issue names them: popular, repeat, als, itemcf, their
+equal rank fusion `blend`, and `ranked`. For the label "click", popular counts clicks and ranked learns clicks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_contracts.vocabulary import Domain
+from spark_jobs.candidates.base import RetrievalModel, RetrievalParams, UserBlock
+from spark_jobs.candidates.blend import blend
+from spark_jobs.candidates.popular import train_popular
+from spark_jobs.candidates.retrieval import fit_retrieval, user_block
+from spark_jobs.candidates.sources import SOURCES
+from spark_jobs.evaluation.figures import Lists, head_items, relevant_items, slice_figures
+from spark_jobs.evaluation.report import BacktestReport
+from spark_jobs.evaluation.slices import SLICES, Panel
+from spark_jobs.evaluation.tecd_log import MICROSECONDS_PER_DAY, OfferLog, read_tecd
+from spark_jobs.features.history import (
+    MICROSECONDS_PER_HOUR,
+    Events,
+    Ints,
+    UserHistory,
+    build_history,
+    members,
+)
+from spark_jobs.features.item_features import item_features, item_sums
+from spark_jobs.ranking.offers import OfferModels, OfferParams, rank_offers
+from spark_jobs.ranking.offers_training import Cut, Plan, train_offer_ranker
+
+LABELS = ("any", "click")
+NAMES = {"popular": "popular", "repeat": "repeat", "als": "als", "item_item": "itemcf"}
+# Long enough that a list is still full when its head or all seen items are taken out.
+_LIST_LENGTH = 300
+_BLENDED = 120
+_DAY = 24 * MICROSECONDS_PER_HOUR
+_MOST_CUTS = 3
+# A training as-of looks back on half a day, which may begin a little late.
+_LEAST_HISTORY = 11 * MICROSECONDS_PER_HOUR
+
+
+@dataclass(frozen=True)
+class BacktestParams:
+    """`cut` and the test window, microseconds on the log's clock. One report averages over `seeds`."""
+
+    cut: int
+    start: int
+    end: int
+    k: int
+    gap_hours: float
+    seeds: tuple[int, ...]
+    threads: int
+    retrieval: RetrievalParams
+    offers: OfferParams
+
+
+def backtest_tecd(
+    folder: str,
+    *,
+    domains: Sequence[Domain],
+    test_day: int,
+    gap_hours: float = 12.0,
+    k: int = 10,
+    seeds: Sequence[int] = (7,),
+    threads: int = 2,
+    retrieval: RetrievalParams | None = None,
+    offers: OfferParams | None = None,
+) -> BacktestReport:
+    """History up to `gap_hours` before the test day, test on its interactions. Raises InputError."""
+    start = test_day * MICROSECONDS_PER_DAY
+    cut = start - round(gap_hours * MICROSECONDS_PER_HOUR)
+    params = BacktestParams(
+        cut=cut,
+        start=start,
+        end=start + MICROSECONDS_PER_DAY,
+        k=k,
+        gap_hours=gap_hours,
+        seeds=tuple(seeds),
+        threads=threads,
+        retrieval=retrieval or RetrievalParams(),
+        offers=offers or OfferParams(),
+    )
+    return backtest(read_tecd(folder, domains=domains, test_day=test_day, cut=cut), params)
+
+
+def backtest(log: OfferLog, params: BacktestParams) -> BacktestReport:
+    """The report on a log that covers history and test."""
+    test = log.events.between(params.start, params.end)
+    users = np.unique(test.user_id)
+    past = log.events.before(params.cut)
+    history = build_history(past, as_of=params.cut)
+    panel = Panel(history.for_users(users), head=head_items(history), n_items=len(log.item_ids))
+    nights = [night_lists(log, past, history, panel, seed=seed, params=params) for seed in params.seeds]
+    figures = {}
+    for label in LABELS:
+        relevant = relevant_items(test, users, label=label, n_items=len(log.item_ids))
+        dealt = [night[label] for night in nights]
+        figures[label] = {
+            name: slice_figures(chosen, panel, relevant, dealt, known_items=log.n_items, k=params.k)
+            for name, chosen in SLICES.items()
+        }
+    return BacktestReport(figures)
+
+
+def night_lists(
+    log: OfferLog, past: Events, history: UserHistory, panel: Panel, *, seed: int, params: BacktestParams
+) -> dict[str, Lists]:
+    """Lists of every source for the panel, int32 [U, _LIST_LENGTH], by label. Looks at `past` only."""
+    fitted = fit_retrieval(history, n_items=log.n_items, params=params.retrieval, seed=seed)
+    block = user_block(panel.history, fitted)
+    found = {NAMES[name]: source(block, fitted, _LIST_LENGTH) for name, source in SOURCES.items()}
+    lists = {name: candidates.codes for name, candidates in found.items()}
+    lists["blend"] = blend([candidates.first(_BLENDED) for candidates in found.values()], _LIST_LENGTH).codes
+    items = item_features(item_sums(history, n_items=log.n_items), attributes=log.attributes)
+    by_label: dict[str, Lists] = {}
+    for label in LABELS:
+        ranker = train_offer_ranker(
+            past,
+            attributes=log.attributes,
+            plan=backtest_plan(past, cut=params.cut, gap_hours=params.gap_hours),
+            retrieval=params.retrieval,
+            params=params.offers.model_copy(update={"target": label}),
+            seed=seed,
+            threads=params.threads,
+        )
+        models = OfferModels(log.item_ids[: log.n_items], items, fitted, ranker)
+        ranked = rank_offers(panel.history, models, k=_LIST_LENGTH, explain=False).codes
+        popular = popular_of(label, past, block, fitted, cut=params.cut)
+        by_label[label] = {**lists, "popular": popular, "ranked": ranked}
+    return by_label
+
+
+def popular_of(label: str, past: Events, block: UserBlock, fitted: RetrievalModel, *, cut: int) -> Ints:
+    """Popularity as the label counts it, the same list for all users of a block."""
+    counted = past if label == "any" else past.take(members(label)[past.action])
+    history = build_history(counted, as_of=cut)
+    popular, _ = train_popular(history, segment=np.zeros(len(history), dtype=np.int16), params=fitted.params)
+    return np.repeat(popular[:1], len(block), axis=0)
+
+
+def backtest_plan(past: Events, *, cut: int, gap_hours: float) -> Plan:
+    """Train at the same time of day as the cut, whole days earlier, on the day that follows the gap.
+
+    Behaviour has a daily rhythm, so an as-of at another hour teaches another task. A history of less than a day and a
+    half has no such as-of: there, the first third is history, the second the gap, the last the labels.
+    """
+    first = int(past.time.min())
+    gap = round(gap_hours * MICROSECONDS_PER_HOUR)
+    nearest = gap // _DAY + 1
+    as_ofs = [cut - days * _DAY for days in range(nearest, nearest + _MOST_CUTS)]
+    cuts = [
+        Cut(as_of, as_of + gap, min(as_of + gap + _DAY, cut)) for as_of in as_ofs if as_of - first >= _LEAST_HISTORY
+    ]
+    if not cuts:
+        third = (cut - first) // 3
+        cuts = [Cut(first + third, first + 2 * third, cut)]
+    return Plan(first=first, cut_off=cut, train=tuple(cuts), calibrate=None)

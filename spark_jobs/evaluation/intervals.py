@@ -1,0 +1,42 @@
+"""Bootstrap intervals of means over users (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLES = 1000
+_SAMPLES_AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over `users` with its 95 % percentile interval; seeds: the means of single seeds, where there are many."""
+
+    value: float
+    low: float
+    high: float
+    users: int
+    seeds: tuple[float, ...] = ()
+
+    def as_json(self) -> dict[str, float | int | list[float]]:
+        plain: dict[str, float | int | list[float]] = {"value": self.value, "low": self.low, "high": self.high}
+        return {**plain, "users": self.users, **({"seeds": list(self.seeds)} if len(self.seeds) > 1 else {})}
+
+
+def bootstrap(values: npt.NDArray[np.float64], *, seed: int, samples: int = SAMPLES) -> list[Estimate]:
+    """Of the mean of each column of values [users, M]. All columns see the same resampled users.
+
+    So the interval of a column of differences is a paired one.
+    """
+    users, columns = values.shape
+    if not users:
+        return [Estimate(float("nan"), float("nan"), float("nan"), 0)] * columns
+    draws, means = np.random.default_rng(seed), []
+    for first in range(0, samples, _SAMPLES_AT_ONCE):
+        many = min(_SAMPLES_AT_ONCE, samples - first)
+        times = np.stack([np.bincount(draws.integers(0, users, users), minlength=users) for _ in range(many)])
+        means.append(times @ values / users)
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975], axis=0)
+    middle = values.mean(axis=0)
+    return [Estimate(float(middle[m]), float(low[m]), float(high[m]), users) for m in range(columns)]

@@ -1,0 +1,86 @@
+"""Ranking metrics on arrays: lists of U users, and what they really met. Binary relevance throughout.
+
+Definitions as in Manning, Raghavan and Schütze, "Introduction to Information Retrieval", chapter 8; NDCG after Järvelin
+and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002. A user without relevant items has no metric
+(NaN) and takes no part in means.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spark_jobs.features.history import Ints, Longs
+
+Doubles = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Relevant:
+    """Which of `n_items` items each of `n_users` users met: keys = user position × n_items + item code, ascending."""
+
+    keys: Longs
+    n_users: int
+    n_items: int
+
+    @staticmethod
+    def of(rows: Longs, codes: Ints | Longs, *, n_users: int, n_items: int) -> "Relevant":
+        """From (user position, item code) pairs in any order, repetitions and all."""
+        keys: Longs = np.unique(rows.astype(np.int64) * n_items + codes)
+        return Relevant(keys, n_users, n_items)
+
+    @property
+    def sizes(self) -> Longs:
+        return np.bincount(self.keys // self.n_items, minlength=self.n_users)
+
+    def hits(self, codes: Ints) -> Mask:
+        """Which listed items are relevant, bool [U, k]; codes int32 [U, k] padded with -1."""
+        if not len(self.keys):
+            return np.zeros(codes.shape, dtype=bool)
+        wanted = np.arange(len(codes))[:, None] * self.n_items + codes
+        found = self.keys[np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)] == wanted
+        is_hit: Mask = found & (codes >= 0)
+        return is_hit
+
+
+def recall(hits: Mask, sizes: Longs) -> Doubles:
+    """Share of the relevant items that are on the list."""
+    return _where_relevant(hits.sum(axis=1), sizes)
+
+
+def hit_rate(hits: Mask, sizes: Longs) -> Doubles:
+    """1 where at least one relevant item is on the list."""
+    return _where_relevant(hits.any(axis=1), np.minimum(sizes, 1))
+
+
+def ndcg(hits: Mask, sizes: Longs) -> Doubles:
+    """Discounted gain over that of an ideal list: relevant items first, as many as there are and fit."""
+    discounts = 1.0 / np.log2(np.arange(hits.shape[1]) + 2.0)
+    ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(sizes, hits.shape[1])]
+    return _where_relevant(hits @ discounts, ideal)
+
+
+def average_precision(hits: Mask, sizes: Longs) -> Doubles:
+    """Mean, over the relevant items that fit on the list, of the precision at each one's place."""
+    precision = np.cumsum(hits, axis=1) / (np.arange(hits.shape[1]) + 1.0)
+    return _where_relevant((precision * hits).sum(axis=1), np.minimum(sizes, hits.shape[1]))
+
+
+def coverage(codes: Ints, *, n_items: int) -> float:
+    """Share of all items that are on somebody's list."""
+    return len(np.unique(codes[codes >= 0])) / max(n_items, 1)
+
+
+METRICS: dict[str, Callable[[Mask, Longs], Doubles]] = {
+    "recall": recall,
+    "ndcg": ndcg,
+    "map": average_precision,
+    "hit_rate": hit_rate,
+}
+
+
+def _where_relevant(gain: npt.NDArray[np.generic], best: npt.NDArray[np.generic]) -> Doubles:
+    ideal = best.astype(np.float64)
+    return np.divide(gain.astype(np.float64), ideal, out=np.full(len(ideal), np.nan), where=ideal > 0)

@@ -1,0 +1,88 @@
+"""Slices of a test: which users, which items of their lists and which of what they met are looked at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spark_jobs.candidates.base import NO_ITEM
+from spark_jobs.evaluation.metrics import Mask, Relevant
+from spark_jobs.features.history import Ints, UserHistory
+
+# The tail is what is left without so many of the most popular items.
+HEAD_ITEMS = 50
+
+
+def without(codes: Ints, is_out: Mask) -> Ints:
+    """Lists without some of their items, closed up; int32 [U, L] padded with -1."""
+    gone = is_out | (codes < 0)
+    order = np.argsort(gone, axis=1, kind="stable")
+    closed: Ints = np.take_along_axis(np.where(gone, NO_ITEM, codes), order, axis=1)
+    return closed
+
+
+@dataclass(frozen=True)
+class Panel:
+    """U test users: their history (empty for some) and the most popular items of everybody's, int32 [HEAD_ITEMS]."""
+
+    history: UserHistory
+    head: Ints
+    n_items: int
+
+    @property
+    def seen(self) -> Relevant:
+        """Which items each met before."""
+        return Relevant.of(self.history.rows, self.history.item_code, n_users=len(self.history), n_items=self.n_items)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A slice keeps users with or without history, and leaves out some items, of lists and of what was met alike."""
+
+    only_with_history: bool
+    left_out: Callable[[Panel, Ints], Mask]
+
+    def users(self, panel: Panel) -> Mask:
+        everybody = np.ones(len(panel.history), dtype=bool)
+        return panel.history.sizes > 0 if self.only_with_history else everybody
+
+    def lists(self, panel: Panel, codes: Ints) -> Ints:
+        """Lists without what is left out, closed up; int32 [U, L] padded with -1."""
+        return without(codes, self.left_out(panel, codes))
+
+    def relevant(self, panel: Panel, relevant: Relevant) -> Relevant:
+        rows, codes = np.divmod(relevant.keys, relevant.n_items)
+        is_out = _of_pairs(self.left_out, panel, rows, codes.astype(np.int32))
+        return Relevant(relevant.keys[~is_out], relevant.n_users, relevant.n_items)
+
+
+def _nothing(_panel: Panel, codes: Ints) -> Mask:
+    return np.zeros(codes.shape, dtype=bool)
+
+
+def _head(panel: Panel, codes: Ints) -> Mask:
+    return np.isin(codes, panel.head)
+
+
+def _seen(panel: Panel, codes: Ints) -> Mask:
+    return panel.seen.hits(codes)
+
+
+def _of_pairs(left_out: Callable[[Panel, Ints], Mask], panel: Panel, rows: npt.NDArray[np.int64], codes: Ints) -> Mask:
+    """A mask of lists, asked for single pairs: each user's pairs are laid out as a list."""
+    sizes = np.bincount(rows, minlength=len(panel.history))
+    starts = np.cumsum(sizes) - sizes
+    places = np.arange(len(rows)) - starts[rows]
+    lists = np.full((len(panel.history), int(sizes.max(initial=0))), NO_ITEM, dtype=np.int32)
+    lists[rows, places] = codes
+    mask: Mask = left_out(panel, lists)[rows, places]
+    return mask
+
+
+SLICES: dict[str, Slice] = {
+    "all": Slice(only_with_history=False, left_out=_nothing),
+    "history": Slice(only_with_history=True, left_out=_nothing),
+    "tail": Slice(only_with_history=True, left_out=_head),
+    "new": Slice(only_with_history=True, left_out=_seen),
+}

@@ -1,0 +1,109 @@
+"""T-ECD day files as offer events in memory, for the backtest: discovered and checked by ingest, read without Spark.
+
+Each decision on what a row means is ingest's or the vocabulary's (`find_deliveries`, `check_deliveries`,
+`ACTION_SPELLINGS`); this only applies them with Arrow: unknown actions, nulls and rows outside their day are left
+out, exact repetitions count once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from data_contracts.columns import ACTION, ITEM_ID, USER_ID
+from data_contracts.errors import InputError
+from data_contracts.night import NightParams, Sources
+from data_contracts.vocabulary import ACTION_SPELLINGS, Domain
+from spark_jobs.features.history import ACTION_CODES, Events
+from spark_jobs.features.item_features import ItemAttributes
+from spark_jobs.features.offer_tables import Strings, attributes_of
+from spark_jobs.ingest.contents import Checked, check_deliveries
+from spark_jobs.ingest.deliveries import find_deliveries
+from spark_jobs.lake.files import file_system
+
+MICROSECONDS_PER_DAY = 86_400_000_000
+_EVENT_COLUMNS = ["timestamp", USER_ID, ITEM_ID, "action_type"]
+_ITEM_COLUMNS = [ITEM_ID, "brand_id", "category", "subcategory", "price"]
+
+
+@dataclass(frozen=True)
+class OfferLog:
+    """Events with item codes, time in microseconds since T-ECD's day 0.
+
+    Codes up to `n_items` are items known at the cut, in item_id order; later ones were first met after it.
+    """
+
+    events: Events
+    item_ids: Strings
+    n_items: int
+    attributes: ItemAttributes
+
+
+def read_tecd(folder: str, *, domains: Sequence[Domain], test_day: int, cut: int) -> OfferLog:
+    """All days up to and with `test_day`. Raises InputError for a missing folder, day, or broken file."""
+    dates = NightParams(as_of="2000-01-01", lake="", sources=Sources(tecd=folder))
+    params = dates.model_copy(update={"as_of": dates.tecd_date(test_day + 1), "offer_domains": tuple(domains)})
+    checked = check_deliveries(find_deliveries(params))
+    wanted = {f"{domain.value}_events" for domain in domains}
+    days = [one for one in checked if one.delivery.source.name in wanted and one.rows]
+    if not any(one.delivery.day == params.tecd_date(test_day) for one in days):
+        raise InputError(
+            f"{folder}: no events of day {test_day} in {', '.join(sorted(wanted))}; choose another --test-day"
+        )
+    rows = pd.concat([_events(one, params) for one in days], ignore_index=True).drop_duplicates(ignore_index=True)
+    items = _items(
+        one for one in checked if one.delivery.source.name in {f"{domain.value}_items" for domain in domains}
+    )
+    is_known = rows["time"] < cut
+    known = np.unique(np.concatenate([rows.loc[is_known, ITEM_ID].to_numpy(np.str_), items.index.to_numpy(np.str_)]))
+    later = np.setdiff1d(rows.loc[~is_known, ITEM_ID].to_numpy(np.str_), known)
+    item_ids = np.concatenate([known, later])
+    return OfferLog(_coded(rows, item_ids), item_ids, len(known), attributes_of(items, known))
+
+
+def _events(one: Checked, params: NightParams) -> pd.DataFrame:
+    """user_id, item_id, action (code), time."""
+    if one.delivery.day is None:
+        raise ValueError(f"{one.delivery.source.name} has no days")
+    start = params.tecd_day(one.delivery.day) * MICROSECONDS_PER_DAY
+    rows = pd.concat([_read(content.file.uri, _EVENT_COLUMNS) for content in one.contents])
+    codes = {spelling: ACTION_CODES[action] for spelling, action in ACTION_SPELLINGS.items()}
+    rows[ACTION] = rows["action_type"].map(codes)
+    rows["time"] = _microseconds(rows["timestamp"])
+    is_good = rows[[USER_ID, ITEM_ID, ACTION, "time"]].notna().all(axis=1)
+    good = rows[is_good & (rows["time"] >= start) & (rows["time"] < start + MICROSECONDS_PER_DAY)]
+    return good[[USER_ID, ITEM_ID, ACTION, "time"]].astype({USER_ID: "int64", ACTION: "int8", "time": "int64"})
+
+
+def _microseconds(offsets: pd.Series) -> pd.Series:
+    """Durations or whole microseconds, as float64 with NaN for null."""
+    is_duration = pd.api.types.is_timedelta64_dtype(offsets)
+    return offsets.dt.total_seconds().mul(1e6).round() if is_duration else offsets.astype("float64")
+
+
+def _items(deliveries: Iterable[Checked]) -> pd.DataFrame:
+    """The delivered items by item_id, first come first kept; missing columns are unknown."""
+    frames = [_read(content.file.uri, _ITEM_COLUMNS) for one in deliveries for content in one.contents]
+    together = pd.concat([pd.DataFrame(columns=_ITEM_COLUMNS), *frames]).drop_duplicates(ITEM_ID)
+    return together.dropna(subset=ITEM_ID).set_index(ITEM_ID)
+
+
+def _read(uri: str, columns: Sequence[str]) -> pd.DataFrame:
+    system, path = file_system(uri)
+    with pq.ParquetFile(system.open_input_file(path)) as parquet:
+        present = [name for name in columns if name in parquet.schema_arrow.names]
+        frame: pd.DataFrame = parquet.read(present).to_pandas()
+    return frame
+
+
+def _coded(rows: pd.DataFrame, item_ids: Strings) -> Events:
+    codes = pd.Index(item_ids).get_indexer(pd.Index(rows[ITEM_ID]))
+    return Events(
+        user_id=rows[USER_ID].to_numpy(np.int64),
+        item_code=codes.astype(np.int32),
+        action=rows[ACTION].to_numpy(np.int8),
+        time=rows["time"].to_numpy(np.int64),
+        weight=np.ones(len(rows), dtype=np.float32),
+    )

@@ -1,0 +1,261 @@
+"""User features and product signals in Spark: hand-computed values, and nothing of the future in any of them."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from data_contracts.catalogue import LocalText, Product
+from data_contracts.tables import contract
+from data_contracts.vocabulary import CampaignEvent, Channel, Family, ProductEvent
+from spark_jobs.features.base import Moment
+from spark_jobs.features.engine import user_features
+from spark_jobs.features.portraits import portraits
+from spark_jobs.features.product_signals import product_signals
+from spark_jobs.features.segments import segment_names, segments
+from spark_jobs.features.silver import Silver
+
+AS_OF = date(2026, 3, 16)
+CUT_OFF = datetime(2026, 3, 15, 21, tzinfo=UTC)  # 00:00 in Moscow
+MOMENT = Moment(AS_OF, CUT_OFF)
+USERS = range(1, 9)
+Row = Mapping[str, Any]
+
+
+def product(product_id: str, family: Family, **more: Any) -> Product:
+    name = LocalText(en=product_id, ru=product_id)
+    return Product(product_id=product_id, family=family, name=name, value=1, channels=(Channel.MOBILE,), **more)
+
+
+PRODUCTS = (
+    product("card_debit", Family.CARD, complements=("insurance_card",), upgrades=("card_gold",)),
+    product("card_gold", Family.CARD),
+    product("insurance_card", Family.INSURANCE),
+    product("loan_cash", Family.LOAN),
+)
+PRODUCT_IDS = [one.product_id for one in PRODUCTS]
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Rows by silver table, as a seeded past and a seeded future make them."""
+
+    tables: Mapping[str, Sequence[Row]]
+
+    def silver(self, spark: SparkSession) -> Silver:
+        def frame(name: str) -> DataFrame:
+            promised = contract(f"silver.{name}")
+            rows = [tuple(row.get(column) for column in promised.column_names) for row in self.tables.get(name, ())]
+            return spark.createDataFrame(rows, promised.ddl)
+
+        names = (
+            "interactions",
+            "customers",
+            "holdings",
+            "aggregates",
+            "product_events",
+            "campaign_interactions",
+            "items",
+            "people",
+        )
+        frames = {name: frame(name) for name in names}
+        return Silver(**frames, products=PRODUCTS, categories={"marketplace": ("phones",), "retail": ("drinks",)})
+
+
+def event(when: datetime, **more: Any) -> Row:
+    local = when + timedelta(hours=3)
+    return {"event_time": when, "day": local.date(), **more}
+
+
+def anything(draw: random.Random, when: Callable[[], datetime], *, key: str) -> dict[str, list[Row]]:
+    """Random behaviour at the moments that `when` draws."""
+
+    def user() -> int:
+        return draw.choice(USERS)
+
+    items = [("marketplace", "view", "nfmcg_1"), ("retail", "purchase", "fmcg_1"), ("payments", "purchase", "brand:5")]
+    items += [("telemetry", "view", draw.choice(PRODUCT_IDS)), ("telemetry", "view", "screen:cards")]
+    items += [("telemetry", "search", "search:ипотека"), ("transactions", "purchase", "mcc:fuel")]
+    seen = [event(when(), user_id=user(), weight=draw.uniform(0, 99), **named(draw.choice(items))) for _ in range(60)]
+    steps = [
+        event(
+            when(),
+            event_id=f"{key}{n}",
+            user_id=user(),
+            product_id=draw.choice(PRODUCT_IDS),
+            event_type=draw.choice(list(ProductEvent)).value,
+        )
+        for n in range(30)
+    ]
+    contacts = [
+        event(
+            when(),
+            event_id=f"{key}{n}",
+            user_id=user(),
+            product_id=draw.choice(PRODUCT_IDS),
+            channel="mobile",
+            campaign_id="c",
+            event_type=draw.choice(list(CampaignEvent)).value,
+        )
+        for n in range(30)
+    ]
+    return {"interactions": seen, "product_events": steps, "campaign_interactions": contacts}
+
+
+def named(item: tuple[str, str, str]) -> Row:
+    return dict(zip(("domain", "action", "item_id"), item, strict=True))
+
+
+def customer(user: int, delivered_on: date, draw: random.Random) -> Row:
+    consents = {f"consent_{name}": draw.random() < 0.5 for name in ("mobile", "web", "crm", "profiling")}
+    return {
+        "user_id": user,
+        "birth_year": draw.randint(1950, 2005),
+        "income_band": draw.randint(0, 4),
+        "employment": draw.choice(["employed", "student", None]),
+        "lifecycle_stage": draw.choice(["new", "active"]),
+        "credit_limit": draw.uniform(0, 1e6),
+        "delivered_on": delivered_on,
+        **consents,
+    }
+
+
+def lake(*, future_seed: int) -> Lake:
+    """One past, and a future that the seed decides: later events, exports, months, openings and closings."""
+    past, future = random.Random(1), random.Random(future_seed)
+    before = CUT_OFF.replace(tzinfo=None)
+    tables = anything(past, lambda: before - timedelta(seconds=past.randint(1, 40 * 86_400)), key="past")
+    later = anything(future, lambda: before + timedelta(seconds=future.randint(0, 9 * 86_400)), key="future")
+    tables = {name: [*rows, *later[name]] for name, rows in tables.items()}
+    days = {True: (AS_OF - timedelta(days=9), AS_OF), False: (AS_OF + timedelta(days=future.randint(1, 9)),)}
+    exports = [customer(user, day, past) for day in days[True] for user in USERS if user < 6]
+    exports += [customer(user, day, future) for day in days[False] for user in USERS]
+    months = [month(user, AS_OF.replace(month=number, day=1), past) for user in USERS for number in (1, 2)]
+    months += [month(user, AS_OF.replace(day=1), future) for user in USERS if future.random() < 0.5]
+    tables |= {"customers": exports, "aggregates": months, "holdings": holdings(past, future)}
+    return Lake(tables)
+
+
+def month(user: int, first: date, draw: random.Random) -> Row:
+    return {"user_id": user, "month": first, "turnover": draw.uniform(0, 1e5), "balance": draw.uniform(0, 1e5)}
+
+
+def holdings(past: random.Random, future: random.Random) -> list[Row]:
+    """Held at the as-of, whether or not closed later; closed before it; opened from the as-of on."""
+    rows = []
+    for user in USERS:
+        opened = AS_OF - timedelta(days=past.randint(1, 900))
+        later = AS_OF + timedelta(days=future.randint(0, 30))
+        closed = past.choice([AS_OF - timedelta(days=1), future.choice([None, later])])
+        rows.append({"user_id": user, "product_id": "card_debit", "opened_on": opened, "closed_on": closed})
+        if future.random() < 0.5:
+            rows.append({"user_id": user, "product_id": "loan_cash", "opened_on": later, "closed_on": None})
+    return rows
+
+
+def features_of(silver: Silver, users: DataFrame | None = None) -> list[Row]:
+    frame = user_features(silver, as_of=AS_OF, cut_off=CUT_OFF, users=users)
+    return [row.asDict() for row in sorted(frame.collect(), key=lambda row: row["user_id"])]
+
+
+def signals_of(silver: Silver) -> list[Row]:
+    frame = product_signals(silver, as_of=AS_OF, cut_off=CUT_OFF)
+    return [row.asDict() for row in sorted(frame.collect(), key=lambda row: (row["user_id"], row["product_id"]))]
+
+
+@pytest.fixture(scope="module")
+def silver(spark: SparkSession) -> Silver:
+    return lake(future_seed=2).silver(spark)
+
+
+@pytest.fixture(scope="module")
+def features(silver: Silver) -> list[Row]:
+    return features_of(silver)
+
+
+def test_no_feature_and_no_signal_sees_the_future(spark: SparkSession, silver: Silver, features: list[Row]) -> None:
+    signals = signals_of(silver)
+    assert len(features) == len(USERS)
+    assert signals
+    for seed in (3, 4):
+        other = lake(future_seed=seed).silver(spark)
+        assert features_of(other) == features
+        assert signals_of(other) == signals
+
+
+def test_every_kind_of_fact_reaches_some_feature(features: list[Row]) -> None:
+    told = {name for row in features for name, value in row.items() if value}
+    for area in ("marketplace", "telemetry", "product", "campaign", "customer", "money", "holdings", "transactions"):
+        assert any(name.startswith(f"f_{area}_") for name in told), area
+
+
+def test_features_of_some_users_are_those_of_all(spark: SparkSession, silver: Silver, features: list[Row]) -> None:
+    chosen = spark.createDataFrame([(3,), (7,)], "user_id bigint")
+    assert features_of(silver, chosen) == [row for row in features if row["user_id"] in (3, 7)]
+
+
+def test_hand_made_users(spark: SparkSession) -> None:
+    noon = datetime(2026, 3, 15, 9)  # noon in Moscow: half a day before the as-of
+    view = {"user_id": 1, "weight": 1.0, "domain": "marketplace", "action": "view"}
+    tables = {
+        "interactions": [
+            event(noon, item_id="nfmcg_1", **view),
+            event(noon - timedelta(days=7), item_id="nfmcg_1", **view),
+            event(noon, user_id=1, weight=1.0, domain="telemetry", action="view", item_id="loan_cash"),
+            event(noon, user_id=1, weight=1.0, domain="telemetry", action="search", item_id="search:Взять КРЕДИТ"),
+            event(noon, user_id=2, weight=100.0, domain="transactions", action="purchase", item_id="mcc:fuel"),
+        ],
+        "items": [{"item_id": "nfmcg_1", "domain": "marketplace", "category": "phones"}],
+        "holdings": [{"user_id": 2, "product_id": "card_debit", "opened_on": date(2026, 3, 6), "closed_on": None}],
+        "people": [{"user_id": 1, "socdem_cluster": 4}],
+    }
+    silver = Lake(tables).silver(spark)
+    one, two = features_of(silver)
+    assert one["f_marketplace_view_7d"] == pytest.approx(2 ** (-0.5 / 7) + 2 ** (-7.5 / 7), abs=1e-5)
+    assert one["f_marketplace_phones_30d"] == pytest.approx(2 ** (-0.5 / 30) + 2 ** (-7.5 / 30), abs=1e-5)
+    assert (one["f_marketplace_items"], one["f_marketplace_active_days"]) == (1, 2)
+    assert one["f_marketplace_days_since"] == pytest.approx(0.5)
+    assert one["f_telemetry_views_7d_loan"] == pytest.approx(2 ** (-0.5 / 7), abs=1e-5)
+    assert one["f_telemetry_searches_7d_loan"] == pytest.approx(2 ** (-0.5 / 7), abs=1e-5)
+    assert two["f_transactions_fuel_30d"] == pytest.approx(100 * 2 ** (-0.5 / 30), abs=1e-3)
+    assert (two["f_holdings_held_card"], two["f_holdings_tenure"], two["f_customer_is_customer"]) == (1, 10, 0)
+    signals = {(row["user_id"], row["product_id"]): row for row in signals_of(silver)}
+    assert signals[1, "loan_cash"]["f_pair_telemetry_views_7d"] == pytest.approx(2 ** (-0.5 / 7), abs=1e-5)
+    assert signals[2, "insurance_card"]["f_pair_holdings_complements"] == 1
+    assert signals[2, "card_gold"]["f_pair_holdings_upgrades"] == 1
+    assert len(signals) == 3
+
+
+def test_segments_and_portraits_describe_the_same_users(spark: SparkSession, silver: Silver) -> None:
+    frame = user_features(silver, as_of=AS_OF, cut_off=CUT_OFF).cache()
+    numbers = {row["user_id"]: row["segment"] for row in segments(frame).collect()}
+    names = segment_names()
+    assert set(numbers) == set(USERS)
+    assert all("income" in names[numbers[user]] for user in range(1, 6))
+    assert all(names[numbers[user]] in ("seen once or twice", "occasional", "regular") for user in range(6, 9))
+    rows = portraits(frame, silver, MOMENT).where("product_id = 'card_debit'").collect()
+    told = {row["feature"]: row for row in rows}
+    ages = [row["f_customer_age"] for row in frame.select("f_customer_age").collect() if row[0] is not None]
+    assert told["f_customer_age"]["everyone_mean"] == pytest.approx(sum(ages) / len(ages), abs=1e-2)
+    assert told["f_customer_age"]["holders"] == told["f_credit_limit"]["holders"] > 0
+    frame.unpersist()
+
+
+def test_without_bank_data_a_cluster_or_activity_is_the_segment(spark: SparkSession) -> None:
+    when = datetime(2026, 3, 15, 9)
+    view = {"weight": 1.0, "domain": "marketplace", "action": "view", "item_id": "nfmcg_1"}
+    silver = Lake(
+        {
+            "interactions": [event(when, user_id=user, **view) for user in (1, 2)],
+            "people": [{"user_id": 1, "socdem_cluster": 4}],
+        }
+    ).silver(spark)
+    bare = replace(silver, products=())
+    frame = user_features(bare, as_of=AS_OF, cut_off=CUT_OFF)
+    numbers = {row["user_id"]: segment_names()[row["segment"]] for row in segments(frame).collect()}
+    assert numbers == {1: "T-ECD cluster 4", 2: "seen once or twice"}
+    assert signals_of(bare) == []

@@ -1,0 +1,148 @@
+"""Cases of the product ranker from silver: who is trained on, which openings are labels, and nothing of the future."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from data_contracts.tables import contract
+from spark_jobs.features.base import Moment
+from spark_jobs.features.silver import Silver
+from spark_jobs.lake.tables import empty_table
+from spark_jobs.ranking.product_cases import CaseParams, Cases, labelled_users, product_priors, sample
+from spark_jobs.ranking.windows import LabelWindow, training_windows
+from tests.unit.scoring_samples import CATALOGUE, RULES
+
+AS_OF = date(2026, 3, 16)
+ZONE = ZoneInfo("Europe/Moscow")
+NOW = Moment(AS_OF, datetime(2026, 3, 16, tzinfo=ZONE))
+WINDOW = training_windows(AS_OF, horizon_days=7, gap_hours=12, timezone="Europe/Moscow").train
+CARD_A, CARD_B, DEPOSIT, LOAN = 0, 1, 2, 3
+
+
+def _table(spark: SparkSession, name: str, rows: list[dict[str, object]]) -> DataFrame:
+    columns = contract(name).column_names
+    return spark.createDataFrame([tuple(row.get(column) for column in columns) for row in rows], contract(name).ddl)
+
+
+def _customer(user_id: int, delivered_on: date, **more: object) -> dict[str, object]:
+    known = {"birth_year": 1980, "score_band": 2, "consent_profiling": True}
+    consents = {"consent_mobile": True, "consent_web": True, "consent_crm": True}
+    return {"user_id": user_id, "delivered_on": delivered_on, **consents, **known, **more}
+
+
+def _opening(number: int, user_id: int, product_id: str, time: datetime) -> dict[str, object]:
+    return {
+        "event_id": str(number),
+        "user_id": user_id,
+        "product_id": product_id,
+        "event_type": "opened",
+        "event_time": time.astimezone(UTC),
+        "day": time.astimezone(ZONE).date(),
+    }
+
+
+def _silver(spark: SparkSession, later: list[dict[str, object]]) -> Silver:
+    before, after = WINDOW.as_of - timedelta(days=3), AS_OF
+    customers = [
+        *(_customer(user, before) for user in range(1, 5)),
+        _customer(5, before, consent_profiling=False),
+        *(_customer(user, after, consent_profiling=user != 2) for user in range(1, 6)),
+        _customer(6, after),
+    ]
+    openings = [
+        _opening(1, 1, "card_b", WINDOW.start),
+        _opening(2, 1, "loan_a", WINDOW.end),
+        _opening(3, 3, "deposit_a", WINDOW.end - timedelta(seconds=1)),
+        _opening(4, 3, "card_b", WINDOW.start - timedelta(seconds=1)),
+        _opening(5, 2, "card_b", WINDOW.start),
+        _opening(6, 4, "card_a", WINDOW.start - timedelta(days=5)),
+    ]
+    held = {"user_id": 4, "product_id": "card_a", "opened_on": before, "closed_on": None}
+    return Silver(
+        interactions=empty_table(spark, "silver.interactions"),
+        customers=_table(spark, "silver.customers", customers),
+        holdings=_table(spark, "silver.holdings", [held]),
+        aggregates=empty_table(spark, "silver.aggregates"),
+        product_events=_table(spark, "silver.product_events", openings + later),
+        campaign_interactions=empty_table(spark, "silver.campaign_interactions"),
+        items=empty_table(spark, "silver.items"),
+        people=empty_table(spark, "silver.people"),
+        products=CATALOGUE.products,
+        categories={},
+    )
+
+
+def _cases(silver: Silver, window: LabelWindow = WINDOW) -> Cases:
+    params = CaseParams(most_users=1000, horizon_days=7, seed=1)
+    return labelled_users(silver, window, catalogue=CATALOGUE, rules=RULES, now=NOW, params=params)
+
+
+@pytest.fixture(scope="module")
+def silver(spark: SparkSession) -> Silver:
+    return _silver(spark, later=[])
+
+
+@pytest.fixture(scope="module")
+def cases(silver: Silver) -> Cases:
+    return _cases(silver)
+
+
+def test_only_who_consents_both_then_and_now_is_trained_on(cases: Cases) -> None:
+    assert cases.users.user_ids.tolist() == [1, 3, 4]
+
+
+def test_openings_inside_the_window_are_the_labels(cases: Cases) -> None:
+    expected = np.zeros((3, len(CATALOGUE.products)), np.bool_)
+    expected[0, CARD_B] = expected[1, DEPOSIT] = True
+    assert np.array_equal(cases.users.labels, expected)
+
+
+def test_what_is_held_or_not_sold_then_is_no_case(cases: Cases) -> None:
+    held_by_4 = cases.users.eligible[2]
+    assert not held_by_4[CARD_A]
+    assert held_by_4[CARD_B]
+    assert not cases.users.eligible[:, 4].any()
+
+
+def test_features_of_a_training_as_of_know_nothing_later(spark: SparkSession, cases: Cases) -> None:
+    later = [_opening(100 + user, user, "loan_a", WINDOW.end + timedelta(days=1)) for user in range(1, 7)]
+    changed = _cases(_silver(spark, later))
+    assert np.array_equal(changed.users.features, cases.users.features, equal_nan=True)
+    assert np.array_equal(changed.users.pairs, cases.users.pairs)
+    assert np.array_equal(changed.users.products.features, cases.users.products.features)
+
+
+def test_a_prior_counts_the_openings_before_the_as_of_only(silver: Silver) -> None:
+    moment = Moment(WINDOW.as_of, datetime(*WINDOW.as_of.timetuple()[:3], tzinfo=ZONE))
+    priors = product_priors(silver, moment, catalogue=CATALOGUE, horizon_days=7)
+    assert priors[CARD_A] > priors[LOAN] == priors[CARD_B]
+
+
+def test_a_sample_is_drawn_by_user_and_seed_alone(spark: SparkSession) -> None:
+    users = spark.range(2000).withColumnRenamed("id", "user_id")
+    drawn = [row[0] for row in sample(users, most=500, seed=3).orderBy("user_id").collect()]
+    again = [row[0] for row in sample(users.repartition(7), most=500, seed=3).orderBy("user_id").collect()]
+    assert drawn == again
+    assert 400 < len(drawn) < 600
+
+
+def test_without_customers_whoever_behaved_is_trained_on(spark: SparkSession, silver: Silver) -> None:
+    seen = {
+        "user_id": 77,
+        "item_id": "card_a",
+        "domain": "telemetry",
+        "action": "view",
+        "event_time": datetime(2026, 2, 20, tzinfo=UTC),
+        "weight": 1.0,
+        "day": date(2026, 2, 20),
+    }
+    nobody = replace(
+        silver,
+        customers=empty_table(spark, "silver.customers"),
+        interactions=_table(spark, "silver.interactions", [seen]),
+    )
+    assert _cases(nobody).users.user_ids.tolist() == [77]

@@ -1,0 +1,138 @@
+"""One contract for all candidate sources, and what each is for."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spark_jobs.candidates.als import confidence, fold_in
+from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, RetrievalParams
+from spark_jobs.candidates.blend import blend
+from spark_jobs.candidates.retrieval import fit_retrieval, user_block
+from spark_jobs.candidates.sources import SOURCES
+from spark_jobs.features.history import UserHistory, build_history
+from tests.unit.offer_events import DAY, N_ITEMS, offer_events
+
+PARAMS = RetrievalParams(als_factors=8, als_regularization=1.0, als_min_users=1, popular=30, segment_users=5)
+AS_OF = 4 * DAY
+
+
+@pytest.fixture(scope="module")
+def history() -> UserHistory:
+    return build_history(offer_events(), as_of=AS_OF)
+
+
+@pytest.fixture(scope="module")
+def model(history: UserHistory) -> RetrievalModel:
+    segment = (history.user_ids % 3).astype(np.int16)
+    return fit_retrieval(history, n_items=N_ITEMS, params=PARAMS, seed=1, segment=segment)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@settings(max_examples=25, deadline=None)
+@given(k=st.integers(1, 60), first=st.integers(-5, 50), users=st.integers(1, 30))
+def test_every_source_gives_distinct_known_items_best_first_and_at_most_k(
+    *, name: str, k: int, first: int, users: int, history: UserHistory, model: RetrievalModel
+) -> None:
+    some = history.for_users(np.arange(first, first + users, dtype=np.int64))
+    segment = (some.user_ids % 7).clip(0).astype(np.int16)
+    found = SOURCES[name](user_block(some, model, segment=segment), model, k)
+
+    assert found.codes.shape == found.scores.shape == (users, k)
+    assert (found.codes.dtype, found.scores.dtype) == (np.int32, np.float32)
+    for codes, scores in zip(found.codes, found.scores, strict=True):
+        listed = codes[codes != NO_ITEM]
+        assert (codes[len(listed) :] == NO_ITEM).all()
+        assert (scores[len(listed) :] == 0).all()
+        assert len(set(listed.tolist())) == len(listed)
+        assert ((listed >= 0) & (listed < N_ITEMS)).all()
+        order = list(zip(-scores[: len(listed)], listed, strict=True))
+        assert order == sorted(order)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_shorter_list_is_the_head_of_a_longer_one(name: str, history: UserHistory, model: RetrievalModel) -> None:
+    block = user_block(history, model)
+    longer, shorter = (SOURCES[name](block, model, k) for k in (20, 6))
+    np.testing.assert_array_equal(longer.codes[:, :6], shorter.codes)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_same_seed_gives_the_same_candidates(name: str, history: UserHistory) -> None:
+    first, second = (fit_retrieval(history, n_items=N_ITEMS, params=PARAMS, seed=5) for _ in range(2))
+    one = SOURCES[name](user_block(history, first), first, 10)
+    other = SOURCES[name](user_block(history, second), second, 10)
+    np.testing.assert_array_equal(one.codes, other.codes)
+    np.testing.assert_array_equal(one.scores, other.scores)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_user_without_history_gets_popular_items_or_nothing(
+    name: str, history: UserHistory, model: RetrievalModel
+) -> None:
+    nobody = history.for_users(np.array([999], dtype=np.int64))
+    found = SOURCES[name](user_block(nobody, model), model, 5)
+    assert found.sizes.tolist() == [5 if name == "popular" else 0]
+
+
+def test_sources_work_where_there_is_no_behaviour_at_all() -> None:
+    empty = fit_retrieval(UserHistory.empty(), n_items=3, params=PARAMS, seed=1)
+    somebody = UserHistory.empty().for_users(np.array([4], dtype=np.int64))
+    for source in SOURCES.values():
+        assert source(user_block(somebody, empty), empty, 4).sizes.tolist() == [0]
+
+
+def test_folding_in_solves_the_half_step_of_als(history: UserHistory, model: RetrievalModel) -> None:
+    """(Y'Y + Y'(C - I)Y + λI) x = Y'C p, after Hu, Koren and Volinsky."""
+    some = history.block(0, 5)
+    items = model.item_factors.astype(np.float64)
+    strength = PARAMS.als_alpha * confidence(some, n_items=N_ITEMS).toarray().astype(np.float64)
+    vectors = fold_in(some, item_factors=model.item_factors, params=PARAMS)
+    for own, vector in zip(strength, vectors, strict=True):
+        extra = np.where(own > 0, own - 1, 0)
+        left = items.T @ items + (items.T * extra) @ items + PARAMS.als_regularization * np.eye(items.shape[1])
+        np.testing.assert_allclose(np.linalg.solve(left, items.T @ own), vector, rtol=1e-3, atol=1e-4)
+
+
+def test_als_and_item_item_prefer_the_half_of_the_items_that_a_user_likes(
+    history: UserHistory, model: RetrievalModel
+) -> None:
+    block = user_block(history, model)
+    own_half = (history.user_ids % 2)[:, None]
+    for name in ("als", "item_item"):
+        found = SOURCES[name](block, model, 5)
+        assert (
+            found.codes[found.codes >= 0] // (N_ITEMS // 2) == own_half.repeat(5, 1)[found.codes >= 0]
+        ).mean() > 0.95
+
+
+def test_repeat_knows_only_what_the_user_met(history: UserHistory, model: RetrievalModel) -> None:
+    found = SOURCES["repeat"](user_block(history, model), model, 50)
+    for user, codes in enumerate(found.codes):
+        own = history.item_code[history.indptr[user] : history.indptr[user + 1]]
+        assert set(codes[codes >= 0].tolist()) == set(own.tolist())
+
+
+def test_an_item_is_its_own_neighbour(model: RetrievalModel) -> None:
+    met = np.flatnonzero(model.neighbours[:, 0] >= 0)
+    assert len(met) > 20
+    assert all(item in model.neighbours[item] for item in met)
+
+
+def test_a_segment_has_its_own_popular_list_and_a_small_one_everybodys(history: UserHistory) -> None:
+    segment = np.where(history.user_ids % 2 == 1, 1, 0).astype(np.int16)
+    segment[:2] = 2
+    popular = fit_retrieval(
+        history, n_items=N_ITEMS, params=PARAMS.model_copy(update={"popular": 8}), seed=1, segment=segment
+    ).popular
+    assert (popular[1] >= N_ITEMS // 2).all()
+    np.testing.assert_array_equal(popular[2], popular[0])
+    assert set(popular[0].tolist()) != set(popular[1].tolist())
+
+
+def test_blending_adds_what_each_list_votes_for() -> None:
+    left = Candidates(np.array([[3, 1, NO_ITEM]], np.int32), np.zeros((1, 3), np.float32))
+    right = Candidates(np.array([[1, 2, NO_ITEM]], np.int32), np.zeros((1, 3), np.float32))
+    mixed = blend([left, right], 4, rank_constant=10.0)
+    assert mixed.codes.tolist() == [[1, 3, 2, NO_ITEM]]
+    np.testing.assert_allclose(mixed.scores[0], [1 / 12 + 1 / 11, 1 / 11, 1 / 12, 0.0], rtol=1e-6)
