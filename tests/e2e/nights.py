@@ -11,8 +11,7 @@ from typing import Any
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
-# Enough openings to learn from: about a hundred in each of the windows that training and calibration need.
-USERS, DAYS, HORIZON_DAYS, SEED = 1_500, 22, 7, 11
+USERS, DAYS, HORIZON_DAYS, SEED = 400, 16, 3, 11
 LAST_DATE = date(2026, 3, 16)
 TEN_MINUTES = 600
 
