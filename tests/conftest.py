@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from pyspark.sql import SparkSession
 
 from spark_jobs.lake.session import spark_session
+
+# A slow machine is no failure: nothing here is timed.
+settings.register_profile("recs", deadline=None)
+settings.load_profile("recs")
 
 
 @pytest.fixture(scope="session")
