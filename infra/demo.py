@@ -26,7 +26,7 @@ from infra.stack import clickhouse_folder, wait_until_ready
 
 _USERS, _DAYS, _HORIZON_DAYS, _SEED = 5_000, 30, 7, 7
 _LAST_DATE = date(2026, 3, 16)
-_POINTER_SECONDS = 5.0
+_POINTER_SECONDS = 15.0
 # May be addressed in the app, on the web and by CRM, and profiled.
 _EVERY_CONSENT = 15
 
@@ -52,6 +52,7 @@ def run_demo(folder: Path) -> None:
         result = run_and_show(settings, _LAST_DATE)
         stage("3. Look-ups: one user in each channel")
         user = _somebody(settings, result.snapshot_id)
+        _until(settings, user, lambda answer: answer["snapshot_id"] == result.snapshot_id)
         for channel in ("mobile", "web", "crm"):
             answer = ask(settings, user, channel=channel, top_k=3)
             show(answer_rows(answer), as_json=False, title=f"{channel}: {answer_title(answer)}")
