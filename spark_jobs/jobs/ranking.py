@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -11,6 +12,7 @@ from data_contracts.night import NightParams
 from spark_jobs.features.base import Moment
 from spark_jobs.features.silver import Silver, read_silver
 from spark_jobs.jobs.runner import JobReport, TableReport, main
+from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.files import delete_folder
 from spark_jobs.lake.reference import read_reference
 from spark_jobs.ranking.boosting import BoosterParams
@@ -30,8 +32,9 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     """
     for kind in ("products", "offers"):
         delete_folder(f"{params.models_uri}/{kind}")
-    products, product_warnings = _products(spark, params)
-    offers = train_offer_models(spark, params)
+    (products, product_warnings), offers = at_once(
+        lambda: _products(spark, params), lambda: train_offer_models(spark, params)
+    )
     return _report(products, offers.facts, warnings=(*product_warnings, *offers.warnings))
 
 
@@ -61,16 +64,19 @@ def _train(spark: SparkSession, silver: Silver, params: NightParams, windows: Wi
     reference = read_reference(spark, params.lake)
     now = Moment(params.as_of, params.cut_off)
     case_params = CaseParams(horizon_days=params.product_horizon_days, seed=params.seed)
-    train, calibrate = (
-        labelled_users(
-            silver,
-            window,
-            catalogue=reference.catalogue,
-            rules=reference.rules,
-            now=now,
-            params=replace(case_params, seed=params.seed + number),
+    train, calibrate = at_once(
+        *(
+            partial(
+                labelled_users,
+                silver,
+                window,
+                catalogue=reference.catalogue,
+                rules=reference.rules,
+                now=now,
+                params=replace(case_params, seed=params.seed + number),
+            )
+            for number, window in enumerate((windows.train, windows.calibrate))
         )
-        for number, window in enumerate((windows.train, windows.calibrate))
     )
     return train_product_ranker(
         train.users,

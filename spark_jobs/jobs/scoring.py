@@ -4,22 +4,23 @@ What it writes replaces what a killed attempt left under the same number.
 """
 
 import math
-from collections.abc import Mapping
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from data_contracts.columns import PRODUCT_ID, SEGMENT, USER_ID
+from data_contracts.columns import PRODUCT_ID, USER_ID
 from data_contracts.night import NightParams
 from data_contracts.vocabulary import Tier
 from spark_jobs.jobs.runner import JobReport, TableReport, main
+from spark_jobs.lake.actions import at_once
+from spark_jobs.lake.tables import rows_written
 from spark_jobs.ranking.offers_night import SAMPLE_USERS
 from spark_jobs.scoring import snapshot
 from spark_jobs.scoring.fallback import fallback_table, popular_offers, popular_products
-from spark_jobs.scoring.inputs import Night, lists_input, open_night, profiled, state_of_users
+from spark_jobs.scoring.inputs import Audience, Night, audience, lists_input, open_night, stage_models, state_of_users
 from spark_jobs.scoring.lists import Ranked
 from spark_jobs.scoring.reasons import popular_code
-from spark_jobs.scoring.stage import Worth, WorthSum, personal_lists
+from spark_jobs.scoring.stage import StageModels, Worth, WorthSum, personal_lists
 
 _USERS_A_PARTITION = 12_500
 _FEWEST_PARTITIONS = 4
@@ -27,44 +28,41 @@ _FEWEST_PARTITIONS = 4
 
 def run(spark: SparkSession, params: NightParams) -> JobReport:
     night = open_night(spark, params)
-    state = _write_state(night)
-    listed = profiled(state)
-    sizes = {row[SEGMENT]: row["count"] for row in listed.groupBy(SEGMENT).count().collect()}
-    worth = _write_lists(night, listed, users=sum(sizes.values()))
-    fallback = _write_fallback(night, worth, sizes)
-    _write_items_and_portraits(night)
+    state, models = at_once(lambda: _write_state(night), lambda: stage_models(night))
+    users = audience(state)
+    worth, _ = at_once(lambda: _write_lists(night, models, users), lambda: _write_items_and_portraits(night, models))
+    fallback = _write_fallback(night, models, worth, users)
     snapshot.write_documents(params.snapshot_uri, **vars(night.reference))
-    return _report(night, users=state.count(), listed=sum(sizes.values()), fallback=fallback)
+    return _report(models, users, fallback, params=params)
 
 
 def _write_state(night: Night) -> DataFrame:
     """Write user_state and give it back as read from there, so that it is made once."""
     rows = state_of_users(night)
-    spread = rows.repartition(_partitions(rows.count()), USER_ID).sortWithinPartitions(USER_ID)
+    partitions = _partitions(rows_written(night.params.lake, "gold.user_features"))
+    spread = rows.repartition(partitions, USER_ID).sortWithinPartitions(USER_ID)
     snapshot.write_frame(spread, night.params.snapshot_uri, snapshot.USER_STATE)
     return night.spark.read.parquet(f"{night.params.snapshot_uri}/{snapshot.USER_STATE}")
 
 
-def _write_lists(night: Night, state: DataFrame, *, users: int) -> Worth:
+def _write_lists(night: Night, models: StageModels, users: Audience) -> Worth:
     context = night.spark.sparkContext
     worth = context.accumulator(Worth.nothing(0, len(night.product_ids)), WorthSum())
-    rows = lists_input(night, state, partitions=_partitions(users))
-    lists = personal_lists(rows, context.broadcast(night.models), worth)
+    rows = lists_input(night, models, users.rows, partitions=_partitions(sum(users.profiled.values())))
+    lists = personal_lists(rows, context.broadcast(models), worth)
     snapshot.write_frame(lists, night.params.snapshot_uri, snapshot.LISTS)
     return worth.value
 
 
-def _write_fallback(night: Night, worth: Worth, sizes: Mapping[int, int]) -> pa.Table:
+def _write_fallback(night: Night, models: StageModels, worth: Worth, users: Audience) -> pa.Table:
     products: dict[int | None, Ranked] = {}
     offers: dict[int | None, Ranked] = {}
-    if night.models.products is not None:
-        models = night.models.products
-        products = popular_products(worth, values=models.products.values, policy=models.policy)
-    if night.models.offers is not None:
-        retrieval = night.models.offers.models.retrieval
+    if models.products is not None:
+        products = popular_products(worth, values=models.products.products.values, policy=models.products.policy)
+    if models.offers is not None:
         offers = popular_offers(
-            retrieval,
-            users=sizes,
+            models.offers.models.retrieval,
+            users=users.profiled,
             most_sampled=SAMPLE_USERS,
             horizon_hours=24.0 * night.params.offer_horizon_days,
             first_code=len(night.product_ids),
@@ -74,8 +72,8 @@ def _write_fallback(night: Night, worth: Worth, sizes: Mapping[int, int]) -> pa.
     return table
 
 
-def _write_items_and_portraits(night: Night) -> None:
-    offers = [] if night.models.offers is None else night.models.offers.models.item_ids.tolist()
+def _write_items_and_portraits(night: Night, models: StageModels) -> None:
+    offers = [] if models.offers is None else models.offers.models.item_ids.tolist()
     items = snapshot.items_table(night.reference.catalogue, offers)
     snapshot.write_small(items, night.params.snapshot_uri, snapshot.ITEMS)
     names = snapshot.PORTRAITS_SCHEMA.names
@@ -88,15 +86,16 @@ def _partitions(users: int) -> int:
     return max(_FEWEST_PARTITIONS, math.ceil(users / _USERS_A_PARTITION))
 
 
-def _report(night: Night, *, users: int, listed: int, fallback: pa.Table) -> JobReport:
+def _report(models: StageModels, users: Audience, fallback: pa.Table, *, params: NightParams) -> JobReport:
     tiers = fallback.column("tier").to_pylist()
-    absent = [name for name in ("products", "offers") if getattr(night.models, name) is None]
+    absent = [name for name in ("products", "offers") if getattr(models, name) is None]
+    listed = sum(users.profiled.values())
     return JobReport(
         tables={
-            "snapshot/personal": TableReport(rows=listed, details={"snapshot_id": night.params.snapshot_id}),
-            "snapshot/segment": TableReport(rows=tiers.count(Tier.SEGMENT.value)),
-            "snapshot/popular": TableReport(rows=tiers.count(Tier.POPULAR.value)),
-            "snapshot/user_state": TableReport(rows=users),
+            "personal": TableReport(rows=listed, details={"snapshot_id": params.snapshot_id}),
+            "segment": TableReport(rows=tiers.count(Tier.SEGMENT.value)),
+            "popular": TableReport(rows=tiers.count(Tier.POPULAR.value)),
+            "user_state": TableReport(rows=users.users),
         },
         warnings=tuple(f"no ranker of {name} was trained: the lists hold none" for name in absent),
     )

@@ -9,9 +9,9 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from data_contracts.catalogue import Catalogue, Rules
 from data_contracts.columns import DAY, EVENT_TIME, EVENT_TYPE, PRODUCT_ID, USER_ID
@@ -22,11 +22,12 @@ from spark_jobs.features.engine import user_features
 from spark_jobs.features.product_signals import product_signals
 from spark_jobs.features.silver import Silver
 from spark_jobs.features.sources import latest_customers
-from spark_jobs.ranking.kernel import F32, I64
+from spark_jobs.lake.actions import at_once
+from spark_jobs.ranking.kernel import F32
 from spark_jobs.ranking.products import LabelledUsers
 from spark_jobs.ranking.rows import product_table
-from spark_jobs.ranking.user_blocks import user_arrays, user_rows
-from spark_jobs.ranking.user_state import user_state
+from spark_jobs.ranking.user_blocks import aligned_features, aligned_pairs
+from spark_jobs.ranking.user_state import policy_users, user_state
 from spark_jobs.ranking.windows import LabelWindow
 
 _SAMPLE_UNITS = 1 << 30
@@ -53,47 +54,46 @@ def labelled_users(
 ) -> Cases:
     """A seeded sample of the users who may be profiled, with what they opened in `window`.
 
-    Who is trained on has consented both then and `now`.
+    Who is trained on has consented both then and `now`. State, features, signals and labels are collected side by
+    side and put together here: joins of hundreds of columns are what Spark plans and compiles slowest.
     """
     moment = midnight(window.as_of, like=now)
-    everyone = profiled_users(silver, moment).join(profiled_users(silver, now), USER_ID, "left_semi")
-    users = sample(everyone, most=params.most_users, seed=params.seed).localCheckpoint()
-    rows = rows_at(silver, moment, users=users, catalogue=catalogue)
-    names = tuple(name for name in rows.columns if name.startswith("f_") and not name.startswith("f_pair_"))
-    pairs = tuple(name for name in rows.columns if name.startswith("f_pair_"))
-    table = _collect(rows)
-    arrays = user_arrays(table, feature_names=names, pair_names=pairs, products=len(catalogue.products))
-    labels = _labels(silver, window, arrays.user_ids, catalogue)
+    everyone = profiled_users(silver, moment).join(profiled_users(silver, now), USER_ID, "left_semi").localCheckpoint()
+    users = sample(everyone, most=params.most_users, seed=params.seed)
+    as_of, cut_off = moment.as_of, moment.cut_off
+    state, features, signals, openings, priors = at_once(
+        lambda: _collect(_state(silver, moment, users=users, catalogue=catalogue)),
+        lambda: _collect(user_features(silver, as_of=as_of, cut_off=cut_off, users=users)),
+        lambda: _collect(product_signals(silver, as_of=as_of, cut_off=cut_off, users=users)),
+        lambda: _openings(silver, window),
+        lambda: product_priors(silver, moment, catalogue=catalogue, horizon_days=params.horizon_days),
+    )
+    products = [product.product_id for product in catalogue.products]
+    pair_names = tuple(name for name in signals.column_names if name.startswith("f_pair_"))
+    feature_names = tuple(name for name in features.column_names if name.startswith("f_"))
+    user_ids = state.column(USER_ID).to_numpy()
     policy = compile_policy(catalogue, rules, today=window.as_of)
-    priors = product_priors(silver, moment, catalogue=catalogue, horizon_days=params.horizon_days)
+    standing = standing_drops(policy, policy_users(state, products=len(products)), channel=None)
     labelled = LabelledUsers(
-        user_ids=arrays.user_ids,
-        features=arrays.features,
-        pairs=arrays.pairs,
-        eligible=standing_drops(policy, arrays.state, channel=None) == Drop.NONE,
-        labels=labels,
+        user_ids=user_ids,
+        features=aligned_features(features, feature_names, user_ids=user_ids),
+        pairs=aligned_pairs(signals, pair_names, user_ids=user_ids, products=products),
+        eligible=standing == Drop.NONE,
+        labels=aligned_pairs(openings, ("opened",), user_ids=user_ids, products=products)[:, :, 0] > 0,
         products=product_table(catalogue.products, priors),
     )
-    return Cases(labelled, names, pairs)
+    return Cases(labelled, feature_names, pair_names)
 
 
-def rows_at(silver: Silver, moment: Moment, *, users: DataFrame, catalogue: Catalogue) -> DataFrame:
-    """`user_rows` of some users as seen from an as-of, features computed anew. Segments are left out (0)."""
-    products = [product.product_id for product in catalogue.products]
-    none = users.sparkSession.createDataFrame([], f"{USER_ID} bigint, segment smallint")
-    state = user_state(
+def _state(silver: Silver, moment: Moment, *, users: DataFrame, catalogue: Catalogue) -> DataFrame:
+    """`user_state` as seen from an as-of. Segments are left out (0)."""
+    return user_state(
         users,
         customers=latest_customers(silver, moment),
         holdings=silver.holdings,
-        segments=none,
-        products=products,
+        segments=users.sparkSession.createDataFrame([], f"{USER_ID} bigint, segment smallint"),
+        products=[product.product_id for product in catalogue.products],
         as_of=moment.as_of,
-    )
-    return user_rows(
-        state,
-        features=user_features(silver, as_of=moment.as_of, cut_off=moment.cut_off, users=users),
-        pairs=product_signals(silver, as_of=moment.as_of, cut_off=moment.cut_off, users=users),
-        products=products,
     )
 
 
@@ -137,20 +137,16 @@ def _opened(silver: Silver) -> DataFrame:
     return silver.product_events.where(F.col(EVENT_TYPE) == ProductEvent.OPENED.value)
 
 
-def _labels(silver: Silver, window: LabelWindow, users: I64, catalogue: Catalogue) -> NDArray[np.bool_]:
+def _openings(silver: Silver, window: LabelWindow) -> pa.Table:
+    """user_id, product_id, opened (1) of everybody in the window."""
     inside = (F.col(EVENT_TIME) >= F.lit(window.start)) & (F.col(EVENT_TIME) < F.lit(window.end))
     near = (F.col(DAY) >= F.lit(window.start.date())) & (F.col(DAY) <= F.lit(window.end.date()))
-    opened = _opened(silver).where(inside & near).select(USER_ID, PRODUCT_ID).distinct().toPandas()
-    codes = {product.product_id: code for code, product in enumerate(catalogue.products)}
-    labels = np.zeros((len(users), len(codes)), np.bool_)
-    code = opened[PRODUCT_ID].map(codes)
-    place = np.searchsorted(users, opened[USER_ID].to_numpy())
-    place = np.minimum(place, max(len(users) - 1, 0))
-    is_ours = (code.notna() & (users[place] == opened[USER_ID])).to_numpy() if len(users) else np.zeros(0, np.bool_)
-    labels[place[is_ours], code[is_ours].astype(int)] = True
-    return labels
+    opened = _opened(silver).where(inside & near).select(USER_ID, PRODUCT_ID).distinct()
+    return _collect(opened.withColumn("opened", F.lit(1.0).cast("float")))
 
 
 def _collect(rows: DataFrame) -> pa.Table:
     """All rows in order of user_id, on the driver; sorted here, since Spark would compute everything twice for it."""
-    return pa.Table.from_batches(rows._collect_as_arrow()).sort_by(USER_ID)
+    batches = rows._collect_as_arrow()
+    table = pa.Table.from_batches(batches) if batches else to_arrow_schema(rows.schema).empty_table()
+    return table.combine_chunks().sort_by(USER_ID)

@@ -69,6 +69,40 @@ def user_arrays(
     )
 
 
+def aligned_features(table: pa.Table, names: Sequence[str], *, user_ids: I64) -> F32:
+    """(users, features) of users in this order, from a table with user_id in any order; NaN for who is not in it."""
+    place, is_there = _places(table.column(USER_ID).to_numpy(), user_ids)
+    features = np.full((len(user_ids), len(names)), np.nan, np.float32)
+    for number, name in enumerate(names):
+        features[is_there, number] = table.column(name).to_numpy()[place[is_there]]
+    return features
+
+
+def aligned_pairs(table: pa.Table, names: Sequence[str], *, user_ids: I64, products: Sequence[str]) -> F32:
+    """(users, products, signals) from one row a pair (user_id, product_id, signals); 0 where nothing is said.
+
+    Pairs of other users or products are left out.
+    """
+    dense = np.zeros((len(user_ids), len(products), len(names)), np.float32)
+    codes = {product: code for code, product in enumerate(products)}
+    code = np.array([codes.get(product, -1) for product in table.column(PRODUCT_ID).to_pylist()], np.int64)
+    row, is_ours = _places(user_ids, table.column(USER_ID).to_numpy())
+    is_ours &= code >= 0
+    for number, name in enumerate(names):
+        dense[row[is_ours], code[is_ours], number] = table.column(name).to_numpy()[is_ours]
+    return dense
+
+
+def _places(users: I64, wanted: I64) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Where each of `wanted` stands among `users`, in any order, and whether it does."""
+    order = np.argsort(users, kind="stable")
+    place = np.minimum(np.searchsorted(users, wanted, sorter=order), max(len(users) - 1, 0))
+    if not len(users):
+        return place, np.zeros(len(wanted), np.bool_)
+    found = order[place]
+    return found, users[found] == wanted
+
+
 def _pairs(table: pa.Table, names: Sequence[str], products: int) -> F32:
     dense = np.zeros((table.num_rows, products, len(names)), np.float32)
     if not names or table.num_rows == 0:

@@ -1,11 +1,13 @@
 """What scoring reads: the night's models and, for every user, one row with all that lists are made from."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from data_contracts.columns import AS_OF, USER_ID
+from data_contracts.columns import AS_OF, SEGMENT, USER_ID
 from data_contracts.night import NightParams
 from data_contracts.policy import Consent, compile_policy
 from spark_jobs.features.base import Moment
@@ -13,6 +15,7 @@ from spark_jobs.features.offer_tables import HISTORY, ITEM_CODES, ITEM_STATS
 from spark_jobs.features.product_signals import product_signals
 from spark_jobs.features.silver import Silver, read_silver
 from spark_jobs.features.sources import latest_customers
+from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.files import file_exists
 from spark_jobs.lake.reference import Reference, read_reference
 from spark_jobs.lake.tables import read_table
@@ -34,7 +37,6 @@ class Night:
     params: NightParams
     silver: Silver
     reference: Reference
-    models: StageModels
 
     @property
     def moment(self) -> Moment:
@@ -53,10 +55,15 @@ class Night:
 
 
 def open_night(spark: SparkSession, params: NightParams) -> Night:
-    """Read what is small. A kind of item without a trained ranker is absent tonight."""
-    silver, reference = read_silver(spark, params.lake), read_reference(spark, params.lake)
-    models = StageModels(_products(silver, reference, params), _offers(reference, params))
-    return Night(spark, params, silver, reference, models)
+    """The lake's tables, and the documents."""
+    silver, reference = at_once(lambda: read_silver(spark, params.lake), lambda: read_reference(spark, params.lake))
+    return Night(spark, params, silver, reference)
+
+
+def stage_models(night: Night) -> StageModels:
+    """What the night's rankers are made of. A kind of item without a trained ranker is absent tonight."""
+    products, offers = at_once(lambda: _products(night), lambda: _offers(night))
+    return StageModels(products, offers)
 
 
 def state_of_users(night: Night) -> DataFrame:
@@ -71,51 +78,69 @@ def state_of_users(night: Night) -> DataFrame:
     )
 
 
-def profiled(state: DataFrame) -> DataFrame:
-    """Users who get a personal list: consenting customers, or everybody where there are no customers at all."""
+@dataclass(frozen=True)
+class Audience:
+    """Who is in user_state: all users, and by segment those who get a personal list. `rows`: the latter's state."""
+
+    users: int
+    profiled: Mapping[int, int]
+    rows: DataFrame
+
+
+def audience(state: DataFrame) -> Audience:
+    """Consenting customers get a personal list; everybody does where there are no customers at all."""
     consents = F.col("consents")
-    if state.where(consents.bitwiseAND(int(Consent.KNOWN)) != 0).isEmpty():
-        return state
-    return state.where(consents.bitwiseAND(int(Consent.PROFILING)) != 0)
+    flags = {
+        "is_known": consents.bitwiseAND(int(Consent.KNOWN)) != 0,
+        "is_consenting": consents.bitwiseAND(int(Consent.PROFILING)) != 0,
+    }
+    counted = state.withColumns(flags).groupBy(SEGMENT, *flags).count().collect()
+    has_customers = any(row["is_known"] for row in counted)
+    profiled: Counter[int] = Counter()
+    for row in counted:
+        if row["is_consenting"] or not has_customers:
+            profiled[row[SEGMENT]] += row["count"]
+    rows = state.where(flags["is_consenting"]) if has_customers else state
+    return Audience(sum(row["count"] for row in counted), dict(profiled), rows)
 
 
-def lists_input(night: Night, state: DataFrame, *, partitions: int) -> DataFrame:
+def lists_input(night: Night, models: StageModels, state: DataFrame, *, partitions: int) -> DataFrame:
     """The stage's input: state, and what the trained rankers ask for; by user, ascending within each partition."""
     rows = state
-    if night.models.products is not None:
-        ranker = night.models.products.ranker
+    if models.products is not None:
+        ranker = models.products.ranker
         rows = user_rows(
             rows,
             features=night.gold("gold.user_features").select(USER_ID, *ranker.feature_names),
             pairs=product_signals(night.silver, as_of=night.params.as_of, cut_off=night.params.cut_off),
             products=night.product_ids,
         )
-    if night.models.offers is not None:
+    if models.offers is not None:
         rows = rows.join(night.gold(HISTORY).select(USER_ID, ITEM_CODES, ITEM_STATS), USER_ID, "left")
     return rows.repartition(partitions, USER_ID).sortWithinPartitions(USER_ID)
 
 
-def _products(silver: Silver, reference: Reference, params: NightParams) -> ProductModels | None:
-    folder = f"{params.models_uri}/products"
+def _products(night: Night) -> ProductModels | None:
+    folder = f"{night.params.models_uri}/products"
     if not file_exists(f"{folder}/ranker.json"):
         return None
-    moment = Moment(params.as_of, params.cut_off)
-    catalogue = reference.catalogue
-    priors = product_priors(silver, moment, catalogue=catalogue, horizon_days=params.product_horizon_days)
+    catalogue = night.reference.catalogue
+    horizon_days = night.params.product_horizon_days
+    priors = product_priors(night.silver, night.moment, catalogue=catalogue, horizon_days=horizon_days)
     return ProductModels(
         ranker=ProductRanker.load(folder),
         products=product_table(catalogue.products, priors),
-        policy=compile_policy(catalogue, reference.rules, today=params.as_of),
-        reasons=reference.reasons,
+        policy=compile_policy(catalogue, night.reference.rules, today=night.params.as_of),
+        reasons=night.reference.reasons,
     )
 
 
-def _offers(reference: Reference, params: NightParams) -> OfferInputs | None:
-    if not file_exists(f"{params.models_uri}/offers"):
+def _offers(night: Night) -> OfferInputs | None:
+    if not file_exists(f"{night.params.models_uri}/offers"):
         return None
     return OfferInputs(
-        models=load_offer_models(params.models_uri),
-        products=len(reference.catalogue.products),
-        blocked=frozenset(reference.rules.blocked_items),
-        reasons=reference.reasons,
+        models=load_offer_models(night.params.models_uri),
+        products=len(night.product_ids),
+        blocked=frozenset(night.reference.rules.blocked_items),
+        reasons=night.reference.reasons,
     )
