@@ -123,6 +123,13 @@ class Running:
             await asyncio.sleep(0.02)
         return answer
 
+    async def until_ready_for(self, tier: str, *, seconds: float = 10) -> None:
+        """Readiness follows the polls of the pointers, not the look-ups."""
+        deadline = time.monotonic() + seconds
+        while (ready := orjson.loads((await self.client.get("/readyz")).content))["tier"] != tier:
+            assert time.monotonic() < deadline, ready
+            await asyncio.sleep(0.02)
+
 
 @asynccontextmanager
 async def service(server: Server, tmp_path: Path, *, deadline_ms: int = 5_000) -> AsyncIterator[Running]:
@@ -261,8 +268,7 @@ def test_a_killed_clickhouse_leaves_the_static_tier_until_it_is_back(tmp_path: P
             gone = [await running.answer(ALICE) for _ in range(5)]
             assert {answer["tier"] for answer in gone} == {"static"}
             assert all(ids(answer) for answer in gone)
-            ready = orjson.loads((await running.client.get("/readyz")).content)
-            assert ready["tier"] == "static"
+            await running.until_ready_for("static")
             with Server.started(folder, port=server.port):
                 await running.until(lambda answer: answer["tier"] == "personal")
 
