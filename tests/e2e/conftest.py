@@ -1,6 +1,7 @@
 """One small night, run once by the real command in processes of its own, shared by every end-to-end test."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from watchdog.observers import Observer
 from infra.local.clickhouse.running import running_clickhouse
 from infra.local.world import generate
 from tests.e2e.nights import DAYS, HORIZON_DAYS, LAST_DATE, SEED, USERS, Night, Opened, Recs, night_arguments
+
+_WITNESS = "witness"
 
 
 @pytest.fixture(scope="session")
@@ -34,11 +37,25 @@ def night(world: Path, clickhouse_url: str, tmp_path_factory: pytest.TempPathFac
     observer.start()
     try:
         ended = recs(*night_arguments(world, "--json"))
+        _prove_awake(opened, world / "truth")
     finally:
         observer.stop()
         observer.join()
     assert ended.returncode == 0, ended.stdout + ended.stderr + _logs(recs)
-    return Night(recs, world, json.loads(ended.stdout), frozenset(opened.names))
+    return Night(recs, world, json.loads(ended.stdout), frozenset(opened.names - {_WITNESS}))
+
+
+def _prove_awake(opened: Opened, folder: Path) -> None:
+    """The watcher that saw nothing all night must see this, or its silence proves nothing."""
+    witness = folder / _WITNESS
+    witness.write_text("x")
+    witness.read_text()
+    deadline = time.monotonic() + 10
+    # Notices come a moment later, and those still queued when an observer stops are lost.
+    while _WITNESS not in opened.names and time.monotonic() < deadline:
+        time.sleep(0.02)
+    witness.unlink()
+    assert _WITNESS in opened.names, "the watcher of truth/ sees nothing"
 
 
 def _logs(recs: Recs) -> str:
