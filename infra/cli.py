@@ -10,6 +10,7 @@ import typer
 from data_contracts.errors import InputError, RecsError
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
+from infra.backtest import backtest
 from infra.console import console, errors, progress, show, show_json
 
 app = typer.Typer(
@@ -118,38 +119,7 @@ def night(
     run_and_show(chosen, _as_of(chosen, day, day_number, world_dir), as_json=as_json)
 
 
-@app.command()
-def backtest(
-    tecd: Annotated[str, typer.Option(help="Folder of T-ECD in its published layout.")],
-    test_day: Annotated[int, typer.Option(help="T-ECD day to test on.")],
-    offer_domains: Annotated[str, typer.Option(help="Domains that hold the offers, comma separated.")] = "offers",
-    gap_hours: Annotated[float, typer.Option(min=0, help="Hours between the end of history and the test day.")] = 12.0,
-    k: Annotated[int, typer.Option("--k", min=1, max=100, help="Length of the lists.")] = 10,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to average over.")] = 1,
-    as_json: AsJson = False,
-) -> None:
-    """Say how good the lists would have been: every source against what users did on a later day.
-
-    Example: `recs backtest --tecd tecd --offer-domains marketplace --test-day 1296 --k 10`
-    """
-    from infra.backtest_view import table_rows
-    from spark_jobs.evaluation.backtest import backtest_tecd
-
-    chosen = _settings(offer_domains=offer_domains)
-    with progress(quiet=as_json) as bars:
-        bars.add_task(f"backtest of day {test_day}", total=None)
-        report = backtest_tecd(
-            tecd,
-            domains=chosen.offer_domains,
-            test_day=test_day,
-            gap_hours=gap_hours,
-            k=k,
-            seeds=range(chosen.seed, chosen.seed + seeds),
-        )
-    if as_json:
-        console.print_json(report.to_json())
-    else:
-        show(table_rows(report.rows()), as_json=False, title=f"day {test_day}")
+app.command()(backtest)
 
 
 @app.command()

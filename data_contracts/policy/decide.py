@@ -106,14 +106,24 @@ def _decide_block(
     by_position = np.ascontiguousarray(items.T)
     drops = standing[np.arange(len(users)), by_position]
     is_open = (drops == Drop.NONE) & (by_position >= 0)
-    repeated = is_open & _is_repeated(by_position)
+    repeated = is_open & _is_placed_twice(policy.own_word, by_position)
     drops[repeated] = Drop.REPEATED
     _place(policy, by_position, is_open & ~repeated, drops, top_k)
     return np.asarray(drops.T)
 
 
+def _is_placed_twice(own_word: NDArray[np.uint64], by_position: Items) -> Bools:
+    """[L, U]: whether the same product stands higher in the user's list; -1 never does."""
+    no_item = np.zeros((1, own_word.shape[1]), dtype=np.uint64)
+    own = np.concatenate([own_word, no_item])[by_position]  # [L, U, W]; the last row answers for -1
+    down_to_here = np.bitwise_or.accumulate(own, axis=0)
+    repeated = np.zeros(by_position.shape, dtype=np.bool_)
+    repeated[1:] = (own[1:] & down_to_here[:-1]).any(axis=2)
+    return repeated
+
+
 def _is_repeated(by_position: Items) -> Bools:
-    """[L, U]: whether the same item stands higher in the user's list."""
+    """[L, U]: the same for offers, which are too many for a bit each."""
     repeated = np.zeros(by_position.shape, dtype=np.bool_)
     for position in range(1, len(by_position)):
         repeated[position] = (by_position[:position] == by_position[position]).any(axis=0)
@@ -127,6 +137,9 @@ def _place(policy: CompiledPolicy, items: Items, is_open: Bools, drops: Drops, t
     of_family = np.zeros((users, len(policy.family_cap)), dtype=np.int64)
     placed_words = np.zeros((users, policy.own_word.shape[1]), dtype=np.uint64)
     for position in np.flatnonzero(is_open.any(axis=1)):
+        if (placed >= top_k).all():
+            drops[position:][is_open[position:]] = Drop.BEYOND_TOP_K
+            break
         row = np.flatnonzero(is_open[position])
         item = items[position, row]
         family = policy.family[item]

@@ -42,16 +42,24 @@ class Bench:
         return digest.hexdigest()[:16]
 
 
+_SERVING = ("api", "sql", "data_contracts", "infra/local/clickhouse")
 _NIGHT = ("spark_jobs", "dagster_project", "data_contracts", "sql")
 
 BENCHES = {
     bench.name: bench
     for bench in (
-        Bench("score", "infra.bench.score:run", ("spark_jobs/scoring", "infra/bench/score.py"), "the scoring stage"),
+        Bench(
+            "score",
+            "infra.bench.score:run",
+            ("spark_jobs/scoring", "spark_jobs/ranking", "infra/bench/score.py"),
+            "the scoring stage",
+        ),
         Bench("demo", "infra.bench.demo:run", (*_NIGHT, "infra/demo.py", "infra/local"), "make demo after set-up"),
         Bench("tecd", "infra.bench.tecd:run", _NIGHT, "the night and the backtest on real T-ECD days"),
-        Bench("publish", "infra.bench.publish:run", ("sql", "infra/bench/publish.py"), "loading and publishing"),
-        Bench("lookup", "infra.bench.lookup:run", ("api", "sql", "data_contracts", "infra/bench"), "look-ups"),
+        Bench("publish", "infra.bench.publish:run", (*_SERVING, "infra/bench/publish.py"), "loading and publishing"),
+        Bench(
+            "lookup", "infra.bench.lookup:run", (*_SERVING, "infra/bench"), "look-ups"
+        ),
         Bench("world", "infra.bench.world:run", ("infra/local/world",), "the sample world's generator"),
     )
 }

@@ -33,6 +33,8 @@ def train_als(history: UserHistory, *, n_items: int, params: RetrievalParams, se
 
 def fold_in(history: UserHistory, *, item_factors: Floats, params: RetrievalParams) -> Floats:
     """User vectors float32 [U, d]: the half-step of ALS that solves for users, given the items."""
+    if not len(history.item_code):
+        return np.zeros((len(history), params.als_factors), dtype=np.float32)
     with threadpool_limits(1, user_api="blas"):
         model = _model(params, seed=0, threads=1)
         model.item_factors = item_factors

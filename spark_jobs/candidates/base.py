@@ -81,6 +81,20 @@ class RetrievalModel:
     popular: Ints
     popular_scores: Floats
 
+    @staticmethod
+    def ignorant(params: RetrievalParams, *, n_items: int) -> "RetrievalModel":
+        """Of items that nobody has met: it proposes none."""
+        nobody = np.full((n_items, params.neighbours), NO_ITEM, dtype=np.int32)
+        popular = np.full((1, params.popular), NO_ITEM, dtype=np.int32)
+        return RetrievalModel(
+            params=params,
+            item_factors=np.zeros((n_items, params.als_factors), dtype=np.float32),
+            neighbours=nobody,
+            neighbour_scores=np.zeros(nobody.shape, dtype=np.float32),
+            popular=popular,
+            popular_scores=np.zeros(popular.shape, dtype=np.float32),
+        )
+
     @property
     def n_items(self) -> int:
         return len(self.item_factors)

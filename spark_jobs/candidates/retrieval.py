@@ -22,6 +22,8 @@ def fit_retrieval(
 
     segment int16 [U], of the users of `history`; None where nothing is known of them.
     """
+    if not len(history.item_code):
+        return RetrievalModel.ignorant(params, n_items=n_items)
     of_user = np.zeros(len(history), dtype=np.int16) if segment is None else segment
     neighbours, neighbour_scores = train_neighbours(history, n_items=n_items, params=params)
     popular, popular_scores = train_popular(history, segment=of_user, params=params)

@@ -4,7 +4,8 @@ With seen items left out, recall@20 and NDCG@20 averaged over test users are the
 Simplifying and Powering Graph Convolution Network for Recommendation", 2020, and the papers that follow it.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,9 @@ FILE_RETRIEVAL = RetrievalParams(
     als_factors=64, als_min_users=1, neighbours=200, recency_half_life=1e9, popular_half_life=float("inf")
 )
 
+# Source -> metric@k -> its mean over the test's users, by seed.
+SourceFigures = Mapping[str, Mapping[str, Sequence[float]]]
+
 
 def backtest_files(
     train: str,
@@ -42,29 +46,29 @@ def backtest_files(
     k: int = 20,
     exclude_seen: bool = False,
     retrieval: RetrievalParams = FILE_RETRIEVAL,
-    seed: int = 7,
-) -> dict[str, dict[str, float]]:
-    """Source -> metric@k -> mean over the test's users. Raises InputError for a broken or unfit file."""
+    seeds: Sequence[int] = (7,),
+) -> SourceFigures:
+    """Raises InputError for a broken or unfit file."""
     past, future = _read(train), _read(test)
     item_ids = pd.Index(past[ITEM_ID].unique()).sort_values()
     later = pd.Index(future[ITEM_ID].unique()).difference(item_ids)
     events = _events(past, item_ids)
     as_of = int(events.time.max()) + 1
     history = build_history(events, as_of=as_of, max_items=len(item_ids))
-    model = fit_retrieval(history, n_items=len(item_ids), params=retrieval, seed=seed)
     met = _events(future, item_ids.append(later))
     users = np.unique(met.user_id)
     relevant = Relevant.of(
         np.searchsorted(users, met.user_id), met.item_code, n_users=len(users), n_items=len(item_ids) + len(later)
     )
-    lists = _lists(history.for_users(users), model, k=k, exclude_seen=exclude_seen)
-    return {
-        source: {
-            f"{name}@{k}": float(np.nanmean(measure(relevant.hits(codes), relevant.sizes)))
-            for name, measure in METRICS.items()
-        }
-        for source, codes in lists.items()
-    }
+    panel = history.for_users(users)
+    figures: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for seed in seeds:
+        model = fit_retrieval(history, n_items=len(item_ids), params=retrieval, seed=seed)
+        for source, codes in _lists(panel, model, k=k, exclude_seen=exclude_seen).items():
+            hits = relevant.hits(codes)
+            for name, measure in METRICS.items():
+                figures[source][f"{name}@{k}"].append(float(np.nanmean(measure(hits, relevant.sizes))))
+    return figures
 
 
 def _lists(history: UserHistory, model: RetrievalModel, *, k: int, exclude_seen: bool) -> dict[str, Ints]:

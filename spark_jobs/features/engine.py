@@ -12,8 +12,9 @@ from spark_jobs.features.base import Bools, Feature, Ints, Moment, Rows, Words
 from spark_jobs.features.registry import all_features
 from spark_jobs.features.silver import Silver
 from spark_jobs.features.sources import SOURCE, SOURCES, FactSource, facts
+from spark_jobs.features.whole_users import whole_users
 
-# Facts that a worker holds at once, about; a user is never cut in two.
+# Facts that a worker holds at once, about.
 _FACTS_AT_ONCE = 300_000
 
 
@@ -28,7 +29,7 @@ def user_features(silver: Silver, *, as_of: date, cut_off: datetime, users: Data
     gathered = facts(silver if users is None else silver.of_users(users), moment)
 
     def compute(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for table in whole_users(batches):
+        for table in whole_users(batches, at_once=_FACTS_AT_ONCE):
             yield feature_batch(table, features, moment)
 
     columns = ", ".join(f"{feature.name} float" for feature in features)
@@ -69,22 +70,3 @@ def _words(column: pa.ChunkedArray) -> Words:
     encoded = column.combine_chunks().dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     return Words(codes, tuple(encoded.dictionary.to_pylist()))
-
-
-def whole_users(batches: Iterable[pa.RecordBatch], *, at_once: int = _FACTS_AT_ONCE) -> Iterator[pa.Table]:
-    """Batches sorted by user, regrouped to tables of about `at_once` rows that cut no user in two."""
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        held.append(batch)
-        rows += batch.num_rows
-        if rows >= at_once:
-            table = pa.Table.from_batches(held)
-            users = table.column(USER_ID).to_numpy()
-            whole = int(np.searchsorted(users, users[-1]))
-            if whole:
-                yield table.slice(0, whole)
-            rest = table.slice(whole).combine_chunks()
-            held, rows = rest.to_batches(), rest.num_rows
-    if rows:
-        yield pa.Table.from_batches(held)

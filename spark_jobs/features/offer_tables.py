@@ -39,6 +39,7 @@ from spark_jobs.features.item_features import (
     item_features,
     item_sums,
 )
+from spark_jobs.features.whole_users import whole_users
 from spark_jobs.lake.tables import read_table, write_table
 
 # Days of behaviour that offers are ranked by.
@@ -120,7 +121,7 @@ def user_histories(events: DataFrame, *, as_of: int) -> DataFrame:
     """One row a user of `offer_events`, by `build_history` in Spark's workers."""
 
     def build(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for users in _whole_users(batches):
+        for users in whole_users(batches, at_once=_EVENTS_AT_ONCE):
             history = build_history(events_of(users), as_of=as_of)
             if len(history):
                 yield history_batch(history)
@@ -244,24 +245,6 @@ def _frame(spark: SparkSession, table: pa.Table) -> DataFrame:
     return spark.createDataFrame(table.to_pandas(), from_arrow_schema(table.schema))
 
 
-def _whole_users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Batches sorted by user, regrouped so that no user is cut in two."""
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        held.append(batch)
-        rows += batch.num_rows
-        if rows >= _EVENTS_AT_ONCE:
-            table = pa.Table.from_batches(held)
-            users = table.column(USER_ID).to_numpy()
-            whole = int(np.searchsorted(users, users[-1])) if len(users) else 0
-            yield table.slice(0, whole)
-            rest = table.slice(whole).combine_chunks()
-            held, rows = rest.to_batches(), rest.num_rows
-    if held:
-        yield pa.Table.from_batches(held)
-
-
 def _binary(values: npt.NDArray[np.generic], indptr: npt.NDArray[np.int64]) -> pa.Array:
     """A binary column over contiguous rows: row r is the bytes of `values[indptr[r]:indptr[r + 1]]`."""
     contiguous = np.ascontiguousarray(values)
@@ -276,6 +259,8 @@ def _flat(
     """All values of a binary column end to end, and where each row starts among them."""
     column = rows.column(name)
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not len(array):
+        return np.empty(0, dtype=dtype), np.zeros(1, dtype=np.int64)
     _, offsets, data = array.buffers()
     starts = np.frombuffer(offsets, dtype=np.int32)[array.offset : array.offset + len(array) + 1].astype(np.int64)
     if data is None or starts[-1] == starts[0]:

@@ -21,6 +21,7 @@ from spark_jobs.ingest.ledger import (
 )
 from spark_jobs.ingest.quarantine import quarantine
 from spark_jobs.ingest.reference import read_reference
+from spark_jobs.ingest.whole_tables import write_whole_tables
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.tables import rows_written
 
@@ -39,14 +40,8 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     days = {source: steps.days_of(many) for source, many in changed.items()}
     rejected = quarantine(spark, params.lake, days)
     ledger = {**known, **{entry.key: entry for entry in _entries(checked, rejected)}}
-    versions = {
-        **steps.write_interactions(spark, changed, params),
-        **steps.write_events(spark, changed, params),
-        **steps.write_exports(spark, ledger, params),
-        **steps.write_holdings(spark, ledger, params),
-        **steps.write_whole(spark, changed, params),
-        **(steps.write_reference(spark, reference, params) if reference else {}),
-    }
+    versions = steps.write_days(spark, changed, params)
+    versions |= write_whole_tables(spark, ledger, reference, params)
     if checked:
         versions[DELIVERIES] = write_ledger(spark, params.lake, ledger)
     return JobReport(

@@ -33,7 +33,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     return JobReport(
         tables={
             "retrieval_model": TableReport(rows=model.n_items, details={**saved.facts, "sha256": dict(saved.files)}),
-            "gold/user_vectors": TableReport(rows=rows_written(params.lake, VECTORS), version=version),
+            VECTORS: TableReport(rows=rows_written(params.lake, VECTORS), version=version),
         },
         warnings=saved.warnings,
     )

@@ -13,6 +13,7 @@ from data_contracts.night import NightParams
 from data_contracts.vocabulary import Tier
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.actions import at_once
+from spark_jobs.lake.collect import collected
 from spark_jobs.lake.tables import rows_written
 from spark_jobs.ranking.offers_night import SAMPLE_USERS
 from spark_jobs.scoring import snapshot
@@ -77,9 +78,9 @@ def _write_items_and_portraits(night: Night, models: StageModels) -> None:
     items = snapshot.items_table(night.reference.catalogue, offers)
     snapshot.write_small(items, night.params.snapshot_uri, snapshot.ITEMS)
     names = snapshot.PORTRAITS_SCHEMA.names
-    portraits = night.gold("gold.portraits").orderBy(PRODUCT_ID, "feature").select(*names).toPandas()
-    table = pa.Table.from_pandas(portraits, schema=snapshot.PORTRAITS_SCHEMA, preserve_index=False)
-    snapshot.write_small(table, night.params.snapshot_uri, snapshot.PORTRAITS)
+    portraits = collected(night.gold("gold.portraits").select(*names))
+    table = portraits.sort_by([(PRODUCT_ID, "ascending"), ("feature", "ascending")])
+    snapshot.write_small(table.cast(snapshot.PORTRAITS_SCHEMA), night.params.snapshot_uri, snapshot.PORTRAITS)
 
 
 def _partitions(users: int) -> int:

@@ -120,7 +120,7 @@ def _table(snapshot: str, table: str) -> pa.Table:
 def _report(tables: dict[str, TableCounts], verdict: GateVerdict) -> JobReport:
     checks = {check.name: check.value for check in verdict.checks}
     rows = {table: counts.rows for table, counts in tables.items()}
-    return JobReport(tables={"manifest": TableReport(rows=len(tables), details={"rows": rows, "gate": checks})})
+    return JobReport(tables={"manifest": TableReport(rows=len(tables), details={"tables": rows, "gate": checks})})
 
 
 if __name__ == "__main__":

@@ -21,8 +21,11 @@ class AddedFile:
 
 @dataclass(frozen=True)
 class Commit:
+    """`note`: what the writer left beside it, see `write_table`."""
+
     version: int
     added: tuple[AddedFile, ...]
+    note: str | None
 
     @property
     def rows(self) -> int:
@@ -45,7 +48,9 @@ def last_commit(uri: str) -> Commit | None:
         return None
     lines = read_bytes(f"{uri}/_delta_log/{version:020d}.json").decode("utf-8").splitlines()
     actions = [json.loads(line) for line in lines if line.strip()]
-    return Commit(version, tuple(_added(action["add"]) for action in actions if "add" in action))
+    added = tuple(_added(action["add"]) for action in actions if "add" in action)
+    notes = [action["commitInfo"].get("userMetadata") for action in actions if "commitInfo" in action]
+    return Commit(version, added, notes[0] if notes else None)
 
 
 def _added(action: Mapping[str, Any]) -> AddedFile:

@@ -34,18 +34,22 @@ def empty_table(spark: SparkSession, name: str) -> DataFrame:
     return spark.createDataFrame([], contract(name).ddl)
 
 
-def write_table(frame: DataFrame, lake: str, name: str, *, partitions: Sequence[date] | None = None) -> int:
+def write_table(
+    frame: DataFrame, lake: str, name: str, *, partitions: Sequence[date] | None = None, made_from: str | None = None
+) -> int:
     """Replace `partitions` (values of the first partition column), or the whole table where none are given.
 
     So the same input twice gives the same table, also when a day has become empty. The frame must have exactly the
     contract's columns (and its feature columns where the contract is open); they are cast to the contract's types.
-    Returns the Delta version written.
+    `made_from`: a fingerprint of the inputs, kept with the commit (see `table_made_from`). Returns the Delta version.
     """
     promised = contract(name)
     typed = _typed(frame, promised)
     writer = typed.write.format("delta").mode("overwrite").option("partitionOverwriteMode", "static")
     if promised.partition_by:
         writer = writer.partitionBy(*promised.partition_by)
+    if made_from is not None:
+        writer = writer.option("userMetadata", made_from)
     if partitions is None:
         writer = writer.option("overwriteSchema", "true")
     elif not partitions:
@@ -67,6 +71,12 @@ def _typed(frame: DataFrame, promised: TableContract) -> DataFrame:
         raise InputError(f"{promised.name} against its contract: missing columns {missing}, unknown columns {extra}")
     columns = [F.col(column.name).cast(column.type.value) for column in promised.columns]
     return frame.select(*columns, *(F.col(name).cast("float") for name in features))
+
+
+def table_made_from(lake: str, name: str) -> str | None:
+    """The fingerprint that the last write left; so a table whose inputs are the same need not be made again."""
+    commit = last_commit(table_uri(lake, name))
+    return None if commit is None else commit.note
 
 
 def rows_written(lake: str, name: str) -> int:

@@ -6,7 +6,6 @@ Only consenting users are trained on (everybody where no customers were ever del
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -27,6 +26,7 @@ from spark_jobs.features.offer_tables import (
     offer_interactions,
     read_item_features,
 )
+from spark_jobs.lake.collect import collected
 from spark_jobs.lake.tables import read_table
 from spark_jobs.ranking.offers import OfferParams
 from spark_jobs.ranking.offers_store import load_retrieval, save_offer_ranker, save_retrieval
@@ -56,7 +56,7 @@ def train_retrieval_models(
     )
     segments = read_table(spark, lake, "gold.segments").where(night).select(USER_ID, SEGMENT)
     sample = sampled(read_table(spark, lake, HISTORY).where(night), spark=spark, params=params)
-    rows = pa.Table.from_pandas(sample.join(segments, USER_ID, "left").fillna(0, SEGMENT).orderBy(USER_ID).toPandas())
+    rows = collected(sample.join(segments, USER_ID, "left").fillna(0, SEGMENT), sort_by=USER_ID)
     model = fit_retrieval(
         history_of(rows),
         n_items=len(item_ids),
@@ -97,7 +97,7 @@ def training_events(spark: SparkSession, params: NightParams, *, item_ids: Strin
     interactions = offer_interactions(read_table(spark, params.lake, "silver.interactions"), params=params)
     sample = sampled(interactions.select(USER_ID).distinct(), spark=spark, params=params)
     events = offer_events(interactions.join(sample, USER_ID, "left_semi"), index_frame(spark, item_ids))
-    return events_of(pa.Table.from_pandas(events.toPandas()))
+    return events_of(collected(events))
 
 
 def sampled(users: DataFrame, *, spark: SparkSession, params: NightParams, most: int = SAMPLE_USERS) -> DataFrame:

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_schema
 
 from data_contracts.catalogue import Catalogue, Rules
 from data_contracts.columns import DAY, EVENT_TIME, EVENT_TYPE, PRODUCT_ID, USER_ID
@@ -23,6 +22,7 @@ from spark_jobs.features.product_signals import product_signals
 from spark_jobs.features.silver import Silver
 from spark_jobs.features.sources import latest_customers
 from spark_jobs.lake.actions import at_once
+from spark_jobs.lake.collect import collected
 from spark_jobs.ranking.kernel import F32
 from spark_jobs.ranking.products import LabelledUsers
 from spark_jobs.ranking.rows import product_table
@@ -62,9 +62,9 @@ def labelled_users(
     users = sample(everyone, most=params.most_users, seed=params.seed)
     as_of, cut_off = moment.as_of, moment.cut_off
     state, features, signals, openings, priors = at_once(
-        lambda: _collect(_state(silver, moment, users=users, catalogue=catalogue)),
-        lambda: _collect(user_features(silver, as_of=as_of, cut_off=cut_off, users=users)),
-        lambda: _collect(product_signals(silver, as_of=as_of, cut_off=cut_off, users=users)),
+        lambda: collected(_state(silver, moment, users=users, catalogue=catalogue), sort_by=USER_ID),
+        lambda: collected(user_features(silver, as_of=as_of, cut_off=cut_off, users=users), sort_by=USER_ID),
+        lambda: collected(product_signals(silver, as_of=as_of, cut_off=cut_off, users=users), sort_by=USER_ID),
         lambda: _openings(silver, window),
         lambda: product_priors(silver, moment, catalogue=catalogue, horizon_days=params.horizon_days),
     )
@@ -142,11 +142,4 @@ def _openings(silver: Silver, window: LabelWindow) -> pa.Table:
     inside = (F.col(EVENT_TIME) >= F.lit(window.start)) & (F.col(EVENT_TIME) < F.lit(window.end))
     near = (F.col(DAY) >= F.lit(window.start.date())) & (F.col(DAY) <= F.lit(window.end.date()))
     opened = _opened(silver).where(inside & near).select(USER_ID, PRODUCT_ID).distinct()
-    return _collect(opened.withColumn("opened", F.lit(1.0).cast("float")))
-
-
-def _collect(rows: DataFrame) -> pa.Table:
-    """All rows in order of user_id, on the driver; sorted here, since Spark would compute everything twice for it."""
-    batches = rows._collect_as_arrow()
-    table = pa.Table.from_batches(batches) if batches else to_arrow_schema(rows.schema).empty_table()
-    return table.combine_chunks().sort_by(USER_ID)
+    return collected(opened.withColumn("opened", F.lit(1.0).cast("float")), sort_by=USER_ID)

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from data_contracts.vocabulary import Family
 from spark_jobs.features.base import EXACT, Moment, Rows, Words
-from spark_jobs.features.engine import feature_batch, whole_users
+from spark_jobs.features.engine import feature_batch
 from spark_jobs.features.registry import all_features
 from spark_jobs.features.segments import segment_names
 from spark_jobs.features.sources import SOURCES
+from spark_jobs.features.whole_users import whole_users
 
 MOMENT = Moment(date(2026, 3, 16), datetime(2026, 3, 15, 21, tzinfo=UTC))
 # Registered features ask silver for nothing but its categories.

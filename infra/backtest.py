@@ -1,0 +1,137 @@
+"""The command `recs backtest`: on T-ECD days, or on anybody's train and test files; what it shows and prints."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from data_contracts.errors import InputError
+from data_contracts.settings import Settings
+from infra.console import console, progress, show, show_json
+from spark_jobs.candidates.base import RetrievalParams
+from spark_jobs.evaluation.intervals import Estimate
+from spark_jobs.evaluation.report import Row
+
+
+def _knob(text: str) -> Any:
+    return typer.Option(help=text, rich_help_panel="Hyperparameters of the sources")
+
+
+def backtest(
+    tecd: Annotated[str | None, typer.Option(help="Folder of T-ECD in its published layout.")] = None,
+    test_day: Annotated[int | None, typer.Option(help="T-ECD day to test on.")] = None,
+    offer_domains: Annotated[
+        str | None, typer.Option(help="Domains that hold the offers, comma separated. [default: RECS_OFFER_DOMAINS]")
+    ] = None,
+    gap_hours: Annotated[float, typer.Option(min=0, help="Hours between the end of history and the test day.")] = 12.0,
+    train: Annotated[str | None, typer.Option(help="Parquet: user_id, item_id, optional timestamp, weight.")] = None,
+    test: Annotated[str | None, typer.Option(help="Parquet of the same columns: what users did later.")] = None,
+    exclude_seen: Annotated[bool, typer.Option("--exclude-seen", help="Leave out items of --train per user.")] = False,
+    k: Annotated[int, typer.Option("--k", min=1, max=100, help="Length of the lists.")] = 10,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to average over.")] = 1,
+    als_factors: Annotated[int | None, _knob("d of the factorisation.")] = None,
+    als_regularization: Annotated[float | None, _knob("L2 on both sides' factors.")] = None,
+    als_alpha: Annotated[float | None, _knob("Weight of what was met against what was not.")] = None,
+    als_iterations: Annotated[int | None, _knob("Rounds of alternation.")] = None,
+    als_min_users: Annotated[int | None, _knob("Users an item needs before ALS may propose it.")] = None,
+    neighbours: Annotated[int | None, _knob("Neighbours kept per item.")] = None,
+    popularity_exponent: Annotated[float | None, _knob("Discount of popularity between items; 0.5 is cosine.")] = None,
+    recency_half_life: Annotated[float | None, _knob("Hours after which a seen item counts half.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Say how good the lists would have been: every source against what users did later.
+
+    Examples: `recs backtest --tecd tecd --offer-domains marketplace --test-day 1296 --k 10`,
+    `recs backtest --train train.parquet --test test.parquet --k 20 --exclude-seen --json`
+    """
+    knobs = {
+        "als_factors": als_factors,
+        "als_regularization": als_regularization,
+        "als_alpha": als_alpha,
+        "als_iterations": als_iterations,
+        "als_min_users": als_min_users,
+        "neighbours": neighbours,
+        "popularity_exponent": popularity_exponent,
+        "recency_half_life": recency_half_life,
+    }
+    settings = Settings() if offer_domains is None else Settings(offer_domains=offer_domains)
+    by_seed = range(settings.seed, settings.seed + seeds)
+    if tecd is not None and test_day is not None and train is None and test is None:
+        with progress(quiet=as_json) as bars:
+            bars.add_task(f"backtest of day {test_day}", total=None)
+            from spark_jobs.evaluation.backtest import backtest_tecd
+
+            report = backtest_tecd(
+                tecd,
+                domains=settings.offer_domains,
+                test_day=test_day,
+                gap_hours=gap_hours,
+                k=k,
+                seeds=by_seed,
+                retrieval=_retrieval(RetrievalParams(), knobs),
+            )
+        if as_json:
+            console.print_json(report.to_json())
+        else:
+            show(_rows_by_source(report.rows()), as_json=False, title=f"day {test_day}")
+    elif train is not None and test is not None and tecd is None and test_day is None:
+        with progress(quiet=as_json) as bars:
+            bars.add_task(f"backtest of {test}", total=None)
+            from spark_jobs.evaluation.files import FILE_RETRIEVAL, backtest_files
+
+            figures = backtest_files(
+                train,
+                test,
+                k=k,
+                exclude_seen=exclude_seen,
+                seeds=by_seed,
+                retrieval=_retrieval(FILE_RETRIEVAL, knobs),
+            )
+        if as_json:
+            show_json({source: {name: _mean(values) for name, values in of.items()} for source, of in figures.items()})
+        else:
+            show(_rows_of_files(figures), as_json=False, title=f"{test} after {train}")
+    else:
+        raise InputError("backtest what? give --tecd and --test-day, or --train and --test")
+
+
+def _retrieval(defaults: RetrievalParams, knobs: Mapping[str, int | float | None]) -> RetrievalParams:
+    """Raises InputError for a value out of its range."""
+    chosen = {name: value for name, value in knobs.items() if value is not None}
+    try:
+        return RetrievalParams(**{**defaults.model_dump(), **chosen})
+    except ValueError as error:
+        raise InputError(
+            f"hyperparameters: {str(error).splitlines()[1]}: {str(error).splitlines()[2].strip()}"
+        ) from error
+
+
+def _rows_by_source(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """One row a label, slice and source; metrics become columns."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for row in rows:
+        key = (row.label, row.slice, row.source)
+        line = found.setdefault(key, {"label": row.label, "slice": row.slice, "source": row.source})
+        line[row.metric] = _interval(row.estimate)
+    names = list(dict.fromkeys(name for line in found.values() for name in line))
+    return [{name: line.get(name) for name in names} for line in found.values()]
+
+
+def _rows_of_files(figures: Mapping[str, Mapping[str, Sequence[float]]]) -> list[dict[str, Any]]:
+    return [
+        {"source": source, **{name: f"{_mean(values):.4f}{_range(values)}" for name, values in metrics.items()}}
+        for source, metrics in figures.items()
+    ]
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{estimate.value:.4f} [{estimate.low:.4f}, {estimate.high:.4f}]{_range(estimate.seeds)}"
+
+
+def _range(seeds: Sequence[float]) -> str:
+    """From the worst seed to the best, where there are several."""
+    return f" seeds {min(seeds):.4f}-{max(seeds):.4f}" if len(seeds) > 1 else ""
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

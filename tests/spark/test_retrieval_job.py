@@ -1,0 +1,176 @@
+"""Offer tables, the retrieval job and offer training on a small lake: the same numbers as in memory."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from data_contracts.errors import InputError
+from data_contracts.night import NightParams, Sources
+from data_contracts.vocabulary import Domain
+from spark_jobs.candidates.als import fold_in
+from spark_jobs.features.history import ACTION_CODES, Events, UserHistory, build_history
+from spark_jobs.features.item_features import item_features, item_sums
+from spark_jobs.features.offer_tables import history_of, microseconds, vectors_of, write_offer_tables
+from spark_jobs.jobs import retrieval
+from spark_jobs.lake.tables import read_table, write_table
+from spark_jobs.ranking.offers import rank_offers
+from spark_jobs.ranking.offers_night import train_offer_models
+from spark_jobs.ranking.offers_store import load_offer_models, load_retrieval
+from tests.unit.offer_events import offer_events
+
+AS_OF = date(2026, 3, 5)
+DAYS = 4
+_ACTIONS = {code: action.value for action, code in ACTION_CODES.items()}
+
+
+def params(lake: str) -> NightParams:
+    return NightParams(as_of=AS_OF, lake=lake, sources=Sources(tecd="unused"), offer_domains=(Domain.OFFERS,))
+
+
+def local(events: Events, night: NightParams) -> Events:
+    """The same events on the night's clock, the last one a moment before its cut-off; items met get dense codes."""
+    start = microseconds(night.cut_off) - DAYS * 86_400_000_000
+    codes = np.unique(events.item_code, return_inverse=True)[1].astype(np.int32)
+    return Events(events.user_id, codes, events.action, events.time + start, events.weight)
+
+
+def interactions(spark: SparkSession, events: Events, *, domain: str = "offers") -> DataFrame:
+    rows = [
+        (
+            int(user),
+            f"offer_{code:02}",
+            domain,
+            _ACTIONS[int(action)],
+            moment,
+            1.0,
+            (moment + timedelta(hours=3)).date(),
+        )
+        for user, code, action, moment in zip(
+            events.user_id, events.item_code, events.action, map(_moment, events.time), strict=True
+        )
+    ]
+    return spark.createDataFrame(
+        rows, "user_id long, item_id string, domain string, action string, event_time timestamp, weight float, day date"
+    )
+
+
+def _moment(time: int) -> datetime:
+    return datetime.fromtimestamp(int(time) / 1e6, UTC)
+
+
+@pytest.fixture(scope="module")
+def night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NightParams]:
+    """A lake after the features' part for offers, the retrieval job and offer training."""
+    made = params(str(tmp_path_factory.mktemp("lake")))
+    own = interactions(spark, local(offer_events(days=DAYS), made))
+    other = interactions(spark, local(offer_events(days=DAYS, seed=8), made), domain="retail")
+    write_table(own.union(other), made.lake, "silver.interactions")
+    write_offer_tables(spark, made)
+    retrieval.run(spark, made)
+    train_offer_models(spark, made)
+    yield made
+
+
+def in_memory(night: NightParams) -> UserHistory:
+    return build_history(local(offer_events(days=DAYS), night), as_of=microseconds(night.cut_off))
+
+
+def collected(spark: SparkSession, night: NightParams, name: str) -> pa.Table:
+    return pa.Table.from_pandas(read_table(spark, night.lake, name).orderBy("user_id").toPandas())
+
+
+def test_spark_writes_the_histories_that_memory_has(spark: SparkSession, night: NightParams) -> None:
+    written, expected = history_of(collected(spark, night, "gold.user_history")), in_memory(night)
+    for name in ("user_ids", "indptr", "item_code"):
+        np.testing.assert_array_equal(getattr(written, name), getattr(expected, name))
+    np.testing.assert_allclose(written.stats, expected.stats, rtol=1e-5, atol=1e-4)
+
+
+def test_spark_writes_the_item_features_that_memory_has(spark: SparkSession, night: NightParams) -> None:
+    _, item_ids, items = load_retrieval(night.models_uri)
+    expected = item_features(item_sums(in_memory(night), n_items=len(item_ids)), attributes=items.attributes)
+    assert item_ids.tolist() == sorted(item_ids.tolist())
+    np.testing.assert_allclose(items.values, expected.values, rtol=1e-4, atol=1e-4)
+
+
+def test_every_user_is_folded_in(spark: SparkSession, night: NightParams) -> None:
+    model, _, _ = load_retrieval(night.models_uri)
+    rows = collected(spark, night, "gold.user_vectors")
+    history = in_memory(night)
+    assert rows.column("user_id").to_pylist() == history.user_ids.tolist()
+    expected = fold_in(history, item_factors=model.item_factors, params=model.params)
+    vectors = vectors_of(rows, factors=model.item_factors.shape[1])
+    np.testing.assert_allclose(vectors, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_the_saved_models_rank_offers_for_everybody(spark: SparkSession, night: NightParams) -> None:
+    models = load_offer_models(night.models_uri)
+    history = history_of(collected(spark, night, "gold.user_history"))
+    ranked = rank_offers(history, models, k=10)
+    assert (ranked.codes[:, :5] >= 0).all()
+    assert models.ranker.facts["calibration_positives"] > 0
+
+
+def test_running_again_leaves_the_same_models(spark: SparkSession, night: NightParams) -> None:
+    digests = [retrieval.run(spark, night).tables["retrieval_model"].details["sha256"] for _ in range(2)]
+    assert digests[0] == digests[1]
+    assert train_offer_models(spark, night).files == train_offer_models(spark, night).files
+
+
+def test_who_did_not_consent_is_not_trained_on(spark: SparkSession, night: NightParams, tmp_path: Path) -> None:
+    strict = params(str(tmp_path))
+    events = interactions(spark, local(offer_events(days=DAYS), strict))
+    write_table(events, strict.lake, "silver.interactions")
+    customers = spark.createDataFrame(
+        [(user, user % 2 == 1) for user in range(1, 61)], "user_id long, consent_profiling boolean"
+    )
+    write_table(_customers(customers), strict.lake, "silver.customers")
+    write_offer_tables(spark, strict)
+    retrieval.run(spark, strict)
+    model, item_ids, _ = load_retrieval(strict.models_uri)
+    assert len(item_ids) > 30
+    assert (model.popular[model.popular >= 0] >= 20).all()  # odd users like the second half
+
+
+def test_a_history_of_a_day_is_refused_with_what_is_missing(spark: SparkSession, tmp_path: Path) -> None:
+    short = params(str(tmp_path))
+    events = local(offer_events(days=DAYS), short)
+    last_day = events.between(microseconds(short.cut_off) - 86_400_000_000, microseconds(short.cut_off))
+    write_table(interactions(spark, last_day), short.lake, "silver.interactions")
+    write_offer_tables(spark, short)
+    retrieval.run(spark, short)
+    with pytest.raises(InputError, match="days too short"):
+        train_offer_models(spark, short)
+
+
+def test_a_lake_without_offers_ranks_none_and_says_so(spark: SparkSession, tmp_path: Path) -> None:
+    empty = params(str(tmp_path))
+    write_offer_tables(spark, empty)
+    assert retrieval.run(spark, empty).tables["retrieval_model"].rows == 0
+    saved = train_offer_models(spark, empty)
+    assert not saved.files
+    assert "no offers are ranked" in saved.warnings[0]
+
+
+def _customers(known: DataFrame) -> DataFrame:
+    return known.selectExpr(
+        "user_id",
+        "cast(null as smallint) birth_year",
+        "cast(null as smallint) region",
+        "cast(null as tinyint) income_band",
+        "cast(null as string) employment",
+        "cast(null as string) lifecycle_stage",
+        "true consent_mobile",
+        "true consent_web",
+        "true consent_crm",
+        "consent_profiling",
+        "cast(null as tinyint) score_band",
+        "cast(null as double) credit_limit",
+        "cast(null as smallint) arrears_days",
+        "date'2026-03-04' delivered_on",
+    )

@@ -1,0 +1,165 @@
+"""The backtest on T-ECD's layout: what it reports, and that nothing after the cut reaches a list."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data_contracts.errors import InputError
+from data_contracts.vocabulary import Domain
+from spark_jobs.candidates.base import RetrievalParams
+from spark_jobs.evaluation import backtest as subject
+from spark_jobs.evaluation.backtest import BacktestParams, backtest, backtest_plan, backtest_tecd, night_lists
+from spark_jobs.evaluation.slices import SLICES, Panel
+from spark_jobs.evaluation.tecd_log import MICROSECONDS_PER_DAY, OfferLog, read_tecd
+from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, build_history
+from spark_jobs.features.item_features import ItemAttributes
+from spark_jobs.ranking.boosting import BoosterParams
+from spark_jobs.ranking.offers import OfferParams
+from spark_jobs.ranking.offers_training import Cut
+from tests.unit.offer_events import DAY, N_ITEMS, offer_events
+
+TEST_DAY = 3
+RETRIEVAL = RetrievalParams(als_factors=8, als_regularization=1.0, als_min_users=1, popular=30)
+OFFERS = OfferParams(
+    candidates={"repeat": 20, "item_item": 20, "als": 10, "popular": 20}, booster=BoosterParams(rounds=10, depth=3)
+)
+SOURCES = {"popular", "repeat", "als", "itemcf", "blend", "ranked"}
+REAL = Path(__file__).parents[3] / "shared" / "data" / "tecd"
+
+
+def params(seeds: tuple[int, ...] = (1,)) -> BacktestParams:
+    start = TEST_DAY * DAY
+    return BacktestParams(
+        cut=start - DAY // 2,
+        start=start,
+        end=start + DAY,
+        k=5,
+        gap_hours=12.0,
+        seeds=seeds,
+        threads=1,
+        retrieval=RETRIEVAL,
+        offers=OFFERS,
+    )
+
+
+def log(events: Events) -> OfferLog:
+    item_ids = np.array([f"i{code:02}" for code in range(N_ITEMS + 1)])
+    return OfferLog(events, item_ids, n_items=N_ITEMS, attributes=ItemAttributes.unknown(N_ITEMS))
+
+
+def written(folder: Path, *, days: int = 4, offset_unit: str = "us") -> str:
+    """The events of `offer_events` as day files, with a missing null and a repetition here and there."""
+    events = offer_events(days=days)
+    target = folder / "marketplace" / "events"
+    target.mkdir(parents=True)
+    for day in range(days):
+        some = events.between(day * DAY, (day + 1) * DAY)
+        rows = pd.DataFrame(
+            {
+                "timestamp": pd.to_timedelta(some.time, unit="us").astype(f"timedelta64[{offset_unit}]"),
+                "user_id": some.user_id.astype(np.uint64),
+                "item_id": [f"nfmcg_{code}" for code in some.item_code],
+                "subdomain": "u2i",
+                "action_type": np.where(some.action == 0, "view", "click"),
+                "os": "ios",
+            }
+        )
+        pd.concat([rows, rows.head(3)]).to_parquet(target / f"{day:05}.pq")
+    return str(folder)
+
+
+def test_the_report_has_every_label_slice_source_and_metric() -> None:
+    report = backtest(log(offer_events()), params())
+    figures = json.loads(report.to_json())
+    assert set(figures) == {"any", "click"}
+    for slices in figures.values():
+        assert set(slices) == set(SLICES) == {"all", "history", "tail", "new"}
+        for sources in slices.values():
+            assert {*SOURCES, "ranked-blend", "ranked-popular", "ranked dealt"} <= set(sources)
+            for source in SOURCES:
+                assert set(sources[source]) == {"recall@5", "ndcg@5", "map@5", "hit_rate@5", "coverage@5"}
+    ndcg = figures["any"]["history"]["ranked"]["ndcg@5"]
+    assert 0 < ndcg["low"] <= ndcg["value"] <= ndcg["high"] < 1
+    assert len(report.rows()) > 100
+
+
+def test_taste_is_found_and_dealing_lists_to_others_loses_it() -> None:
+    sources = backtest(log(offer_events()), params()).figures["any"]["history"]
+    assert sources["ranked"]["ndcg@5"].value > sources["popular"]["ndcg@5"].value
+    assert sources["ranked dealt"]["ndcg@5"].value < sources["ranked"]["ndcg@5"].value - 0.1
+    assert sources["popular dealt"]["ndcg@5"] == sources["popular"]["ndcg@5"]
+
+
+def test_several_seeds_are_reported_beside_their_mean() -> None:
+    estimate = backtest(log(offer_events()), params(seeds=(1, 2))).figures["any"]["history"]["ranked"]["ndcg@5"]
+    assert len(estimate.seeds) == 2
+    assert estimate.value == pytest.approx(np.mean(estimate.seeds))
+
+
+def test_changing_everything_after_the_cut_changes_no_list() -> None:
+    known, wanted = offer_events(), params()
+    draws = np.random.default_rng(5)
+    is_later = known.time >= wanted.cut
+    n = int(is_later.sum())
+    changed = Events(*(getattr(known, name).copy() for name in vars(known)))
+    changed.item_code[is_later] = draws.integers(0, N_ITEMS + 1, n)
+    changed.action[is_later] = draws.integers(0, 8, n)
+    changed.user_id[is_later] = draws.permutation(changed.user_id[is_later])
+    changed.time[is_later] = draws.integers(wanted.cut, wanted.end, n)
+
+    def lists(events: Events) -> dict[str, subject.Lists]:
+        past = events.before(wanted.cut)
+        history = build_history(events, as_of=wanted.cut)
+        panel = Panel(history, head=history.item_code[:1], n_items=N_ITEMS + 1)
+        return night_lists(log(events), past, history, panel, seed=1, params=wanted)
+
+    for (label, before), after in zip(lists(known).items(), lists(changed).values(), strict=True):
+        for source, codes in before.items():
+            np.testing.assert_array_equal(codes, after[source], err_msg=f"{label} {source}")
+
+
+def test_the_new_slice_holds_no_seen_item_and_the_tail_no_popular_one() -> None:
+    history = build_history(offer_events(), as_of=TEST_DAY * DAY)
+    panel = Panel(history, head=np.array([0, 20], np.int32), n_items=N_ITEMS)
+    everything = np.tile(np.arange(N_ITEMS, dtype=np.int32), (len(history), 1))
+    assert not np.isin(SLICES["tail"].lists(panel, everything), [0, 20]).any()
+    new = SLICES["new"].lists(panel, everything)
+    assert not panel.seen.hits(new).any()
+    assert ((new >= 0).sum(axis=1) == N_ITEMS - history.sizes).all()
+
+
+def test_training_looks_from_the_same_hour_a_day_earlier() -> None:
+    past = offer_events(days=2)
+    cut = 36 * MICROSECONDS_PER_HOUR
+    assert backtest_plan(past, cut=cut, gap_hours=12).train == (Cut(DAY // 2, DAY, cut),)
+    short = backtest_plan(past, cut=DAY // 2, gap_hours=12).train[0]
+    assert 0 < short.as_of < short.start < short.end == DAY // 2
+
+
+@pytest.mark.parametrize("unit", ["us", "ns"])
+def test_day_files_are_read_once_each_and_coded_by_what_was_known(unit: str, tmp_path: Path) -> None:
+    cut = TEST_DAY * MICROSECONDS_PER_DAY - MICROSECONDS_PER_DAY // 2
+    found = read_tecd(written(tmp_path, offset_unit=unit), domains=[Domain.MARKETPLACE], test_day=TEST_DAY, cut=cut)
+    distinct = offer_events().take(np.lexsort((offer_events().time,)))
+    assert len(found.events) == len(distinct)
+    assert found.events.item_code[found.events.time < cut].max() < found.n_items
+    assert found.item_ids[: found.n_items].tolist() == sorted(found.item_ids[: found.n_items].tolist())
+
+
+def test_a_day_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    folder = written(tmp_path, days=2)
+    with pytest.raises(InputError, match="no events of day 7"):
+        backtest_tecd(folder, domains=[Domain.MARKETPLACE], test_day=7)
+    with pytest.raises(InputError, match="no such folder"):
+        backtest_tecd(str(tmp_path / "nowhere"), domains=[Domain.MARKETPLACE], test_day=1)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"the real T-ECD days are not in {REAL}")
+def test_real_days_are_read_by_the_same_code() -> None:
+    cut = 1295 * MICROSECONDS_PER_DAY - MICROSECONDS_PER_DAY // 2
+    found = read_tecd(str(REAL), domains=[Domain.MARKETPLACE], test_day=1295, cut=cut)
+    assert len(found.events) == 869_913
+    assert len(np.unique(found.events.user_id)) == 69_669

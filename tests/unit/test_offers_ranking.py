@@ -1,0 +1,187 @@
+"""The offer ranker: what it learns from, what it lists, and that it can be kept and had again."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_contracts.errors import InputError
+from spark_jobs.candidates.base import RetrievalParams
+from spark_jobs.candidates.retrieval import fit_retrieval
+from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, UserHistory, build_history, members
+from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums
+from spark_jobs.ranking.boosting import BoosterParams
+from spark_jobs.ranking.offers import OfferModels, OfferParams, OfferRanker, RankedOffers, rank_offers
+from spark_jobs.ranking.offers_features import FEATURES, usable_features
+from spark_jobs.ranking.offers_store import load_offer_models, save_offer_ranker, save_retrieval
+from spark_jobs.ranking.offers_training import Cut, Plan, night_plan, train_offer_ranker
+from tests.unit.offer_events import DAY, N_ITEMS, offer_events, shuffled
+
+RETRIEVAL = RetrievalParams(als_factors=8, als_regularization=1.0, als_min_users=1, popular=30)
+OFFERS = OfferParams(
+    candidates={"repeat": 20, "item_item": 20, "als": 10, "popular": 20}, booster=BoosterParams(rounds=20, depth=3)
+)
+CUT_OFF = 4 * DAY
+ATTRIBUTES = ItemAttributes(
+    brand=np.arange(N_ITEMS, dtype=np.int32) % 4,
+    category=(np.arange(N_ITEMS) // (N_ITEMS // 2)).astype(np.int32),
+    subcategory=np.full(N_ITEMS, -1, np.int32),
+    price=np.where(np.arange(N_ITEMS) % 3, 1.5, np.nan).astype(np.float32),
+)
+
+
+def plan() -> Plan:
+    return night_plan(first=0, cut_off=CUT_OFF, horizon_hours=24, gap_hours=12)
+
+
+def train(events: Events, *, seed: int = 1, params: OfferParams = OFFERS) -> OfferRanker:
+    return train_offer_ranker(
+        events, attributes=ATTRIBUTES, plan=plan(), retrieval=RETRIEVAL, params=params, seed=seed, threads=1
+    )
+
+
+def models_at(events: Events, as_of: int, ranker: OfferRanker) -> tuple[UserHistory, OfferModels]:
+    history = build_history(events, as_of=as_of)
+    fitted = fit_retrieval(history, n_items=N_ITEMS, params=RETRIEVAL, seed=1)
+    items = item_features(item_sums(history, n_items=N_ITEMS), attributes=ATTRIBUTES)
+    return history, OfferModels(np.array([f"item-{code:02}" for code in range(N_ITEMS)]), items, fitted, ranker)
+
+
+@pytest.fixture(scope="module")
+def night() -> tuple[UserHistory, OfferModels]:
+    return models_at(offer_events(), CUT_OFF, train(offer_events()))
+
+
+@pytest.fixture(scope="module")
+def ranked(night: tuple[UserHistory, OfferModels]) -> RankedOffers:
+    return rank_offers(night[0], night[1], k=8)
+
+
+def test_lists_hold_distinct_known_offers_most_probable_first(ranked: RankedOffers) -> None:
+    assert (ranked.codes >= 0).all()
+    assert (ranked.codes < N_ITEMS).all()
+    assert all(len(set(codes)) == len(codes) for codes in ranked.codes.tolist())
+    assert (np.diff(ranked.probabilities, axis=1) <= 0).all()
+    assert ((ranked.probabilities > 0) & (ranked.probabilities < 1)).all()
+
+
+def test_a_users_list_does_not_depend_on_who_else_is_ranked(
+    night: tuple[UserHistory, OfferModels], ranked: RankedOffers
+) -> None:
+    history, models = night
+    alone = rank_offers(history.block(17, 18), models, k=8)
+    np.testing.assert_array_equal(alone.codes, ranked.codes[17:18])
+    np.testing.assert_allclose(alone.probabilities, ranked.probabilities[17:18], rtol=1e-4)
+
+
+def test_users_are_shown_the_half_of_the_offers_that_they_like(
+    night: tuple[UserHistory, OfferModels], ranked: RankedOffers
+) -> None:
+    own_half = night[0].user_ids[:, None] % 2
+    assert (ranked.codes[:, :5] // (N_ITEMS // 2) == own_half).mean() > 0.9
+
+
+def test_who_has_no_history_gets_a_list_too(night: tuple[UserHistory, OfferModels]) -> None:
+    nobody = night[0].for_users(np.array([10**6], dtype=np.int64))
+    assert (rank_offers(nobody, night[1], k=8).codes >= 0).all()
+
+
+def test_probabilities_hold_on_later_data(night: tuple[UserHistory, OfferModels]) -> None:
+    """On the day that calibrated: the mean probability is the share of pairs that came true, within a fifth."""
+    last = plan().calibrate
+    assert last is not None
+    history, models = models_at(offer_events(), last.as_of, night[1].ranker)
+    listed = rank_offers(history, models, k=N_ITEMS)
+    later = offer_events().between(last.start, last.end)
+    met = set(zip(later.user_id.tolist(), later.item_code.tolist(), strict=True))
+    rows, places = np.nonzero(listed.codes >= 0)
+    pairs = zip(history.user_ids[rows].tolist(), listed.codes[rows, places].tolist(), strict=True)
+    came_true = np.mean([pair in met for pair in pairs])
+    assert listed.probabilities[rows, places].mean() == pytest.approx(came_true, rel=0.2)
+
+
+def test_the_features_of_listed_pairs_explain_them(
+    night: tuple[UserHistory, OfferModels], ranked: RankedOffers
+) -> None:
+    ranker = night[1].ranker
+    assert ranked.features.shape == (ranked.codes.size, len(ranker.feature_names))
+    again = ranker.probabilities(ranker.margins(ranked.features))
+    np.testing.assert_allclose(again, ranked.probabilities.ravel(), rtol=1e-6)
+    assert not len(rank_offers(night[0], night[1], k=8, explain=False).features)
+
+
+def test_models_come_back_from_their_folder_and_list_the_same(
+    night: tuple[UserHistory, OfferModels], ranked: RankedOffers, tmp_path: Path
+) -> None:
+    history, models = night
+    save_retrieval(str(tmp_path), models.retrieval, item_ids=models.item_ids, items=models.items)
+    save_offer_ranker(str(tmp_path), models.ranker)
+    loaded = load_offer_models(str(tmp_path))
+    assert loaded.item_ids.tolist() == models.item_ids.tolist()
+    again = rank_offers(history, loaded, k=8)
+    np.testing.assert_array_equal(again.codes, ranked.codes)
+    np.testing.assert_array_equal(again.probabilities, ranked.probabilities)
+
+
+def test_a_model_file_that_was_changed_is_refused(night: tuple[UserHistory, OfferModels], tmp_path: Path) -> None:
+    save_offer_ranker(str(tmp_path), night[1].ranker)
+    save_retrieval(str(tmp_path), night[1].retrieval, item_ids=night[1].item_ids, items=night[1].items)
+    (tmp_path / "offers" / "booster-0.ubj").write_bytes(b"something else")
+    with pytest.raises(InputError, match=r"booster-0\.ubj"):
+        load_offer_models(str(tmp_path))
+    with pytest.raises(InputError, match="no models"):
+        load_offer_models(str(tmp_path / "elsewhere"))
+
+
+def test_the_same_events_and_seed_give_the_same_files(tmp_path: Path) -> None:
+    one = save_offer_ranker(str(tmp_path / "one"), train(offer_events()))
+    other = save_offer_ranker(str(tmp_path / "other"), train(shuffled(offer_events())))
+    assert one == other
+    assert one != save_offer_ranker(str(tmp_path / "seed"), train(offer_events(), seed=2))
+
+
+def test_nothing_after_the_cut_off_is_learnt_from(tmp_path: Path) -> None:
+    past = offer_events(days=4)
+    draws = np.random.default_rng(9)
+    n = 500
+    later = Events(
+        user_id=draws.integers(1, 90, n),
+        item_code=draws.integers(0, N_ITEMS, n).astype(np.int32),
+        action=draws.integers(0, 8, n).astype(np.int8),
+        time=draws.integers(CUT_OFF, CUT_OFF + DAY, n),
+        weight=np.ones(n, np.float32),
+    )
+    together = Events(*(np.concatenate([getattr(past, name), getattr(later, name)]) for name in vars(past)))
+    left, right = (
+        save_offer_ranker(str(tmp_path / name), train(some)) for name, some in (("past", past), ("all", together))
+    )
+    assert left == right
+
+
+def test_a_ranker_of_clicks_learns_from_clicks_only() -> None:
+    events = offer_events()
+    clicks = train(events, params=OFFERS.model_copy(update={"target": "click"})).facts["training_positives"]
+    everything = train(events).facts["training_positives"]
+    assert 0 < clicks < everything
+    without = events.take(~members("click")[events.action])
+    with pytest.raises(InputError, match="nothing to learn from"):
+        train(without, params=OFFERS.model_copy(update={"target": "click"}))
+
+
+def test_a_short_history_is_refused_with_the_days_that_are_missing() -> None:
+    with pytest.raises(InputError, match=r"2\.0 days too short"):
+        night_plan(first=0, cut_off=DAY, horizon_hours=24, gap_hours=12)
+
+
+def test_windows_end_at_the_cut_off_and_calibration_comes_later() -> None:
+    made = plan()
+    assert made.calibrate == Cut(CUT_OFF - DAY * 3 // 2, CUT_OFF - DAY, CUT_OFF)
+    assert made.train == (Cut(CUT_OFF - DAY * 5 // 2, CUT_OFF - 2 * DAY, CUT_OFF - DAY),)
+    assert made.lookback_hours == CUT_OFF / MICROSECONDS_PER_HOUR - 60
+
+
+def test_features_that_grow_with_history_are_left_out_where_training_looks_back_less() -> None:
+    assert usable_features(lookback_hours=600, full_hours=672) == FEATURES
+    few = usable_features(lookback_hours=12, full_hours=36)
+    assert {"item_pop_view_6h", "item_trend_3h_6h", "pair_view_24h", "item_last_age", "pair_count"} <= set(few)
+    assert not {"item_pop_view_24h", "item_trend_6h_24h", "user_count", "item_users_share", "user_view_168h"} & set(few)
