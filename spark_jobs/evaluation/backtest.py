@@ -146,7 +146,9 @@ def backtest_plan(past: Events, *, cut: int, gap_hours: float) -> Plan:
     """Train at the same time of day as the cut, whole days earlier, on the day that follows the gap.
 
     Behaviour has a daily rhythm, so an as-of at another hour teaches another task. A history of less than a day and a
-    half has no such as-of: there, the first third is history, the second the gap, the last the labels.
+    half has no such as-of: there, the first third is history, the second the gap, the last the labels. Each window is
+    looked at twice, also from half-way through its gap, so that trees lean less on how long a history happens to be
+    (day 1295: NDCG@10 .2957 after .2926, and half the spread between seeds).
     """
     first = int(past.time.min())
     gap = round(gap_hours * MICROSECONDS_PER_HOUR)
@@ -158,4 +160,5 @@ def backtest_plan(past: Events, *, cut: int, gap_hours: float) -> Plan:
     if not cuts:
         third = (cut - first) // 3
         cuts = [Cut(first + third, first + 2 * third, cut)]
-    return Plan(first=first, cut_off=cut, train=tuple(cuts), calibrate=None)
+    later = [Cut((one.as_of + one.start) // 2, one.start, one.end) for one in cuts if gap]
+    return Plan(first=first, cut_off=cut, train=(*cuts, *later), calibrate=None)

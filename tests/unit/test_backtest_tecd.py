@@ -134,8 +134,9 @@ def test_the_new_slice_holds_no_seen_item_and_the_tail_no_popular_one() -> None:
 def test_training_looks_from_the_same_hour_a_day_earlier() -> None:
     past = offer_events(days=2)
     cut = 36 * MICROSECONDS_PER_HOUR
-    assert backtest_plan(past, cut=cut, gap_hours=12).train == (Cut(DAY // 2, DAY, cut),)
+    assert backtest_plan(past, cut=cut, gap_hours=12).train == (Cut(DAY // 2, DAY, cut), Cut(DAY * 3 // 4, DAY, cut))
     short = backtest_plan(past, cut=DAY // 2, gap_hours=12).train[0]
+    assert len(backtest_plan(past, cut=DAY * 3 // 2, gap_hours=0).train) == 1  # nothing to look at twice
     assert 0 < short.as_of < short.start < short.end == DAY // 2
 
 
