@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     seed: int = Field(7, description="seed of everything random")
     spark_master: str = Field("local[2]", description="Spark master of the local runner")
     spark_driver_memory: str = Field("2g", description="memory of the local Spark driver")
+    spark_java_options: str = Field(
+        "-XX:TieredStopAtLevel=1",
+        description="of the local driver; by default only the quick compiler, since a small night is mostly warm-up: "
+        "leave it empty for nights of hours",
+    )
     spark_runner: Literal["local"] = Field("local", description="where Spark jobs run")
     keep_snapshots: int = Field(7, ge=2, description="snapshots that stay in ClickHouse")
 

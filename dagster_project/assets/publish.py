@@ -1,5 +1,6 @@
 """Group `publish`: the snapshot sealed behind its gate, loaded, verified, and made current by its pointer."""
 
+import time
 from typing import Any
 
 import dagster as dg
@@ -43,7 +44,7 @@ def _published(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         partitions_def=partitions,
     )
     def published(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[Any]:
-        params = night_params(settings, context)
+        params, started = night_params(settings, context), time.monotonic()
         try:
             attempt = Attempts(params.lake).latest(params.as_of)
             params = params.model_copy(update={"attempt": attempt})
@@ -59,6 +60,7 @@ def _published(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             metadata={
                 "snapshot_id": manifest.snapshot_id,
                 "rows": sum(table.rows for table in manifest.tables.values()),
+                "job_seconds": round(time.monotonic() - started, 1),
                 "tables": {name: table.rows for name, table in manifest.tables.items()},
                 "snapshot": dg.MetadataValue.path(params.snapshot_uri),
             }

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ def run() -> list[Figure]:
     source = ["--tecd", str(TECD), "--offer-domains", "marketplace"]
     with tempfile.TemporaryDirectory() as folder:
         night = measure([*recs, "night", *source, "--day", "1297", "--data-dir", folder], env=dict(os.environ))
-    test = measure([*recs, "backtest", *source, "--test-day", "1296", "--k", "10", "--json"], env=dict(os.environ))
+    test = measure(
+        [*recs, "backtest", *source, "--test-day", "1296", "--k", "10", "--seeds", "3", "--json"], env=dict(os.environ)
+    )
     return [
         Figure("night on three days", round(night.seconds), "s", goal=360),
         Figure("night, peak memory of all processes", round(night.peak_mb / 1000, 2), "GB"),
@@ -39,7 +41,13 @@ def _quality(report: Mapping[str, Any]) -> list[Figure]:
     for label in ("any", "click"):
         sources = report[label]["history"]
         figures += [
-            Figure(f"NDCG@10, {label} action, {name}", round(values[_METRIC]["value"], 4), "", better="higher")
+            Figure(
+                f"NDCG@10, {label} action, {name}",
+                round(values[_METRIC]["value"], 4),
+                "",
+                better="higher",
+                note=_range(values[_METRIC].get("seeds", ())),
+            )
             for name, values in sources.items()
             if _METRIC in values and not name.startswith("ranked-")
         ]
@@ -50,6 +58,12 @@ def _quality(report: Mapping[str, Any]) -> list[Figure]:
         _interval("ranked over rank fusion, any action", over_blend, goal=0.04),
         _interval("ranked over popular, clicks", over_popular, goal=-0.01),
     ]
+
+
+def _range(seeds: Sequence[float]) -> str:
+    """Only what learns depends on the seed."""
+    differ = len(set(seeds)) > 1
+    return f"mean of {len(seeds)} seeds, {min(seeds):.4f} to {max(seeds):.4f}" if differ else ""
 
 
 def _interval(name: str, difference: Mapping[str, float], *, goal: float) -> Figure:

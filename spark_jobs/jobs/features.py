@@ -13,6 +13,7 @@ from spark_jobs.features.registry import all_features
 from spark_jobs.features.segments import segments
 from spark_jobs.features.silver import read_silver
 from spark_jobs.jobs.runner import JobReport, TableReport, main
+from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.tables import read_table, rows_written, write_table
 
 USERS, SEGMENTS, PORTRAITS = "gold.user_features", "gold.segments", "gold.portraits"
@@ -26,14 +27,20 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
         version = write_table(frame, params.lake, name, partitions=[params.as_of])
         return TableReport(rows_written(params.lake, name), version=version)
 
-    users = write(user_features(silver, as_of=params.as_of, cut_off=params.cut_off), USERS)
-    features = read_table(spark, params.lake, USERS).where(F.col(AS_OF) == F.lit(params.as_of))
-    offers = write_offer_tables(spark, params)
+    def write_users() -> tuple[TableReport, TableReport, TableReport]:
+        users = write(user_features(silver, as_of=params.as_of, cut_off=params.cut_off), USERS)
+        features = read_table(spark, params.lake, USERS).where(F.col(AS_OF) == F.lit(params.as_of))
+        of_segments, of_portraits = at_once(
+            lambda: write(segments(features), SEGMENTS), lambda: write(portraits(features, silver, moment), PORTRAITS)
+        )
+        return users, of_segments, of_portraits
+
+    (users, of_segments, of_portraits), offers = at_once(write_users, lambda: write_offer_tables(spark, params))
     return JobReport(
         tables={
             USERS: TableReport(users.rows, version=users.version, details={"features": len(all_features(silver))}),
-            SEGMENTS: write(segments(features), SEGMENTS),
-            PORTRAITS: write(portraits(features, silver, moment), PORTRAITS),
+            SEGMENTS: of_segments,
+            PORTRAITS: of_portraits,
             HISTORY: TableReport(offers.users, version=offers.history_version),
             ITEM_FEATURES: TableReport(offers.items, version=offers.items_version),
         }

@@ -52,7 +52,10 @@ def main(work: Callable[[SparkSession, NightParams], JobReport]) -> None:
     def with_session(params: NightParams) -> JobReport:
         settings = Settings()
         spark = spark_session(
-            f"recs {params.snapshot_id}", master=settings.spark_master, driver_memory=settings.spark_driver_memory
+            f"recs {params.snapshot_id}",
+            master=settings.spark_master,
+            driver_memory=settings.spark_driver_memory,
+            java_options=settings.spark_java_options,
         )
         return work(spark, params)
 

@@ -13,7 +13,9 @@ _JARS = Path(__file__).resolve().parents[2] / ".local" / "jars" / "spark"
 _TRUST_STORE = Path("/etc/ssl/certs/java/cacerts")
 
 
-def spark_session(app: str, *, master: str = "local[2]", driver_memory: str = "2g") -> SparkSession:
+def spark_session(
+    app: str, *, master: str = "local[2]", driver_memory: str = "2g", java_options: str = ""
+) -> SparkSession:
     """Start (or get) the session. Raises UnavailableError when the jars are missing.
 
     On a cluster `spark-submit` has set master and jars already; this adds only what is missing there.
@@ -28,7 +30,7 @@ def spark_session(app: str, *, master: str = "local[2]", driver_memory: str = "2
     # One BLAS thread per task: Spark brings the parallelism.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    java_options = "-XX:+UseParallelGC -Duser.timezone=UTC"
+    java_options = f"-XX:+UseParallelGC -Duser.timezone=UTC {java_options}"
     if _TRUST_STORE.exists():
         java_options += f" -Djavax.net.ssl.trustStore={_TRUST_STORE}"
     builder = (
