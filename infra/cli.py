@@ -204,7 +204,9 @@ def publish(
     """
     from infra.publishing import publish_one
 
-    publish_one(_settings(data_dir=data_dir), snapshot_id, why=why)
+    with progress() as bars:
+        bars.add_task(f"publishing {snapshot_id}", total=None)
+        publish_one(_settings(data_dir=data_dir), snapshot_id, why=why)
     console.print(f"{snapshot_id} is current")
 
 
@@ -282,8 +284,9 @@ def bench(
     rows: list[dict[str, Any]] = []
     for one in benches:
         if not listed:
-            errors.print(f"bench {one.name}: {one.about}")
-            registry.measure(one)
+            with progress(quiet=as_json) as bars:
+                bars.add_task(f"bench {one.name}: {one.about}", total=None)
+                registry.measure(one)
         rows += registry.rows(one)
     if not listed:
         readme.write_readme()
