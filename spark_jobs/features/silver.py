@@ -1,15 +1,15 @@
 """What features are made of: the silver tables, read once and handed around as one value."""
 
-import json
 from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from data_contracts.catalogue import Catalogue, Product
+from data_contracts.catalogue import Product
 from data_contracts.columns import DAY, ITEM_ID, USER_ID
 from data_contracts.tables import contract
 from spark_jobs.ingest.bronze import REJECTED
+from spark_jobs.lake.reference import read_reference
 from spark_jobs.lake.tables import read_table
 
 # Categories of a shop that have features of their own: those with most items, then by name.
@@ -62,7 +62,7 @@ def read_silver(spark: SparkSession, lake: str) -> Silver:
         campaign_interactions=read_table(spark, lake, "silver.campaign_interactions"),
         items=items,
         people=read_table(spark, lake, "silver.people"),
-        products=_products(spark, lake),
+        products=read_reference(lake).catalogue.products,
         categories=top_categories(items),
     )
 
@@ -82,8 +82,3 @@ def _all_exports(spark: SparkSession, lake: str) -> DataFrame:
     """Customers of every export, so that an earlier as-of sees them as they were then."""
     rows = read_table(spark, lake, "bronze.customers").where(F.col(REJECTED).isNull())
     return rows.withColumnRenamed(DAY, "delivered_on").select(*contract("silver.customers").column_names)
-
-
-def _products(spark: SparkSession, lake: str) -> tuple[Product, ...]:
-    rows = read_table(spark, lake, "silver.catalogue").select("document").collect()
-    return Catalogue.model_validate(json.loads(rows[0][0])).products if rows else ()

@@ -43,7 +43,7 @@ def _products(spark: SparkSession, params: NightParams) -> tuple[Mapping[str, fl
     windows = product_windows(silver, params)
     if windows is None:
         return {}, ("no products or no product events: this night ranks no products",)
-    ranker = _train(spark, silver, params, windows)
+    ranker = _train(silver, params, windows)
     ranker.save(f"{params.models_uri}/products")
     return ranker.facts, ()
 
@@ -60,8 +60,8 @@ def product_windows(silver: Silver, params: NightParams) -> Windows | None:
     return windows
 
 
-def _train(spark: SparkSession, silver: Silver, params: NightParams, windows: Windows) -> ProductRanker:
-    reference = read_reference(spark, params.lake)
+def _train(silver: Silver, params: NightParams, windows: Windows) -> ProductRanker:
+    reference = read_reference(params.lake)
     now = Moment(params.as_of, params.cut_off)
     case_params = CaseParams(horizon_days=params.product_horizon_days, seed=params.seed)
     train, calibrate = at_once(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from pyarrow import fs
 
@@ -12,8 +13,11 @@ from spark_jobs.lake.files import file_system, read_bytes
 
 @dataclass(frozen=True)
 class AddedFile:
-    """`partition`: value by column, as text. `nulls`: how many by column, of the columns that Delta keeps count of."""
+    """`path`: below the table's folder. `partition`: value by column, as text. `nulls`: how many by column, of the
+    columns that Delta keeps count of.
+    """
 
+    path: str
     partition: Mapping[str, str | None]
     rows: int
     nulls: Mapping[str, int]
@@ -56,4 +60,4 @@ def last_commit(uri: str) -> Commit | None:
 def _added(action: Mapping[str, Any]) -> AddedFile:
     stats = json.loads(action.get("stats") or "{}")
     nulls = {name: count for name, count in stats.get("nullCount", {}).items() if isinstance(count, int)}
-    return AddedFile(action["partitionValues"], stats.get("numRecords", 0), nulls)
+    return AddedFile(unquote(action["path"]), action["partitionValues"], stats.get("numRecords", 0), nulls)

@@ -56,8 +56,7 @@ class Night:
 
 def open_night(spark: SparkSession, params: NightParams) -> Night:
     """The lake's tables, and the documents."""
-    silver, reference = at_once(lambda: read_silver(spark, params.lake), lambda: read_reference(spark, params.lake))
-    return Night(spark, params, silver, reference)
+    return Night(spark, params, read_silver(spark, params.lake), read_reference(params.lake))
 
 
 def stage_models(night: Night) -> StageModels:
