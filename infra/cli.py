@@ -290,8 +290,7 @@ def bench(
         rows += registry.rows(one)
     if not listed:
         readme.write_readme()
-    shown = rows if as_json else [{k: v for k, v in row.items() if k not in {"machine", "note"}} for row in rows]
-    show(shown, as_json=as_json, title="figures")
+    show(rows if as_json else [readme.cells(row) for row in rows], as_json=as_json, title="figures")
 
 
 def _settings(**changes: Any) -> Settings:

@@ -20,20 +20,27 @@ def write_readme(path: Path = _README) -> None:
 def table() -> str:
     measured = [row for bench in BENCHES.values() for row in rows(bench)]
     lines = ["| figure | measured | reference | ratio | goal | met |", "|---|---|---|---|---|---|"]
-    lines += [_line(row) for row in measured]
+    for row in measured:
+        shown = cells(row)
+        note = f" ({row['note']})" if row["note"] else ""
+        met = "**no**" if shown["met"] == "no" else shown["met"]
+        lines.append(f"| {' | '.join([shown['figure'] + note, *list(shown.values())[1:-1], met])} |")
     machines = sorted({str(row["machine"]) for row in measured})
     return "\n".join([*lines, "", *(f"Measured on {name}." for name in machines)])
 
 
-def _line(row: dict[str, Any]) -> str:
+def cells(row: dict[str, Any]) -> dict[str, str]:
+    """A figure as people read it."""
     sign = "≤" if row["better"] == "lower" else "≥"
-    on_ratio = row["goal_on"] == "ratio"
-    goal = "" if row["goal"] is None else f"{'ratio ' if on_ratio else ''}{sign} {_number(row['goal'])}"
-    met = {True: "yes", False: "**no**", None: ""}[row["met"]]
-    name = f"{row['bench']}: {row['figure']}" + (f" ({row['note']})" if row["note"] else "")
-    reference = "" if row["reference"] is None else f"{_number(row['reference'])} {row['unit']}"
-    ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
-    return f"| {name} | {_number(row['value'])} {row['unit']} | {reference} | {ratio} | {goal} | {met} |"
+    on_ratio = "ratio " if row["goal_on"] == "ratio" else ""
+    return {
+        "figure": f"{row['bench']}: {row['figure']}",
+        "measured": f"{_number(row['value'])} {row['unit']}".strip(),
+        "reference": "" if row["reference"] is None else f"{_number(row['reference'])} {row['unit']}".strip(),
+        "ratio": "" if row["ratio"] is None else f"{row['ratio']:.2f}",
+        "goal": "" if row["goal"] is None else f"{on_ratio}{sign} {_number(row['goal'])}",
+        "met": {True: "yes", False: "no", None: ""}[row["met"]],
+    }
 
 
 def _number(value: float) -> str:

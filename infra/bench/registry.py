@@ -43,6 +43,10 @@ class Bench:
 
 
 _SERVING = ("api", "sql", "data_contracts", "infra/local/clickhouse")
+_LOOKUP = (
+    *_SERVING,
+    *(f"infra/bench/{name}.py" for name in ("lookup", "lookup_world", "load", "service", "obvious_service")),
+)
 _NIGHT = ("spark_jobs", "dagster_project", "data_contracts", "sql")
 
 BENCHES = {
@@ -57,7 +61,7 @@ BENCHES = {
         Bench("demo", "infra.bench.demo:run", (*_NIGHT, "infra/demo.py", "infra/local"), "make demo after set-up"),
         Bench("tecd", "infra.bench.tecd:run", _NIGHT, "the night and the backtest on real T-ECD days"),
         Bench("publish", "infra.bench.publish:run", (*_SERVING, "infra/bench/publish.py"), "loading and publishing"),
-        Bench("lookup", "infra.bench.lookup:run", (*_SERVING, "infra/bench"), "look-ups"),
+        Bench("lookup", "infra.bench.lookup:run", _LOOKUP, "look-ups"),
         Bench("world", "infra.bench.world:run", ("infra/local/world",), "the sample world's generator"),
     )
 }
