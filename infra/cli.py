@@ -23,6 +23,9 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded stack. [default: RECS_DATA_DIR]")]
+Horizon = Annotated[
+    int | None, typer.Option(min=1, help="Days ahead that products are about. [default: the world's, else the setting]")
+]
 Day = Annotated[datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="As-of date D; sees days before D.")]
 
 # T-ECD's day 1297, so that a world and the published days share one calendar.
@@ -99,13 +102,13 @@ def night(
     offer_domains: Annotated[
         str | None, typer.Option(help="T-ECD domains that hold the offers, comma separated.")
     ] = None,
-    horizon_days: Annotated[int | None, typer.Option(help="Horizon of products, days.")] = None,
+    horizon_days: Horizon = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Run one night: ingest, features, models, every user scored, one snapshot published.
 
-    Examples: `recs night --world world --date 2026-03-16 --horizon-days 7`,
+    Examples: `recs night --world world --date 2026-03-16`,
     `recs night --tecd tecd --offer-domains marketplace --day 1297`
     """
     from infra.night_view import run_and_show
@@ -114,7 +117,7 @@ def night(
         data_dir=data_dir,
         **_sources(world_dir, tecd=tecd, dwh=dwh, events=events, reference=reference),
         offer_domains=offer_domains,
-        product_horizon_days=horizon_days,
+        product_horizon_days=_horizon(world_dir, horizon_days),
     )
     run_and_show(chosen, _as_of(chosen, day, day_number, world_dir), as_json=as_json)
 
@@ -144,6 +147,7 @@ def dev(
     clickhouse_port: Annotated[int | None, typer.Option(help="Port of the embedded ClickHouse.")] = None,
     dagster_port: Annotated[int | None, typer.Option(help="Port of the Dagster UI.")] = None,
     world_dir: Annotated[Path | None, typer.Option("--world", help="Sources for nights started in the UI.")] = None,
+    horizon_days: Horizon = None,
 ) -> None:
     """Start the whole embedded stack with the Dagster UI; stays until Ctrl-C.
 
@@ -151,7 +155,14 @@ def dev(
     """
     from infra.stack import run_stack
 
-    chosen = _stack_settings(data_dir, api_port, clickhouse_port, dagster_port=dagster_port, **_sources(world_dir))
+    chosen = _stack_settings(
+        data_dir,
+        api_port,
+        clickhouse_port,
+        dagster_port=dagster_port,
+        **_sources(world_dir),
+        product_horizon_days=_horizon(world_dir, horizon_days),
+    )
     raise typer.Exit(run_stack(chosen, with_dagster=True))
 
 
@@ -308,6 +319,12 @@ def _sources(world_dir: Path | None, **given: str | None) -> dict[str, str | Non
     names = ("tecd", "dwh", "events", "reference")
     inside = {name: None if world_dir is None else str((world_dir / name).absolute()) for name in names}
     return {name: _absolute(given.get(name)) or inside[name] for name in names}
+
+
+def _horizon(world_dir: Path | None, given: int | None) -> int | None:
+    from infra.night_view import horizon_of_world
+
+    return given if given is not None or world_dir is None else horizon_of_world(world_dir)
 
 
 def _absolute(uri: str | None) -> str | None:

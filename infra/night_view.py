@@ -47,10 +47,20 @@ def date_of_number(settings: Settings, number: int) -> date:
 
 def date_of_world(world: Path) -> date:
     """The date a sample world ends at. Raises InputError when the folder is none."""
+    return date.fromisoformat(_about(world)["date"])
+
+
+def horizon_of_world(world: Path) -> int:
+    """Days ahead that its truth is about. Raises InputError when the folder is no sample world."""
+    return int(_about(world)["horizon_days"])
+
+
+def _about(world: Path) -> dict[str, Any]:
     path = world / "world.json"
     if not path.exists():
         raise InputError(f"{world} is not a sample world: it has no world.json; make one with recs world")
-    return date.fromisoformat(json.loads(path.read_text())["date"])
+    about: dict[str, Any] = json.loads(path.read_text())
+    return about
 
 
 def _line(done: AssetDone) -> dict[str, Any]:

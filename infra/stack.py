@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from honcho.manager import Manager
+from pydantic import SecretStr
 
 from data_contracts.errors import BusyError, UnavailableError
 from data_contracts.settings import Settings
@@ -80,9 +81,9 @@ def run_stack(settings: Settings, *, with_dagster: bool) -> int:
     for service in wanted:
         _refuse_taken(service)
     manager = Manager()
-    environment = _environment(settings)
+    variables = environment(settings)
     for service in wanted:
-        manager.add_process(service.name, shlex.join(service.command), env=environment)
+        manager.add_process(service.name, shlex.join(service.command), env=variables)
     threading.Thread(target=_announce, args=(wanted,), daemon=True).start()
     manager.loop()
     # Ctrl-C and a polite kill are how the stack is meant to end.
@@ -110,16 +111,24 @@ def _announce(wanted: Sequence[Service]) -> None:
     console.print("Ctrl-C stops everything.")
 
 
-def _environment(settings: Settings) -> Mapping[str, str]:
-    """The settings that a flag may have changed, for the processes of the stack."""
+def environment(settings: Settings) -> Mapping[str, str]:
+    """All settings that were given, by flags too, for the processes of the stack. Secrets they inherit."""
+    secrets = {name for name in settings.model_fields_set if isinstance(getattr(settings, name), SecretStr)}
+    given = settings.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude=secrets)
     return {
         **os.environ,
+        **{f"RECS_{name.upper()}": _text(value) for name, value in given.items()},
         "PYTHONUNBUFFERED": "1",
         "DAGSTER_HOME": str(dagster_home(settings)),
         "RECS_DATA_DIR": str(settings.data_dir.absolute()),
         "RECS_LAKE": settings.lake_uri,
         "RECS_CLICKHOUSE_URL": settings.clickhouse_url,
     }
+
+
+def _text(value: object) -> str:
+    """A setting as its environment variable holds it; several values are comma separated."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _refuse_taken(service: Service) -> None:
