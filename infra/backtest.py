@@ -129,8 +129,8 @@ def _interval(estimate: Estimate) -> str:
 
 
 def _range(seeds: Sequence[float]) -> str:
-    """From the worst seed to the best, where there are several."""
-    return f" seeds {min(seeds):.4f}-{max(seeds):.4f}" if len(seeds) > 1 else ""
+    """From the worst seed to the best, where they differ."""
+    return f" seeds {min(seeds):.4f}-{max(seeds):.4f}" if len(set(seeds)) > 1 else ""
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 from pyspark.sql import SparkSession
 
+from data_contracts.settings import Settings
 from spark_jobs.lake.session import spark_session
 
 # A slow machine is no failure: nothing here is timed.
@@ -15,6 +16,6 @@ settings.load_profile("recs")
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    session = spark_session("tests", master="local[2]", driver_memory="1g")
+    session = spark_session("tests", master="local[2]", driver_memory="1g", java_options=Settings().spark_java_options)
     yield session
     session.stop()
