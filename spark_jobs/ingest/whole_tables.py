@@ -1,6 +1,7 @@
 """Silver tables that a night replaces whole: the latest exports, holdings, items, people and the reference documents.
 
-Each carries a fingerprint of what it is made from, and is left alone while that is the same.
+Each carries a fingerprint of what it is made from, and is left alone while that is the same. Code is no part of it: a
+change that makes other rows of the same deliveries raises the version of the table's contract.
 """
 
 import hashlib
