@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from data_contracts.errors import InputError
 from data_contracts.settings import Settings
@@ -100,10 +101,9 @@ def _retrieval(defaults: RetrievalParams, knobs: Mapping[str, int | float | None
     chosen = {name: value for name, value in knobs.items() if value is not None}
     try:
         return RetrievalParams(**{**defaults.model_dump(), **chosen})
-    except ValueError as error:
-        raise InputError(
-            f"hyperparameters: {str(error).splitlines()[1]}: {str(error).splitlines()[2].strip()}"
-        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"hyperparameters: {first['loc'][0]}: {first['msg']}") from error
 
 
 def _rows_by_source(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -22,9 +22,9 @@ def table() -> str:
     lines = ["| figure | measured | reference | ratio | goal | met |", "|---|---|---|---|---|---|"]
     for row in measured:
         shown = cells(row)
-        note = f" ({row['note']})" if row["note"] else ""
-        met = "**no**" if shown["met"] == "no" else shown["met"]
-        lines.append(f"| {' | '.join([shown['figure'] + note, *list(shown.values())[1:-1], met])} |")
+        shown["figure"] += f" ({row['note']})" if row["note"] else ""
+        shown["met"] = "**no**" if shown["met"] == "no" else shown["met"]
+        lines.append(f"| {' | '.join(shown.values())} |")
     machines = sorted({str(row["machine"]) for row in measured})
     return "\n".join([*lines, "", *(f"Measured on {name}." for name in machines)])
 

@@ -21,8 +21,8 @@ from spark_jobs.ingest.lake_steps import good_rows
 from spark_jobs.ingest.ledger import Ledger, latest_export
 from spark_jobs.ingest.reference import Reference
 from spark_jobs.lake.actions import at_once
-from spark_jobs.lake.commits import newest_version
-from spark_jobs.lake.tables import empty_table, read_table, table_made_from, table_uri, write_table
+from spark_jobs.lake.commits import last_commit
+from spark_jobs.lake.tables import empty_table, read_table, table_uri, write_table
 
 _ITEM_DOMAINS = (Domain.MARKETPLACE, Domain.RETAIL, Domain.OFFERS)
 
@@ -46,8 +46,9 @@ def write_whole_tables(
     """Returns the version by table name, written now or before. What no source was ever delivered for is not made."""
 
     def write(table: WholeTable) -> int:
-        if table_made_from(params.lake, table.name) == table.fingerprint:
-            return newest_version(table_uri(params.lake, table.name)) or 0
+        commit = last_commit(table_uri(params.lake, table.name))
+        if commit is not None and commit.note == table.fingerprint:
+            return commit.version
         return write_table(table.make(), params.lake, table.name, made_from=table.fingerprint)
 
     tables = [*_exports(spark, ledger, params), *_partners(spark, ledger, params), *_documents(spark, reference)]

@@ -41,7 +41,7 @@ def write_table(
 
     So the same input twice gives the same table, also when a day has become empty. The frame must have exactly the
     contract's columns (and its feature columns where the contract is open); they are cast to the contract's types.
-    `made_from`: a fingerprint of the inputs, kept with the commit (see `table_made_from`). Returns the Delta version.
+    `made_from`: a fingerprint of the inputs, kept with the commit as its `note`. Returns the Delta version.
     """
     promised = contract(name)
     typed = _typed(frame, promised)
@@ -71,12 +71,6 @@ def _typed(frame: DataFrame, promised: TableContract) -> DataFrame:
         raise InputError(f"{promised.name} against its contract: missing columns {missing}, unknown columns {extra}")
     columns = [F.col(column.name).cast(column.type.value) for column in promised.columns]
     return frame.select(*columns, *(F.col(name).cast("float") for name in features))
-
-
-def table_made_from(lake: str, name: str) -> str | None:
-    """The fingerprint that the last write left; so a table whose inputs are the same need not be made again."""
-    commit = last_commit(table_uri(lake, name))
-    return None if commit is None else commit.note
 
 
 def rows_written(lake: str, name: str) -> int:
