@@ -43,6 +43,13 @@ class Pii(StrEnum):
     SENSITIVE = "sensitive"
 
 
+class Severity(StrEnum):
+    """What a broken expectation does: `error` stops whatever is made from the table, `warn` only shows."""
+
+    ERROR = "error"
+    WARN = "warn"
+
+
 class Column(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,6 +62,7 @@ class Column(BaseModel):
     max: float | date | None = None
     values: tuple[str, ...] | None = None
     pii: Pii = Pii.NONE
+    severity: Severity = Field(Severity.ERROR, description="of the expectations of this column's nulls and values")
 
 
 class TableContract(BaseModel):
@@ -67,6 +75,9 @@ class TableContract(BaseModel):
     grain: str = Field(min_length=5)
     owner: str
     freshness_hours: int = Field(gt=0)
+    retention_days: int | None = Field(
+        gt=0, description="rows whose first partition column is older than this are expired; null keeps them for ever"
+    )
     key: tuple[str, ...] = ()
     partition_by: tuple[str, ...] = ()
     feature_columns: bool = Field(False, description="open to registered features: float columns named f_*")
@@ -80,6 +91,8 @@ class TableContract(BaseModel):
         missing = sorted({*self.key, *self.partition_by} - set(names))
         if missing:
             raise ValueError(f"{self.name}: key or partition names unknown columns: {', '.join(missing)}")
+        if self.retention_days is not None and not self.partition_by:
+            raise ValueError(f"{self.name}: rows expire by their first partition column, but partition_by is empty")
         return self
 
     @property

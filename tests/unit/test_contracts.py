@@ -25,17 +25,23 @@ def test_an_unknown_table_is_refused_with_those_there_are() -> None:
         contract("silver.gossip")
 
 
+_SMALLEST = {
+    "name": "gold.test",
+    "version": "1.0",
+    "grain": "one row a test",
+    "owner": "nobody",
+    "freshness_hours": 1,
+    "retention_days": None,
+    "columns": [{"name": "a_column", "type": "int", "description": "a column"}],
+}
+
+
 def test_a_key_of_unknown_columns_is_refused() -> None:
-    column = {"name": "a_column", "type": "int", "description": "a column"}
     with pytest.raises(ValidationError, match="unknown columns: other"):
-        TableContract.model_validate(
-            {
-                "name": "gold.test",
-                "version": "1.0",
-                "grain": "one row a test",
-                "owner": "nobody",
-                "freshness_hours": 1,
-                "key": ["other"],
-                "columns": [column],
-            }
-        )
+        TableContract.model_validate({**_SMALLEST, "key": ["other"]})
+
+
+def test_retention_without_a_partition_that_tells_age_is_refused() -> None:
+    assert TableContract.model_validate(_SMALLEST).retention_days is None
+    with pytest.raises(ValidationError, match="partition_by is empty"):
+        TableContract.model_validate({**_SMALLEST, "retention_days": 30})
