@@ -1,6 +1,8 @@
 """Every column name that more than one module uses, once."""
 
 USER_ID = "user_id"
+# What exports may be keyed by instead: a client id of the bank, which ingest maps and nobody else ever sees.
+CLIENT_ID = "client_id"
 ITEM_ID = "item_id"
 PRODUCT_ID = "product_id"
 FAMILY = "family"

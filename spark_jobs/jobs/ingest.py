@@ -19,6 +19,7 @@ from spark_jobs.ingest.ledger import (
     require_known_folders,
     write_ledger,
 )
+from spark_jobs.ingest.pii_scan import personal_looking
 from spark_jobs.ingest.quarantine import quarantine
 from spark_jobs.ingest.reference import read_reference
 from spark_jobs.ingest.whole_tables import write_whole_tables
@@ -35,6 +36,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     require_known_folders(found, known, params)
     checked = check_deliveries(new_deliveries(found, known))
     changed = steps.by_source(checked)
+    personal = personal_looking(checked)
 
     steps.write_bronze(spark, changed, params)
     days = {source: steps.days_of(many) for source, many in changed.items()}
@@ -46,7 +48,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
         versions[DELIVERIES] = write_ledger(spark, params.lake, ledger)
     return JobReport(
         tables=_tables(params, versions, checked, rejected),
-        warnings=(*missing_days(found, params), *_empty_days(checked), *_rejections(rejected)),
+        warnings=(*missing_days(found, params), *_empty_days(checked), *_rejections(rejected), *personal),
     )
 
 
