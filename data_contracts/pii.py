@@ -48,14 +48,14 @@ def lint_contract(promised: TableContract) -> Iterator[str]:
     """One line for each column that would admit what may not be here."""
     for column in promised.columns:
         for kind in _kinds_of_column(column.name, column.description):
-            yield f"{promised.name}.{column.name} admits a person's {kind}: keep an internal id instead, or leave it out"
+            yield f"{promised.name}.{column.name} admits a person's {kind}: keep an internal id, or leave it out"
 
 
 def lint_event(schema: Mapping[str, Any], *, where: str) -> Iterator[str]:
     """The same for an Avro schema, its nested records included. `where` names it in the lines."""
     for field in schema.get("fields", ()):
         for kind in _kinds_of_column(field["name"], field.get("doc", "")):
-            yield f"{where}.{field['name']} admits a person's {kind}: keep an internal id instead, or leave it out"
+            yield f"{where}.{field['name']} admits a person's {kind}: keep an internal id, or leave it out"
         for nested in _nested(field["type"]):
             yield from lint_event(nested, where=f"{where}.{field['name']}")
 

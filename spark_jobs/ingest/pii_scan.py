@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Any, cast
 
 import fastavro
 import pyarrow as pa
@@ -74,7 +75,7 @@ def _avro_strings(content: Content) -> Strings:
     strings: dict[str, list[str]] = defaultdict(list)
     with system.open_input_file(path) as stream:
         for record in islice(fastavro.reader(stream), SAMPLE_ROWS):
-            for name, value in record.items():
+            for name, value in cast("Mapping[str, Any]", record).items():
                 if isinstance(value, str) and value:
                     strings[name].append(value)
     return strings

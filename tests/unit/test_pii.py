@@ -1,4 +1,4 @@
-"""No contract and no event admits a person's person's name or numbers, and values that look like one are counted, not kept."""
+"""No contract and no event admits a person's name or numbers; values that look like one are counted, not kept."""
 
 from datetime import date
 from pathlib import Path
