@@ -101,6 +101,22 @@ class CampaignEvent(StrEnum):
     CLICKED = "clicked"
     DISMISSED = "dismissed"
     PURCHASED = "purchased"
+    SENT = "sent"  # handed to the carrier of messages; shown is more than that
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    UNSUBSCRIBED = "unsubscribed"
+
+
+class FeedbackEvent(StrEnum):
+    """What a user does about recommendations."""
+
+    SHOWN = "shown"
+    CLICKED = "clicked"
+    DISMISSED = "dismissed"
+    PURCHASED = "purchased"
+    COMPLAINED = "complained"
+    OPTED_OUT = "opted_out"
+    OPTED_IN = "opted_in"
 
 
 class TelemetryEvent(StrEnum):

@@ -41,15 +41,15 @@ java_binary() {
 jars() {
   local want java ivy part=$local_dir/jars.part trust=()
   want=$(key infra/local/ivy.xml)
-  is_done jars "$want" && [ -d "$local_dir/jars/spark" ] && return
-  echo "setup: jars (Delta, Avro)"
+  is_done jars "$want" && [ -d "$local_dir/jars/spark" ] && [ -d "$local_dir/jars/kafka" ] && return
+  echo "setup: jars (Delta, Avro, a Kafka broker)"
   rm -rf "$stamps/jars" "$part" "$local_dir/jars"
   java=$(java_binary)
   "$java" -version >>"$log" 2>&1 || fail "Java" "$java does not run" "Unset JAVA_HOME to use the packaged Java, or point it at a Java 11 or 17"
   # Banks intercept TLS: trust what this machine trusts.
   [ -f /etc/ssl/certs/java/cacerts ] && trust=(-Djavax.net.ssl.trustStore=/etc/ssl/certs/java/cacerts -Djavax.net.ssl.trustStorePassword=changeit)
   ivy=$(echo .venv/lib/python3.11/site-packages/pyspark/jars/ivy-*.jar)
-  "$java" "${trust[@]}" -jar "$ivy" -ivy infra/local/ivy.xml -cache "$local_dir/ivy" -confs spark \
+  "$java" "${trust[@]}" -jar "$ivy" -ivy infra/local/ivy.xml -cache "$local_dir/ivy" -confs spark kafka \
     -retrieve "$part/[conf]/[artifact]-[revision].[ext]" >>"$log" 2>&1 ||
     fail "jars" "$(grep -m1 -E 'UNRESOLVED|not found|FAILED' "$log" || tail -n 1 "$log")" "Check that Java can reach Maven Central, then run make setup again"
   mv "$part" "$local_dir/jars"

@@ -1,7 +1,6 @@
 """Bank events as landed: Avro files, one folder a topic, day and hour of the bank's time zone."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -10,19 +9,17 @@ from typing import Any
 import fastavro
 import numpy as np
 
-import data_contracts
+from data_contracts.events import newest
 from infra.local.world.arrays import Ints
 from infra.local.world.plan import Plan
 
 TOPICS = ("bank.transactions", "bank.product_events", "campaign.interactions", "digital.telemetry")
-_SCHEMAS = Path(data_contracts.__file__).parent / "events"
 
 
 @cache
 def schema(topic: str) -> Any:
     """A topic's schema with its keys in alphabetical order: fastavro puts them in any, and writes them to each file."""
-    text = (_SCHEMAS / f"{topic}.avsc").read_text(encoding="utf-8")
-    return _sorted(fastavro.parse_schema(json.loads(text)))
+    return _sorted(fastavro.parse_schema(newest(topic).parsed))
 
 
 def _sorted(part: Any) -> Any:
