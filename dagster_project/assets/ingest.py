@@ -7,9 +7,9 @@ from dagster_project.job_assets import job_assets
 OUTPUTS = {
     "bronze/deliveries": "which day of which source was read, from which files, with how many rows",
     "silver/interactions": "all behaviour in one shape",
-    "silver/customers": "customers with consents and credit profile, as last delivered",
+    "silver/customers": "customers with consents and credit profile from when to when",
     "silver/holdings": "which products each user holds or held",
-    "silver/aggregates": "turnover and balance by month",
+    "silver/aggregates": "turnover and balance by month, as known from when to when",
     "silver/product_events": "applications, approvals, openings and closings",
     "silver/campaign_interactions": "campaign contacts and control groups",
     "silver/items": "offer items with brand, category and embedding",

@@ -6,9 +6,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from data_contracts.catalogue import Product
-from data_contracts.columns import DAY, ITEM_ID, USER_ID
-from data_contracts.tables import contract
-from spark_jobs.ingest.bronze import REJECTED
+from data_contracts.columns import ITEM_ID, USER_ID
 from spark_jobs.lake.reference import read_reference
 from spark_jobs.lake.tables import read_table
 
@@ -27,7 +25,8 @@ _OF_USERS = (
 
 @dataclass(frozen=True)
 class Silver:
-    """Frames in the columns of their silver contracts. `customers` holds every export, told apart by delivered_on.
+    """Frames in the columns of their silver contracts. `customers` and `aggregates` hold what
+    was known from when to when: ask `ingest.validity` for a date.
 
     `products` come from the catalogue, in product_id order, none where no catalogue was delivered. `categories`: by
     T-ECD domain, the item categories that have features of their own.
@@ -55,7 +54,7 @@ def read_silver(spark: SparkSession, lake: str) -> Silver:
     items = read_table(spark, lake, "silver.items")
     return Silver(
         interactions=read_table(spark, lake, "silver.interactions"),
-        customers=_all_exports(spark, lake),
+        customers=read_table(spark, lake, "silver.customers"),
         holdings=read_table(spark, lake, "silver.holdings"),
         aggregates=read_table(spark, lake, "silver.aggregates"),
         product_events=read_table(spark, lake, "silver.product_events"),
@@ -76,9 +75,3 @@ def top_categories(items: DataFrame, *, most: int = TOP_CATEGORIES) -> dict[str,
     for row in counted.orderBy("domain", F.desc("items"), "category").collect():
         by_domain.setdefault(row["domain"], []).append(row["category"])
     return {domain: tuple(sorted(names[:most])) for domain, names in by_domain.items()}
-
-
-def _all_exports(spark: SparkSession, lake: str) -> DataFrame:
-    """Customers of every export, so that an earlier as-of sees them as they were then."""
-    rows = read_table(spark, lake, "bronze.customers").where(F.col(REJECTED).isNull())
-    return rows.withColumnRenamed(DAY, "delivered_on").select(*contract("silver.customers").column_names)

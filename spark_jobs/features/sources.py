@@ -15,6 +15,7 @@ from data_contracts.columns import DAY, EVENT_TIME, EVENT_TYPE, FAMILY, PRODUCT_
 from spark_jobs.features import interaction_rows as behaviour
 from spark_jobs.features.base import Moment
 from spark_jobs.features.silver import Silver
+from spark_jobs.ingest.validity import aggregates_at, customers_at
 
 INTERACTIONS, PRODUCT_EVENTS, CAMPAIGNS = "interactions", "product_events", "campaign_interactions"
 CUSTOMERS, PEOPLE, MONEY, HOLDINGS = "customers", "people", "aggregates", "holdings"
@@ -54,10 +55,8 @@ def is_held(moment: Moment) -> Column:
 
 
 def latest_customers(silver: Silver, moment: Moment) -> DataFrame:
-    """One row a customer, as of the last export up to the as-of; columns of silver.customers."""
-    delivered = silver.customers.where(F.col("delivered_on") <= F.lit(moment.as_of))
-    last = delivered.agg(F.max("delivered_on").alias("delivered_on"))
-    return delivered.join(F.broadcast(last), "delivered_on", "left_semi").dropDuplicates([USER_ID])
+    """One row a customer, as of the last export up to the as-of; columns of silver.customers, without intervals."""
+    return customers_at(silver.customers, moment.as_of)
 
 
 def _product_events(silver: Silver, moment: Moment) -> DataFrame:
@@ -75,8 +74,9 @@ def _people(silver: Silver, _: Moment) -> DataFrame:
 
 
 def _money(silver: Silver, moment: Moment) -> DataFrame:
-    """Months that were over at the as-of; months_ago is 0 for the last of them."""
-    over = silver.aggregates.where(F.add_months("month", 1) <= F.lit(moment.as_of))
+    """Months that were over at the as-of, as then known; months_ago is 0 for the last of them."""
+    known = aggregates_at(silver.aggregates, moment.as_of)
+    over = known.where(F.add_months("month", 1) <= F.lit(moment.as_of))
     this_month = F.trunc(F.lit(moment.as_of), "month")
     months_ago = F.round(F.months_between(this_month, F.col("month"))).cast("int") - 1
     return over.withColumn("months_ago", months_ago)

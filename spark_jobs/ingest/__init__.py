@@ -4,7 +4,9 @@
     deliveries   which days each source has delivered, and which of them the lake has not seen yet
     contents     what the delivered files hold, from footers and headers alone, against the contracts
     bronze       files -> typed rows, each with the reason why it is kept out of silver, if any
-    silver       bronze -> interactions, events, customers, aggregates, items and people
+    silver       bronze -> interactions, events, items and people
+    validity     full exports -> what held from when to when, and what was known at a date
+    histories    the tables of customers and aggregates, told on by the exports that are new
     holdings     the latest export of holdings brought up to the as-of by product events
     reference    catalogue, rules and reasons, validated
     quarantine   rejected rows and their reasons

@@ -20,6 +20,7 @@ from spark_jobs.ingest.bronze import REJECTED, bronze_rows
 from spark_jobs.ingest.contents import Checked
 from spark_jobs.ingest.sources import BY_NAME, Source
 from spark_jobs.lake.actions import at_once
+from spark_jobs.lake.commits import note_of_days
 from spark_jobs.lake.tables import read_table, write_table
 
 BySource = Mapping[Source, Sequence[Checked]]
@@ -77,7 +78,7 @@ def _write_interactions(spark: SparkSession, changed: BySource, params: NightPar
     bronze = {name: good_rows(spark, params.lake, name, days) for name in sorted(behaviour)}
     rows = sum(one.rows for source, many in changed.items() if source.name in behaviour for one in many)
     frame = silver.interactions(bronze, params, spark=spark, rows_a_day=rows // len(days))
-    return {silver.INTERACTIONS: write_table(frame, params.lake, silver.INTERACTIONS, partitions=days)}
+    return {silver.INTERACTIONS: _replace(frame, params, silver.INTERACTIONS, days)}
 
 
 def _write_events(spark: SparkSession, changed: BySource, params: NightParams, table: str) -> dict[str, int]:
@@ -86,7 +87,12 @@ def _write_events(spark: SparkSession, changed: BySource, params: NightParams, t
     if not days:
         return {}
     frame = silver.events(good_rows(spark, params.lake, name, days), table)
-    return {table: write_table(frame, params.lake, table, partitions=days)}
+    return {table: _replace(frame, params, table, days)}
+
+
+def _replace(frame: DataFrame, params: NightParams, table: str, days: Sequence[date]) -> int:
+    """Replace days of a table, and say which ones beside the commit: whoever adds up days asks for the first."""
+    return write_table(frame, params.lake, table, partitions=days, made_from=note_of_days(days))
 
 
 def good_rows(spark: SparkSession, lake: str, source: str, days: list[date] | None = None) -> DataFrame:

@@ -27,6 +27,7 @@ from data_contracts.tables import contract
 from data_contracts.vocabulary import ACTION_SPELLINGS, Action, Domain
 from spark_jobs.ingest.bronze import tecd_event_time
 from spark_jobs.ingest.sources import BY_NAME, Layout
+from spark_jobs.ingest.validity import KEYS, VALID_FROM, VALID_TO
 from spark_jobs.lake.tables import empty_table
 
 INTERACTIONS = "silver.interactions"
@@ -114,15 +115,10 @@ def events(rows: DataFrame, table: str) -> DataFrame:
     return _first_of_each(rows, by=(DAY, EVENT_ID), table=table).select(*names)
 
 
-def customers(rows: DataFrame) -> DataFrame:
-    """silver.customers from the rows of one export."""
-    named = rows.withColumnRenamed(DAY, "delivered_on")
-    return _first_of_each(named, by=(USER_ID,), table="silver.customers")
-
-
-def aggregates(rows: DataFrame) -> DataFrame:
-    """silver.aggregates from the rows of one export."""
-    return _first_of_each(rows, by=(USER_ID, "month"), table="silver.aggregates")
+def export_rows(rows: DataFrame, table: str) -> DataFrame:
+    """Rows of exports for a table with validity intervals: one a key and date, which is their `valid_from`."""
+    names = tuple(name for name in contract(table).column_names if name != VALID_TO)
+    return _first(rows.withColumnRenamed(DAY, VALID_FROM), by=(*KEYS[table], VALID_FROM), names=names)
 
 
 def people(users: DataFrame) -> DataFrame:
@@ -146,7 +142,11 @@ def latest_holdings(rows: DataFrame) -> DataFrame:
 
 
 def _first_of_each(rows: DataFrame, *, by: tuple[str, ...], table: str) -> DataFrame:
-    """One row a key, the same one every time: the first in order of all columns. Ends in the table's columns."""
-    names = contract(table).column_names
+    """One row a key, in the table's columns."""
+    return _first(rows, by=by, names=contract(table).column_names)
+
+
+def _first(rows: DataFrame, *, by: tuple[str, ...], names: tuple[str, ...]) -> DataFrame:
+    """One row a key, the same one every time: the first in order of all `names`, which it ends in."""
     first = Window.partitionBy(*by).orderBy(*(name for name in names if name not in by))
     return rows.withColumn("nth", F.row_number().over(first)).where(F.col("nth") == 1).select(*names)

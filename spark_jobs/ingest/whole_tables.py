@@ -1,4 +1,4 @@
-"""Silver tables that a night replaces whole: the latest exports, holdings, items, people and the reference documents.
+"""Silver tables that a night replaces whole: holdings, items, people and the reference documents.
 
 Each carries a fingerprint of what it is made from, and is left alone while that is the same. Code is no part of it: a
 change that makes other rows of the same deliveries raises the version of the table's contract.
@@ -21,7 +21,7 @@ from spark_jobs.ingest.lake_steps import good_rows
 from spark_jobs.ingest.ledger import Ledger, latest_export
 from spark_jobs.ingest.reference import Reference
 from spark_jobs.lake.actions import at_once
-from spark_jobs.lake.commits import last_commit
+from spark_jobs.lake.commits import last_write, newest_version
 from spark_jobs.lake.tables import empty_table, read_table, table_uri, write_table
 
 _ITEM_DOMAINS = (Domain.MARKETPLACE, Domain.RETAIL, Domain.OFFERS)
@@ -46,22 +46,18 @@ def write_whole_tables(
     """Returns the version by table name, written now or before. What no source was ever delivered for is not made."""
 
     def write(table: WholeTable) -> int:
-        commit = last_commit(table_uri(params.lake, table.name))
-        if commit is not None and commit.note == table.fingerprint:
-            return commit.version
+        uri = table_uri(params.lake, table.name)
+        written = last_write(uri)
+        if written is not None and written.note == table.fingerprint:
+            return newest_version(uri) or 0
         return write_table(table.make(), params.lake, table.name, made_from=table.fingerprint)
 
-    tables = [*_exports(spark, ledger, params), *_partners(spark, ledger, params), *_documents(spark, reference)]
+    tables = [*_held(spark, ledger, params), *_partners(spark, ledger, params), *_documents(spark, reference)]
     versions = at_once(*(partial(write, table) for table in tables))
     return {table.name: version for table, version in zip(tables, versions, strict=True)}
 
 
-def _exports(spark: SparkSession, ledger: Ledger, params: NightParams) -> Iterator[WholeTable]:
-    for source, transform in (("customers", silver.customers), ("aggregates", silver.aggregates)):
-        day = latest_export(ledger, source, as_of=params.as_of)
-        if day is not None:
-            make = partial(_of_export, spark, params, source, day, transform)
-            yield WholeTable(f"silver.{source}", (ledger[source, day].fingerprint,), make)
+def _held(spark: SparkSession, ledger: Ledger, params: NightParams) -> Iterator[WholeTable]:
     day = latest_export(ledger, "holdings", as_of=params.as_of)
     known = [ledger["holdings", day].fingerprint] if day else []
     events = [
@@ -71,12 +67,6 @@ def _exports(spark: SparkSession, ledger: Ledger, params: NightParams) -> Iterat
     ]
     if known or events:
         yield WholeTable("silver.holdings", (*known, *sorted(events)), partial(_holdings, spark, params, day))
-
-
-def _of_export(
-    spark: SparkSession, params: NightParams, source: str, day: date, transform: Callable[[DataFrame], DataFrame]
-) -> DataFrame:
-    return transform(good_rows(spark, params.lake, source, [day]))
 
 
 def _holdings(spark: SparkSession, params: NightParams, day: date | None) -> DataFrame:

@@ -10,6 +10,7 @@ from data_contracts.night import NightParams
 from spark_jobs.ingest import lake_steps as steps
 from spark_jobs.ingest.contents import Checked, check_deliveries
 from spark_jobs.ingest.deliveries import find_deliveries, missing_days, require_recent_days
+from spark_jobs.ingest.histories import write_histories
 from spark_jobs.ingest.ledger import (
     DELIVERIES,
     Entry,
@@ -43,6 +44,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     rejected = quarantine(spark, params.lake, days)
     ledger = {**known, **{entry.key: entry for entry in _entries(checked, rejected)}}
     versions = steps.write_days(spark, changed, params)
+    versions |= write_histories(spark, ledger, params)
     versions |= write_whole_tables(spark, ledger, reference, params)
     if checked:
         versions[DELIVERIES] = write_ledger(spark, params.lake, ledger)

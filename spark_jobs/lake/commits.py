@@ -1,14 +1,19 @@
-"""What Delta's log says of a table's last commit, read as the JSON it is: no Spark job for a number already written."""
+"""What Delta's log says of a table's commits, read as the JSON it is: no Spark job for a number already written."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from urllib.parse import unquote
 
 from pyarrow import fs
 
 from spark_jobs.lake.files import file_system, read_bytes
+
+# Commits that leave a table's rows as their writer left them, or only take a person out of them.
+_UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "DELETE")
+_DAYS = "days"
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,15 @@ class AddedFile:
 
 @dataclass(frozen=True)
 class Commit:
-    """`note`: what the writer left beside it, see `write_table`."""
+    """`note`: what the writer left beside it, see `write_table`. `touched`: partitions of the files that it added or
+    removed because rows changed.
+    """
 
     version: int
     added: tuple[AddedFile, ...]
     note: str | None
+    operation: str = "WRITE"
+    touched: tuple[Mapping[str, str | None], ...] = ()
 
     @property
     def rows(self) -> int:
@@ -48,13 +57,62 @@ def newest_version(uri: str) -> int | None:
 def last_commit(uri: str) -> Commit | None:
     """None where no table lies."""
     version = newest_version(uri)
-    if version is None:
-        return None
+    return None if version is None else _commit(uri, version)
+
+
+def last_write(uri: str) -> Commit | None:
+    """The last commit that was no upkeep; None where no table lies, or where its log no longer reaches back so far."""
+    for version in range(newest_version(uri) or 0, -1, -1):
+        try:
+            commit = _commit(uri, version)
+        except FileNotFoundError:
+            return None
+        if commit.operation not in _UPKEEP:
+            return commit
+    return None
+
+
+def note_of_days(days: Sequence[date]) -> str:
+    """The note of a commit that replaced these days."""
+    return json.dumps({_DAYS: [day.isoformat() for day in sorted(set(days))]})
+
+
+def changed_days(uri: str, *, after: int) -> tuple[date, ...] | None:
+    """Days whose rows the commits after version `after` replaced, ascending; None where the log no longer tells.
+
+    A commit without such a note is asked for the `day` of the files it touched; compaction touches none.
+    """
+    newest, days = newest_version(uri), set[date]()
+    for version in range(after + 1, -1 if newest is None else newest + 1):
+        try:
+            days.update(_days(_commit(uri, version)))
+        except (FileNotFoundError, KeyError, ValueError):
+            return None
+    return tuple(sorted(days))
+
+
+def first_changed_day(uri: str, *, after: int) -> date | None:
+    """The earliest of `changed_days`: date.min where the log no longer tells; None where nothing changed."""
+    days = changed_days(uri, after=after)
+    return date.min if days is None else min(days, default=None)
+
+
+def _days(commit: Commit) -> Iterator[date]:
+    note = json.loads(commit.note) if commit.note and commit.note.startswith("{") else {}
+    if _DAYS in note:
+        return (date.fromisoformat(day) for day in note[_DAYS])
+    return (date.fromisoformat(partition["day"] or "") for partition in commit.touched)
+
+
+def _commit(uri: str, version: int) -> Commit:
+    """Raises FileNotFoundError for a commit that the log no longer holds."""
     lines = read_bytes(f"{uri}/_delta_log/{version:020d}.json").decode("utf-8").splitlines()
     actions = [json.loads(line) for line in lines if line.strip()]
     added = tuple(_added(action["add"]) for action in actions if "add" in action)
-    notes = [action["commitInfo"].get("userMetadata") for action in actions if "commitInfo" in action]
-    return Commit(version, added, notes[0] if notes else None)
+    files = [action[kind] for action in actions for kind in ("add", "remove") if kind in action]
+    touched = tuple(file.get("partitionValues", {}) for file in files if file.get("dataChange", True))
+    info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+    return Commit(version, added, info.get("userMetadata"), info.get("operation", "WRITE"), touched)
 
 
 def _added(action: Mapping[str, Any]) -> AddedFile:

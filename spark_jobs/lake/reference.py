@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 
 from data_contracts.catalogue import Catalogue, Reasons, Rules
 from data_contracts.errors import InputError
-from spark_jobs.lake.commits import last_commit
+from spark_jobs.lake.commits import last_write
 from spark_jobs.lake.files import file_system
 from spark_jobs.lake.tables import table_uri
 
@@ -35,7 +35,7 @@ def _document(lake: str, table: str) -> str | None:
     else.
     """
     uri = table_uri(lake, table)
-    commit = last_commit(uri)
+    commit = last_write(uri)
     if commit is None:
         return None
     files = [file for file in commit.added if file.rows]

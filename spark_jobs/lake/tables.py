@@ -35,9 +35,15 @@ def empty_table(spark: SparkSession, name: str) -> DataFrame:
 
 
 def write_table(
-    frame: DataFrame, lake: str, name: str, *, partitions: Sequence[date] | None = None, made_from: str | None = None
+    frame: DataFrame,
+    lake: str,
+    name: str,
+    *,
+    partitions: Sequence[date | None] | None = None,
+    made_from: str | None = None,
 ) -> int:
-    """Replace `partitions` (values of the first partition column), or the whole table where none are given.
+    """Replace `partitions` (values of the first partition column; None is one too), or the whole table where none are
+    given.
 
     So the same input twice gives the same table, also when a day has become empty. The frame must have exactly the
     contract's columns (and its feature columns where the contract is open); they are cast to the contract's types.
@@ -55,11 +61,17 @@ def write_table(
     elif not partitions:
         raise ValueError(f"{name}: an empty list of partitions replaces nothing")
     elif table_exists(lake, name):
-        values = ", ".join(f"DATE'{value.isoformat()}'" for value in sorted(set(partitions)))
-        writer = writer.option("replaceWhere", f"{promised.partition_by[0]} IN ({values})")
+        writer = writer.option("replaceWhere", _is_one_of(promised.partition_by[0], partitions))
         writer = writer.option("mergeSchema", "true")
     writer.save(table_uri(lake, name))
     return newest_version(table_uri(lake, name)) or 0
+
+
+def _is_one_of(column: str, values: Sequence[date | None]) -> str:
+    """SQL that is true of the partitions with these values."""
+    dates = ", ".join(f"DATE'{value.isoformat()}'" for value in sorted({value for value in values if value}))
+    parts = ([f"{column} IN ({dates})"] if dates else []) + ([f"{column} IS NULL"] if None in values else [])
+    return " OR ".join(parts)
 
 
 def _typed(frame: DataFrame, promised: TableContract) -> DataFrame:

@@ -26,6 +26,7 @@ from spark_jobs.features.offer_tables import (
     offer_interactions,
     read_item_features,
 )
+from spark_jobs.ingest.validity import customers_at
 from spark_jobs.lake.collect import collected
 from spark_jobs.lake.tables import read_table
 from spark_jobs.ranking.offers import OfferParams
@@ -104,7 +105,8 @@ def sampled(users: DataFrame, *, spark: SparkSession, params: NightParams, most:
     """Rows (one a user) of about `most` consenting users, chosen by a hash of user and seed."""
     customers = read_table(spark, params.lake, "silver.customers")
     if not customers.isEmpty():
-        users = users.join(customers.where("consent_profiling").select(USER_ID), USER_ID, "left_semi")
+        known = customers_at(customers, params.as_of)
+        users = users.join(known.where("consent_profiling").select(USER_ID), USER_ID, "left_semi")
     share = min(1.0, most / max(users.count(), 1))
     draw = F.pmod(F.xxhash64(USER_ID, F.lit(params.seed)), F.lit(_SAMPLE_STEPS))
     return users.where(draw < int(share * _SAMPLE_STEPS))

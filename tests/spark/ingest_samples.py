@@ -75,14 +75,14 @@ class Deliveries:
             fastavro.writer(stream, fastavro.parse_schema(schema), typed, codec="deflate")
         return target
 
-    def customers(self, day: date, users: Sequence[int]) -> Path:
+    def customers(self, day: date, users: Sequence[int], *, region: Sequence[int] | None = None) -> Path:
         n = len(users)
         return self.parquet(
             f"dwh/customers/dt={day}/part-0.parquet",
             {
                 "user_id": pa.array(users, pa.int64()),
                 "birth_year": pa.array([1990] * n, pa.int16()),
-                "region": pa.array([7] * n, pa.int16()),
+                "region": pa.array(region or [7] * n, pa.int16()),
                 "income_band": pa.array([2] * n, pa.int8()),
                 "employment": pa.array(["employed"] * n),
                 "lifecycle_stage": pa.array(["active"] * n),

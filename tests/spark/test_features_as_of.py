@@ -110,7 +110,7 @@ def named(item: tuple[str, str, str]) -> Row:
     return dict(zip(("domain", "action", "item_id"), item, strict=True))
 
 
-def customer(user: int, delivered_on: date, draw: random.Random) -> Row:
+def customer(user: int, valid_from: date, valid_to: date | None, draw: random.Random) -> Row:
     consents = {f"consent_{name}": draw.random() < 0.5 for name in ("mobile", "web", "crm", "profiling")}
     return {
         "user_id": user,
@@ -119,7 +119,8 @@ def customer(user: int, delivered_on: date, draw: random.Random) -> Row:
         "employment": draw.choice(["employed", "student", None]),
         "lifecycle_stage": draw.choice(["new", "active"]),
         "credit_limit": draw.uniform(0, 1e6),
-        "delivered_on": delivered_on,
+        "valid_from": valid_from,
+        "valid_to": valid_to,
         **consents,
     }
 
@@ -131,17 +132,24 @@ def lake(*, future_seed: int) -> Lake:
     tables = anything(past, lambda: before - timedelta(seconds=past.randint(1, 40 * 86_400)), key="past")
     later = anything(future, lambda: before + timedelta(seconds=future.randint(0, 9 * 86_400)), key="future")
     tables = {name: [*rows, *later[name]] for name, rows in tables.items()}
-    days = {True: (AS_OF - timedelta(days=9), AS_OF), False: (AS_OF + timedelta(days=future.randint(1, 9)),)}
-    exports = [customer(user, day, past) for day in days[True] for user in USERS if user < 6]
-    exports += [customer(user, day, future) for day in days[False] for user in USERS]
-    months = [month(user, AS_OF.replace(month=number, day=1), past) for user in USERS for number in (1, 2)]
-    months += [month(user, AS_OF.replace(day=1), future) for user in USERS if future.random() < 0.5]
-    tables |= {"customers": exports, "aggregates": months, "holdings": holdings(past, future)}
+    next_export = AS_OF + timedelta(days=future.randint(1, 9))
+    days = (AS_OF - timedelta(days=9), AS_OF, next_export)
+    told = [customer(user, *days[n : n + 2], past) for n in range(2) for user in USERS if user < 6]
+    told += [customer(user, next_export, None, future) for user in USERS]
+    months = [
+        {**month(user, AS_OF.replace(month=number, day=1), past), "valid_to": future.choice([None, next_export])}
+        for user in USERS
+        for number in (1, 2)
+    ]
+    later_months = [month(user, AS_OF.replace(month=number, day=1), future) for user in USERS for number in (2, 3)]
+    months += [{**row, "valid_from": next_export} for row in later_months if future.random() < 0.5]
+    tables |= {"customers": told, "aggregates": months, "holdings": holdings(past, future)}
     return Lake(tables)
 
 
 def month(user: int, first: date, draw: random.Random) -> Row:
-    return {"user_id": user, "month": first, "turnover": draw.uniform(0, 1e5), "balance": draw.uniform(0, 1e5)}
+    money = {"turnover": draw.uniform(0, 1e5), "balance": draw.uniform(0, 1e5)}
+    return {"user_id": user, "month": first, **money, "valid_from": AS_OF - timedelta(days=2)}
 
 
 def holdings(past: random.Random, future: random.Random) -> list[Row]:

@@ -13,7 +13,8 @@ from pyspark.sql import SparkSession
 from data_contracts.errors import InputError
 from spark_jobs.jobs.ingest import run
 from spark_jobs.jobs.runner import JobReport
-from spark_jobs.lake.tables import read_table
+from spark_jobs.lake.commits import changed_days, first_changed_day, newest_version
+from spark_jobs.lake.tables import read_table, table_uri
 from tests.spark.ingest_samples import AS_OF, Deliveries, at
 
 FIRST, LAST = AS_OF - timedelta(days=3), AS_OF - timedelta(days=1)
@@ -166,10 +167,10 @@ def test_telemetry_says_what_it_was_about(ingested: Ingested) -> None:
     ]
 
 
-def test_customers_are_those_of_the_latest_export_up_to_the_as_of(ingested: Ingested) -> None:
-    assert [(row["user_id"], row["delivered_on"]) for row in ingested.rows("silver.customers")] == [
-        (1, FIRST),
-        (2, FIRST),
+def test_customers_are_told_by_the_exports_up_to_the_as_of(ingested: Ingested) -> None:
+    assert [(row["user_id"], row["valid_from"], row["valid_to"]) for row in ingested.rows("silver.customers")] == [
+        (1, AS_OF - timedelta(days=9), None),
+        (2, FIRST, None),
     ]
 
 
@@ -216,6 +217,17 @@ def test_a_day_delivered_again_replaces_that_day_alone(ingested: Ingested) -> No
     run(ingested.spark, ingested.deliveries.params())
     assert [row["item_id"] for row in ingested.rows("silver.interactions", where=f"day = '{FIRST}'")] == ["nfmcg_9"]
     assert ingested.rows("silver.interactions", where=f"day <> '{FIRST}'") == before
+
+
+def test_whoever_adds_up_days_is_told_the_first_that_changed(ingested: Ingested) -> None:
+    uri = table_uri(ingested.deliveries.params().lake, "silver.interactions")
+    before = newest_version(uri) or 0
+    assert first_changed_day(uri, after=before) is None
+    os.utime(ingested.deliveries.marketplace(FIRST, [(4, 5, "nfmcg_8", "view")]), (2, 2))
+    run(ingested.spark, ingested.deliveries.params())
+    assert first_changed_day(uri, after=before) == FIRST
+    assert changed_days(uri, after=-1) == (FIRST, EMPTY, LAST)
+    assert first_changed_day(uri, after=-2) == date.min  # version -1 is not in the log
 
 
 def test_a_broken_delivery_leaves_yesterdays_lake_as_it_is(ingested: Ingested) -> None:

@@ -28,10 +28,10 @@ def _table(spark: SparkSession, name: str, rows: list[dict[str, object]]) -> Dat
     return spark.createDataFrame([tuple(row.get(column) for column in columns) for row in rows], contract(name).ddl)
 
 
-def _customer(user_id: int, delivered_on: date, **more: object) -> dict[str, object]:
+def _customer(user_id: int, valid_from: date, **more: object) -> dict[str, object]:
     known = {"birth_year": 1980, "score_band": 2, "consent_profiling": True}
     consents = {"consent_mobile": True, "consent_web": True, "consent_crm": True}
-    return {"user_id": user_id, "delivered_on": delivered_on, **consents, **known, **more}
+    return {"user_id": user_id, "valid_from": valid_from, **consents, **known, **more}
 
 
 def _opening(number: int, user_id: int, product_id: str, time: datetime) -> dict[str, object]:
@@ -48,8 +48,8 @@ def _opening(number: int, user_id: int, product_id: str, time: datetime) -> dict
 def _silver(spark: SparkSession, later: list[dict[str, object]]) -> Silver:
     before, after = WINDOW.as_of - timedelta(days=3), AS_OF
     customers = [
-        *(_customer(user, before) for user in range(1, 5)),
-        _customer(5, before, consent_profiling=False),
+        *(_customer(user, before, valid_to=after) for user in range(1, 5)),
+        _customer(5, before, valid_to=after, consent_profiling=False),
         *(_customer(user, after, consent_profiling=user != 2) for user in range(1, 6)),
         _customer(6, after),
     ]

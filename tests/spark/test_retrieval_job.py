@@ -172,5 +172,6 @@ def _customers(known: DataFrame) -> DataFrame:
         "cast(null as tinyint) score_band",
         "cast(null as double) credit_limit",
         "cast(null as smallint) arrears_days",
-        "date'2026-03-04' delivered_on",
+        "date'2026-03-04' valid_from",
+        "cast(null as date) valid_to",
     )
