@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     spark_runner: Literal["local"] = Field("local", description="where Spark jobs run")
     keep_snapshots: int = Field(7, ge=2, description="snapshots that stay in ClickHouse")
 
+    # People
+    identity_key: SecretStr = Field(
+        SecretStr("development-only"),
+        description="keys that hash client ids and erased ids, oldest first, comma separated; new ones at the end",
+    )
+
     # The day
     pointer_poll_seconds: float = Field(0.25, gt=0, description="how often the API looks at the pointers")
     lookup_deadline_ms: int = Field(80, gt=0, description="longest wait for ClickHouse before the next tier answers")

@@ -70,7 +70,7 @@ class TableContract(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^(bronze|silver|gold)\.[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^(bronze|silver|gold|identity)\.[a-z][a-z0-9_]*$")
     version: str = Field(pattern=r"^\d+\.\d+$")
     grain: str = Field(min_length=5)
     owner: str

@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 from data_contracts.columns import DAY, EVENT_TIME
 from data_contracts.night import NightParams
 from data_contracts.tables import Column, ColumnType
-from spark_jobs.ingest.contents import Checked, Content
+from spark_jobs.ingest.contents import CLIENT, Checked, Content
+from spark_jobs.ingest.identity import Identities
 from spark_jobs.ingest.sources import PATTERNS, Layout, Source
 from spark_jobs.lake.tables import empty_table
 
@@ -27,20 +28,31 @@ _NARROW = (ColumnType.TINYINT, ColumnType.SMALLINT, ColumnType.INT, ColumnType.B
 _DECIMALS = (ColumnType.FLOAT, ColumnType.DOUBLE)
 
 
-def bronze_rows(spark: SparkSession, source: Source, checked: Iterable[Checked], params: NightParams) -> DataFrame:
-    """All rows of some deliveries of one source, with exactly the columns of its bronze contract.
+Kinds = tuple[str, ...]
 
-    Files whose columns are stored alike are read together, whatever their day.
-    """
-    groups: dict[tuple[tuple[str, ...], str], list[Content]] = defaultdict(list)
+
+def bronze_rows(source: Source, checked: Iterable[Checked], params: NightParams, people: Identities) -> DataFrame:
+    """All rows of some deliveries of one source, with exactly the columns of its bronze contract."""
+    frames = [
+        _typed(people.with_user_ids(frame) if CLIENT in kinds else frame, source, kinds, params)
+        for kinds, frame in _delivered(people.spark, source, checked)
+    ]
+    return reduce(DataFrame.unionByName, frames) if frames else empty_table(people.spark, source.table)
+
+
+def by_client(spark: SparkSession, source: Source, checked: Iterable[Checked]) -> list[DataFrame]:
+    """Those of the files, as they are, that tell people apart by the bank's client id."""
+    return [frame for kinds, frame in _delivered(spark, source, checked) if CLIENT in kinds]
+
+
+def _delivered(spark: SparkSession, source: Source, checked: Iterable[Checked]) -> Iterator[tuple[Kinds, DataFrame]]:
+    """Files whose columns are stored alike are read together, whatever their day."""
+    groups: dict[tuple[Kinds, str], list[Content]] = defaultdict(list)
     for delivery in checked:
         for content in delivery.contents:
             groups[content.kinds, content.schema].append(content)
-    frames = [
-        _typed(_read(spark, source, [content.file.uri for content in contents], schema), source, kinds, params)
-        for (kinds, schema), contents in sorted(groups.items())
-    ]
-    return reduce(DataFrame.unionByName, frames) if frames else empty_table(spark, source.table)
+    for (kinds, schema), contents in sorted(groups.items()):
+        yield kinds, _read(spark, source, [content.file.uri for content in contents], schema)
 
 
 def _read(spark: SparkSession, source: Source, uris: list[str], avro_schema: str) -> DataFrame:
@@ -49,14 +61,17 @@ def _read(spark: SparkSession, source: Source, uris: list[str], avro_schema: str
     return spark.read.parquet(*sorted(uris))
 
 
-def _typed(frame: DataFrame, source: Source, kinds: tuple[str, ...], params: NightParams) -> DataFrame:
+def _typed(frame: DataFrame, source: Source, kinds: Kinds, params: NightParams) -> DataFrame:
     columns = list(zip(source.file_columns, kinds, strict=True))
     own = [_cast(column, kind).alias(column.name) for column, kind in columns]
     lost = [_is_lost(column).alias(f"{column.name} lost") for column, kind in columns if _may_lose(column, kind)]
     if source.is_dated:
         own.append(_day_of_file(source.layout, params).alias(DAY))
-    typed = frame.select(*own, *lost)
     reasons = [*_faults(columns), *_misplaced(source.layout, params)]
+    if CLIENT in kinds:
+        own.append(Identities.client_fault().alias("client fault"))
+        reasons.insert(0, F.col("client fault"))
+    typed = frame.select(*own, *lost)
     rejected = F.coalesce(*reasons, F.lit(None).cast("string"))
     return typed.select(*[name for name in source.contract.column_names if name != REJECTED], rejected.alias(REJECTED))
 

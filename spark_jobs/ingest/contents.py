@@ -13,6 +13,7 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from data_contracts.columns import CLIENT_ID, USER_ID
 from data_contracts.errors import InputError
 from data_contracts.tables import Column, ColumnType
 from spark_jobs.ingest.deliveries import Delivery, SourceFile
@@ -34,6 +35,8 @@ _ACCEPTED: Mapping[ColumnType, frozenset[str]] = {
     ColumnType.FLOATS: frozenset({"floats"}),
 }
 _EMPTY_FILE = 0
+# The kind of a user id that the file gives as a client id, for ingest to map.
+CLIENT = "client"
 _THREADS = 4
 
 
@@ -109,6 +112,8 @@ def _broken(file: SourceFile, source: Source, form: str, error: Exception) -> In
 
 def _kinds(stored: Mapping[str, str], *, file: SourceFile, rows: int, source: Source) -> tuple[str, ...]:
     """Kinds in contract order. A file without rows fits any contract: nothing of it is read."""
+    if stored.get(CLIENT_ID) == "string" and USER_ID not in stored:
+        stored = {**stored, USER_ID: CLIENT}
     faults = list(_faults(stored, source.file_columns)) if rows else []
     if faults:
         raise InputError(
@@ -122,6 +127,8 @@ def _faults(stored: Mapping[str, str], columns: Iterable[Column]) -> Iterator[st
         kind = stored.get(column.name)
         if kind is None:
             yield f"column {column.name} is missing"
+        elif kind == CLIENT and column.name == USER_ID:
+            continue
         elif kind not in _ACCEPTED[column.type] and not (kind == "null" and column.nullable):
             yield f"column {column.name} is {kind}, expected {column.type.value}"
 

@@ -16,8 +16,9 @@ from data_contracts.columns import DAY
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams
 from spark_jobs.ingest import silver
-from spark_jobs.ingest.bronze import REJECTED, bronze_rows
+from spark_jobs.ingest.bronze import REJECTED, bronze_rows, by_client
 from spark_jobs.ingest.contents import Checked
+from spark_jobs.ingest.identity import Identities
 from spark_jobs.ingest.sources import BY_NAME, Source
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.commits import note_of_days
@@ -37,20 +38,32 @@ def days_of(checked: Iterable[Checked]) -> list[date]:
     return sorted({one.delivery.day for one in checked if one.delivery.day})
 
 
-def write_bronze(spark: SparkSession, changed: BySource, params: NightParams) -> None:
-    """Raises InputError for a file that turns out broken inside."""
+def enrol_clients(changed: BySource, people: Identities) -> int:
+    """Give the clients of exports that are keyed by them their internal ids. Returns how many are new."""
+    people.require_current_keys()
+    return people.enrol(frame for source in changed for frame in by_client(people.spark, source, changed[source]))
 
-    def write(source: Source) -> None:
-        rows = bronze_rows(spark, source, changed[source], params)
+
+def write_bronze(changed: BySource, params: NightParams, people: Identities) -> Mapping[str, int]:
+    """Returns by source how many rows were left out as those of the erased; the rows themselves are kept nowhere.
+
+    Raises InputError for a file that turns out broken inside.
+    """
+
+    def write(source: Source) -> int:
+        rows = bronze_rows(source, changed[source], params, people)
         days = days_of(changed[source]) if source.is_dated else None
         try:
+            rows, erased = people.without_erased(rows)
             write_table(rows, params.lake, source.table, partitions=days)
         except Exception as error:
             if broken := _of_a_file(error, source):
                 raise broken from error
             raise
+        return erased
 
-    at_once(*(partial(write, source) for source in changed))
+    erased = at_once(*(partial(write, source) for source in changed))
+    return {source.name: rows for source, rows in zip(changed, erased, strict=True) if rows}
 
 
 def _of_a_file(error: Exception, source: Source) -> InputError | None:

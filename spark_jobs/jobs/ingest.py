@@ -3,14 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
+from typing import Any
 
 from pyspark.sql import SparkSession
 
+from data_contracts.identity import KeyChain
 from data_contracts.night import NightParams
+from data_contracts.settings import Settings
 from spark_jobs.ingest import lake_steps as steps
 from spark_jobs.ingest.contents import Checked, check_deliveries
 from spark_jobs.ingest.deliveries import find_deliveries, missing_days, require_recent_days
 from spark_jobs.ingest.histories import write_histories
+from spark_jobs.ingest.identity import Identities
 from spark_jobs.ingest.ledger import (
     DELIVERIES,
     Entry,
@@ -30,6 +34,7 @@ from spark_jobs.lake.tables import rows_written
 
 def run(spark: SparkSession, params: NightParams) -> JobReport:
     """Everything is checked before anything is written; the ledger is written last."""
+    people = Identities(spark, params.lake, KeyChain.of(Settings()))
     found = find_deliveries(params)
     require_recent_days(found, params)
     reference = read_reference(params.sources.reference) if params.sources.reference else None
@@ -39,7 +44,8 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     changed = steps.by_source(checked)
     personal = personal_looking(checked)
 
-    steps.write_bronze(spark, changed, params)
+    clients = steps.enrol_clients(changed, people)
+    erased = steps.write_bronze(changed, params, people)
     days = {source: steps.days_of(many) for source, many in changed.items()}
     rejected = quarantine(spark, params.lake, days)
     ledger = {**known, **{entry.key: entry for entry in _entries(checked, rejected)}}
@@ -49,7 +55,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     if checked:
         versions[DELIVERIES] = write_ledger(spark, params.lake, ledger)
     return JobReport(
-        tables=_tables(params, versions, checked, rejected),
+        tables=_tables(params, versions, checked, rejected, people={"erased": erased, "new_clients": clients}),
         warnings=(*missing_days(found, params), *_empty_days(checked), *_rejections(rejected), *personal),
     )
 
@@ -66,6 +72,8 @@ def _tables(
     versions: Mapping[str, int],
     checked: Iterable[Checked],
     rejected: Mapping[Key, Counter[str]],
+    *,
+    people: Mapping[str, Any],
 ) -> dict[str, TableReport]:
     """The ledger's report carries what was read; each silver table's, what was written to it."""
     tables = {
@@ -75,7 +83,7 @@ def _tables(
     for one in checked:
         read[one.delivery.source.name] += one.rows
     total = sum((bad.total() for bad in rejected.values()), 0)
-    details = {"read": dict(read), "deliveries": sum(1 for _ in checked)}
+    details = {"read": dict(read), "deliveries": sum(1 for _ in checked), **people}
     tables[DELIVERIES] = TableReport(read.total(), total, versions.get(DELIVERIES), details)
     return tables
 
