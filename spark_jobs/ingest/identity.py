@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from delta.exceptions import ConcurrentAppendException
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.functions import PandasUDFType
+from pyspark.sql.pandas.functions import PandasUDFType, pandas_udf
 
 from data_contracts.columns import CLIENT_ID, USER_ID
 from data_contracts.errors import BusyError, InputError
@@ -26,10 +26,13 @@ from data_contracts.identity import BUCKETS, LONGEST_CLIENT_ID, IdKind, KeyChain
 from data_contracts.tables import contract
 from spark_jobs.lake.tables import empty_table, read_table, table_exists, table_uri, write_table
 
+if TYPE_CHECKING:
+    from pyspark.sql._typing import UserDefinedFunctionLike
+
 CROSSWALK, ERASURES = "identity.crosswalk", "identity.erasures"
 HMAC, KEY_VERSION = "hmac", "key_version"
 _TRIES = 3
-Series = pd.Series  # type: ignore[type-arg]
+Series = pd.Series
 
 
 @dataclass(frozen=True)
@@ -166,11 +169,11 @@ def register_erased(people: Identities, user_id: int, *, on: date) -> bytes:
 # Keys travel in the functions' closures: never in a plan, a parameter or, as a broadcast would, a file.
 
 
-def _digest(keys: KeyChain, kind: IdKind) -> Callable[..., Column]:
+def _digest(keys: KeyChain, kind: IdKind) -> "UserDefinedFunctionLike":
     return _udf(lambda values: values.map(lambda value: None if value is None else keys.digest(kind, value)), "binary")
 
 
-def _continued(keys: KeyChain) -> Callable[..., Column]:
+def _continued(keys: KeyChain) -> "UserDefinedFunctionLike":
     def continued(digests: Series, versions: Series) -> Series:
         pairs = zip(digests, versions, strict=True)
         return pd.Series([keys.continued(bytes(digest), made_by=version) for digest, version in pairs], dtype=object)
@@ -187,5 +190,5 @@ def _random_id(beside: Column) -> Column:
     return _udf(draw, "bigint").asNondeterministic()(beside)
 
 
-def _udf(function: Callable[..., Series], type_: str) -> Any:
-    return F.pandas_udf(function, type_, PandasUDFType.SCALAR)  # type: ignore[call-overload]
+def _udf(function: Callable[..., Series], type_: str) -> "UserDefinedFunctionLike":
+    return pandas_udf(function, type_, PandasUDFType.SCALAR)
