@@ -52,8 +52,18 @@ class Versions(_Value):
     contracts: dict[str, str] = {}
 
 
+class Erasure(_Value):
+    """A person was taken out after the snapshot was made: counts and checksums are those without them.
+
+    `receipt`: the person's keyed hash, as on the receipt of `recs erase`.
+    """
+
+    receipt: str
+    at: datetime
+
+
 class Manifest(_Value):
-    """`created_at` is the only value a clock gave; checksums know nothing of it."""
+    """`created_at`, and `at` of erasures, are the only values a clock gave; checksums know nothing of them."""
 
     snapshot_id: str
     as_of: date
@@ -62,6 +72,7 @@ class Manifest(_Value):
     tables: dict[str, TableCounts]
     versions: Versions = Versions()
     gate: GateVerdict
+    erasures: tuple[Erasure, ...] = ()
 
     def to_json(self) -> str:
         """The same manifest gives the same text."""

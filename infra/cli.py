@@ -10,6 +10,7 @@ import typer
 from data_contracts.errors import InputError, RecsError
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
+from infra import people
 from infra.backtest import backtest
 from infra.console import console, errors, progress, show, show_json
 
@@ -123,6 +124,8 @@ def night(
 
 
 app.command()(backtest)
+app.command()(people.erase)
+app.add_typer(people.identity, name="identity")
 
 
 @app.command()

@@ -58,7 +58,13 @@ def _load_table(store: Store, source: Source, *, table: str) -> None:
     settings = {**_INSERT_SETTINGS, "log_comment": _mark(snapshot_id)}
     target = Target(table=table, structure=structure, settings=settings)
     source.insert(store, target)
-    if store.rows("load/parts", table=target.staging, snapshot_id=snapshot_id)[0][0] > 1:
+    replace_staged(store, table=table, snapshot_id=snapshot_id)
+
+
+def replace_staged(store: Store, *, table: str, snapshot_id: str) -> None:
+    """Put what was staged of a snapshot, which is not nothing, in the place of its partition."""
+    staging = f"{table}_staging"
+    if store.rows("load/parts", table=staging, snapshot_id=snapshot_id)[0][0] > 1:
         store.run(f"{table}_v1/merge", snapshot_id=snapshot_id)
     store.run(f"{table}_v1/replace", snapshot_id=snapshot_id)
     store.run(f"{table}_v1/unstage", snapshot_id=snapshot_id)
