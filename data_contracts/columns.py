@@ -22,6 +22,8 @@ KIND = "kind"
 NAME_EN = "name_en"
 NAME_RU = "name_ru"
 REASON = "reason"
+# Why a row as delivered is kept out of silver.
+REJECTED = "rejected"
 
 PRODUCT_ITEMS = "product_items"
 PRODUCT_SCORES = "product_scores"

@@ -12,6 +12,7 @@ from typing import Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from data_contracts.columns import REJECTED
 from data_contracts.errors import InputError
 
 _FOLDER = Path(__file__).parent / "tables"
@@ -65,6 +66,14 @@ class Column(BaseModel):
     severity: Severity = Field(Severity.ERROR, description="of the expectations of this column's nulls and values")
 
 
+class Layer(StrEnum):
+    BRONZE = "bronze"
+    SILVER = "silver"
+    GOLD = "gold"
+    QUARANTINE = "quarantine"
+    SNAPSHOT = "snapshot"
+
+
 class TableContract(BaseModel):
     """A table's promise. `grain` is one sentence: what one row is; `key` is unique."""
 
@@ -94,6 +103,15 @@ class TableContract(BaseModel):
         if self.retention_days is not None and not self.partition_by:
             raise ValueError(f"{self.name}: rows expire by their first partition column, but partition_by is empty")
         return self
+
+    @property
+    def layer(self) -> Layer:
+        return Layer(self.name.partition(".")[0])
+
+    @property
+    def is_as_delivered(self) -> bool:
+        """Whether its rows may break the contract, each then with the reason beside it."""
+        return REJECTED in self.column_names
 
     @property
     def column_names(self) -> tuple[str, ...]:

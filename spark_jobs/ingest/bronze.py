@@ -12,7 +12,7 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from data_contracts.columns import DAY, EVENT_TIME
+from data_contracts.columns import DAY, EVENT_TIME, REJECTED
 from data_contracts.night import NightParams
 from data_contracts.tables import Column, ColumnType
 from spark_jobs.ingest.contents import CLIENT, Checked, Content
@@ -20,7 +20,6 @@ from spark_jobs.ingest.identity import Identities
 from spark_jobs.ingest.sources import PATTERNS, Layout, Source
 from spark_jobs.lake.tables import empty_table
 
-REJECTED = "rejected"
 MICROS_PER_DAY = 86_400_000_000
 # Microseconds in a stored duration's unit, as a fraction.
 _DURATIONS = {"duration[s]": (1_000_000, 1), "duration[ms]": (1_000, 1), "duration[ns]": (1, 1_000)}

@@ -12,11 +12,11 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from data_contracts.columns import DAY
+from data_contracts.columns import DAY, REJECTED
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams
 from spark_jobs.ingest import silver
-from spark_jobs.ingest.bronze import REJECTED, bronze_rows, by_client
+from spark_jobs.ingest.bronze import bronze_rows, by_client
 from spark_jobs.ingest.contents import Checked
 from spark_jobs.ingest.identity import Identities
 from spark_jobs.ingest.sources import BY_NAME, Source

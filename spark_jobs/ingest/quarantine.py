@@ -7,8 +7,7 @@ from datetime import date
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from data_contracts.columns import DAY, REASON
-from spark_jobs.ingest.bronze import REJECTED
+from data_contracts.columns import DAY, REASON, REJECTED
 from spark_jobs.ingest.ledger import Key
 from spark_jobs.ingest.sources import Source
 from spark_jobs.lake.commits import last_commit, newest_version

@@ -106,4 +106,4 @@ def _report(products: Mapping[str, float], offers: Mapping[str, float], *, warni
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, writes_tables=False)

@@ -24,16 +24,22 @@ from data_contracts.errors import InputError, RecsError
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
 from spark_jobs.lake.session import spark_session
+from spark_jobs.lake.validation import Verdict, load_ahead, validate_tables
 
 
 @dataclass(frozen=True)
 class TableReport:
-    """What a job did to one asset. `details` are JSON-able values for its metadata."""
+    """What a job did to one asset. `details` are JSON-able values for its metadata.
+
+    `checks` and `validation` (where they are kept) come from the runner, which validates what the job wrote.
+    """
 
     rows: int
     quarantined: int = 0
     version: int | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    checks: tuple[Verdict, ...] = ()
+    validation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,19 @@ class JobReport:
     tables: Mapping[str, TableReport]
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    check_seconds: float = 0.0
     peak_mb: float = 0.0
 
 
-def main(work: Callable[[SparkSession, NightParams], JobReport]) -> None:
-    """Run a Spark job as a process; ends with the error's exit code and one line on standard error."""
+def main(work: Callable[[SparkSession, NightParams], JobReport], *, writes_tables: bool = True) -> None:
+    """Run a Spark job as a process; ends with the error's exit code and one line on standard error.
+
+    `writes_tables`: the lake tables that it reports with a version are validated against their contracts.
+    """
 
     def with_session(params: NightParams) -> JobReport:
+        if writes_tables:
+            load_ahead()
         settings = Settings()
         spark = spark_session(
             f"recs {params.snapshot_id}",
@@ -57,9 +69,27 @@ def main(work: Callable[[SparkSession, NightParams], JobReport]) -> None:
             driver_memory=settings.spark_driver_memory,
             java_options=settings.spark_java_options,
         )
-        return work(spark, params)
+        report = work(spark, params)
+        return validated(spark, params.lake, report) if writes_tables else report
 
     main_without_spark(with_session)
+
+
+def validated(spark: SparkSession, lake: str, report: JobReport) -> JobReport:
+    """The report with the verdicts on the tables that it names, and a warning each that breaks its contract."""
+    started = time.monotonic()
+    written = [name for name, table in report.tables.items() if table.version is not None]
+    validations = validate_tables(spark, lake, written)
+    tables = {
+        name: replace(report.tables[name], checks=one.verdicts, validation=one.uri) for name, one in validations.items()
+    }
+    broken = [f"{name} breaks its contract: {verdict}" for name, one in validations.items() for verdict in one.broken]
+    return replace(
+        report,
+        tables={**report.tables, **tables},
+        warnings=(*report.warnings, *broken),
+        check_seconds=time.monotonic() - started,
+    )
 
 
 def main_without_spark(work: Callable[[NightParams], JobReport]) -> None:

@@ -103,4 +103,4 @@ def _report(models: StageModels, users: Audience, fallback: pa.Table, *, params:
 
 
 if __name__ == "__main__":
-    main(run)
+    main(run, writes_tables=False)
