@@ -1,6 +1,6 @@
 """Validation of what a job just wrote, against its contract, by Great Expectations.
 
-Only the files of a table's last commit are read. Every validation is kept: `{lake}/validations/<table>/<Delta
+Only the files of a table's last write are read. Every validation is kept: `{lake}/validations/<table>/<Delta
 version>.json` holds its verdicts and what Great Expectations said; a version that was validated is not read again, and
 one whose job was killed in between is validated by the next run.
 """
@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from data_contracts.checks import Check, checks_of
 from data_contracts.tables import TableContract, contract, table_names
 from spark_jobs.lake.actions import at_once
-from spark_jobs.lake.commits import Commit, last_commit
+from spark_jobs.lake.commits import Commit, last_write, newest_version
 from spark_jobs.lake.files import file_exists, read_bytes, write_bytes
 from spark_jobs.lake.tables import table_uri
 
@@ -57,8 +57,8 @@ def load_ahead() -> None:
 
 
 def validate_tables(spark: SparkSession, lake: str, names: Iterable[str]) -> dict[str, Validation]:
-    """Validate the last commit of each table that has a contract with checks and was ever written."""
-    commits = {name: last_commit(table_uri(lake, name)) for name in sorted({*names} & {*table_names()})}
+    """Validate the last write of each table that has a contract with checks and was ever written."""
+    commits = {name: last_write(table_uri(lake, name)) for name in sorted({*names} & {*table_names()})}
     steps = [
         partial(_validated, spark, lake, contract(name), commit)
         for name, commit in commits.items()
@@ -109,9 +109,11 @@ def _written(spark: SparkSession, uri: str, commit: Commit) -> DataFrame:
     """The files that the commit added, as the Parquet they are: asking Delta which they are would cost as much as the
     checks of a small table. The schema is the table's own.
     """
+    table = spark.read.format("delta").load(uri)
+    if commit.version != newest_version(uri):  # compacted since, so its files may be gone
+        return table
     files = [f"{uri}/{file.path}" for file in commit.added if file.rows]
-    schema = spark.read.format("delta").load(uri).schema
-    frame = spark.read.schema(schema).option("basePath", uri).parquet(*files)
+    frame = spark.read.schema(table.schema).option("basePath", uri).parquet(*files)
     return frame.coalesce(1) if commit.rows <= _ROWS_OF_ONE_TASK else frame
 
 
