@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_project.attempts import Attempts
+from dagster_project.contract_checks import check_results, check_specs, require_kept
 from dagster_project.runner import SparkRunner, failure_of
 from data_contracts.errors import RecsError
 from data_contracts.night import NightParams, Sources
@@ -68,7 +69,7 @@ def job_assets(
         for name, text in outputs.items()
     ]
 
-    @dg.multi_asset(name=f"{job}_job", specs=specs, can_subset=False)
+    @dg.multi_asset(name=f"{job}_job", specs=specs, check_specs=check_specs(outputs), can_subset=False)
     def launch(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
@@ -86,7 +87,9 @@ def job_assets(
             raise failure_of(error) from error
         report = spark_runner.run(context, job=job, params=params)
         for name in outputs:
-            yield dg.MaterializeResult(asset_key=_key(name), metadata=_metadata(report, name))
+            checks = check_results(report, name)
+            yield dg.MaterializeResult(asset_key=_key(name), metadata=_metadata(report, name), check_results=checks)
+        require_kept(report, outputs)
 
     return launch
 
@@ -105,6 +108,7 @@ def _metadata(report: Mapping[str, Any], name: str) -> dict[str, Any]:
         "job_seconds": round(report["seconds"], 1),
         "job_peak_mb": report["peak_mb"],
         "log": dg.MetadataValue.path(report["log"]),
+        **({"validation": dg.MetadataValue.path(table["validation"])} if table.get("validation") else {}),
         **({"delta_version": table["version"]} if table.get("version") is not None else {}),
         **dict(table.get("details", {})),
     }

@@ -70,6 +70,7 @@ class Layer(StrEnum):
     BRONZE = "bronze"
     SILVER = "silver"
     GOLD = "gold"
+    IDENTITY = "identity"
     QUARANTINE = "quarantine"
     SNAPSHOT = "snapshot"
 
