@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_project.runner import failure_of
+from dagster_project.failures import failure_of
 from data_contracts.checks import Check, checks_of
 from data_contracts.errors import InputError
 from data_contracts.tables import Severity, contract, table_names

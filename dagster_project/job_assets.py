@@ -5,12 +5,18 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_project.asset_specs import asset_key, asset_spec
 from dagster_project.attempts import Attempts
 from dagster_project.contract_checks import check_results, check_specs, require_kept
-from dagster_project.runner import SparkRunner, failure_of
-from data_contracts.errors import RecsError
+from dagster_project.failures import told
+from dagster_project.runner import SparkRunner
+from dagster_project.shown import materialization_metadata, report_of
 from data_contracts.night import NightParams, Sources
 from data_contracts.settings import Settings
+
+# Whoever writes tables of the lake is in this pool, which lets one at a time: a Delta table has one writer.
+LAKE_POOL = "lake"
+_PAST_NIGHTS = 30
 
 
 def night_params(settings: Settings, context: dg.AssetExecutionContext, *, attempt: int = 1) -> NightParams:
@@ -49,66 +55,76 @@ def job_assets(
     outputs: Mapping[str, str],
     partitions: dg.PartitionsDefinition,
     deps: Sequence[str] = (),
+    deps_of: Mapping[str, Sequence[str]] | None = None,
     claims_attempt: bool = False,
     uses_attempt: bool = False,
 ) -> dg.AssetsDefinition:
-    """Assets made by one Spark job. `outputs`: asset key with slashes -> description.
+    """Assets made by one Spark job. `outputs`: asset key with slashes -> what it is, in order of dependence.
 
-    `claims_attempt`: the job writes a snapshot of its own; `uses_attempt`: it works on the newest one of the date.
+    `deps`: what every output is made from, but for those in `deps_of`, which may name other outputs. `claims_attempt`:
+    the job writes a snapshot of its own; `uses_attempt`: it works on the newest one of the date.
     """
+    own = deps_of or {}
     specs = [
-        dg.AssetSpec(
-            _key(name),
-            description=text,
-            group_name=group,
-            deps=[_key(dep) for dep in deps],
-            kinds={"spark"},
-            owners=["team:data-platform"],
-            partitions_def=partitions,
-        )
+        asset_spec(name, text, job=job, group=group, deps=own.get(name, deps), partitions=partitions)
         for name, text in outputs.items()
     ]
 
-    @dg.multi_asset(name=f"{job}_job", specs=specs, check_specs=check_specs(outputs), can_subset=False)
+    # A job looks from one as-of, so a backfill takes a run a night.
+    @dg.multi_asset(
+        name=f"{job}_job",
+        specs=specs,
+        check_specs=check_specs(outputs),
+        can_subset=False,
+        pool=LAKE_POOL,
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+    )
     def launch(
         context: dg.AssetExecutionContext,
         settings: dg.ResourceParam[Settings],
         spark_runner: dg.ResourceParam[SparkRunner],
     ) -> Iterator[dg.MaterializeResult[Any]]:
         params = night_params(settings, context)
-        try:
+        with told(context, settings):
             attempts = Attempts(params.lake)
             if claims_attempt:
                 attempt = attempts.claim(params.as_of, run_id=root_run_id(context))
                 params = params.model_copy(update={"attempt": attempt})
             elif uses_attempt:
                 params = params.model_copy(update={"attempt": attempts.latest(params.as_of)})
-        except RecsError as error:
-            raise failure_of(error) from error
-        report = spark_runner.run(context, job=job, params=params)
+            report = spark_runner.run(context, job=job, params=params)
         for name in outputs:
-            checks = check_results(report, name)
-            yield dg.MaterializeResult(asset_key=_key(name), metadata=_metadata(report, name), check_results=checks)
-        require_kept(report, outputs)
+            yield materialized(context, report, name, lake=params.lake)
+        with told(context, settings):
+            require_kept(report, outputs)
 
     return launch
 
 
-def _key(name: str) -> dg.AssetKey:
-    return dg.AssetKey(name.split("/"))
+def materialized(
+    context: dg.AssetExecutionContext, report: Mapping[str, Any], name: str, *, lake: str
+) -> dg.MaterializeResult[Any]:
+    """One output as its job reported it. Its data version is the reported fingerprint; without one, Dagster's own,
+    which follows from the code's version and those of what it was made from.
+    """
+    fingerprint = report_of(report, name).get("fingerprint")
+    return dg.MaterializeResult(
+        asset_key=asset_key(name),
+        metadata=materialization_metadata(
+            report, name, lake=lake, past_rows=_past_rows(context, name), night=context.partition_key
+        ),
+        check_results=check_results(report, name),
+        data_version=dg.DataVersion(fingerprint) if fingerprint else None,
+    )
 
 
-def _metadata(report: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What the UI shows of one asset. Reports name lake tables with dots, `silver.interactions`, others plainly."""
-    tables = report["tables"]
-    table = tables.get(name.replace("/", ".")) or tables.get(name.rpartition("/")[2], {})
-    return {
-        "rows": table.get("rows", 0),
-        "quarantined": table.get("quarantined", 0),
-        "job_seconds": round(report["seconds"], 1),
-        "job_peak_mb": report["peak_mb"],
-        "log": dg.MetadataValue.path(report["log"]),
-        **({"validation": dg.MetadataValue.path(table["validation"])} if table.get("validation") else {}),
-        **({"delta_version": table["version"]} if table.get("version") is not None else {}),
-        **dict(table.get("details", {})),
-    }
+def _past_rows(context: dg.AssetExecutionContext, name: str) -> dict[str, int]:
+    """Rows by night, as the last nights reported them."""
+    newest_first = context.instance.fetch_materializations(asset_key(name), limit=_PAST_NIGHTS).records
+    rows: dict[str, int] = {}
+    for record in newest_first:
+        made = record.asset_materialization
+        value = made.metadata.get("rows") if made else None
+        if made and made.partition and value is not None:
+            rows.setdefault(made.partition, int(str(value.value)))
+    return rows

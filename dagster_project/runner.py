@@ -10,10 +10,9 @@ from typing import Any, Protocol
 import dagster as dg
 from dagster import PipesTempFileContextInjector, PipesTempFileMessageReader
 
-from data_contracts.errors import RecsError
+from dagster_project.failures import failure
+from dagster_project.processes import Memory, end_session, measured
 from data_contracts.night import NightParams
-
-_TERMINATION_SECONDS = 20
 
 
 class SparkRunner(Protocol):
@@ -33,58 +32,47 @@ class LocalSparkRunner:
         self._lock = lock
 
     def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
-        log = self._logs / context.run.run_id / f"{job}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
+        log = self._log(context, job)
+        context.log.info(f"job {job} writes its log to {log}")
         command = [sys.executable, "-m", f"spark_jobs.jobs.{job}", params.model_dump_json()]
-        with (
-            dg.open_pipes_session(context, PipesTempFileContextInjector(), PipesTempFileMessageReader()) as session,
-            log.open("wb") as output,
-        ):
+        with dg.open_pipes_session(context, PipesTempFileContextInjector(), PipesTempFileMessageReader()) as session:
+            code, memory = self._execute(command, session.get_bootstrap_env_vars(), log)
+        return _outcome(session.get_custom_messages(), job=job, code=code, log=log, memory=memory)
+
+    def _log(self, context: dg.AssetExecutionContext, job: str) -> Path:
+        attempt = f".retry{context.retry_number}" if context.retry_number else ""
+        log = (self._logs / context.run.run_id / f"{job}{attempt}.log").absolute()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log
+
+    def _execute(self, command: list[str], variables: Mapping[str, str], log: Path) -> tuple[int, Memory]:
+        """Exit code and memory of the job. However this ends, cancelled too, no process of the job is left."""
+        with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
-                env={**os.environ, **session.get_bootstrap_env_vars()},
+                env={**os.environ, **variables},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=() if self._lock is None else (self._lock,),
+                start_new_session=True,
             )
             try:
-                code = process.wait()
+                with measured(process.pid) as memory:
+                    code = process.wait()
             finally:
-                _stop(process)
-        return _outcome(session.get_custom_messages(), job=job, code=code, log=log)
+                end_session(process.pid)
+                process.wait()
+        return code, memory
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End a job that outlived its run, as when the run was cancelled."""
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(timeout=_TERMINATION_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _outcome(messages: Any, *, job: str, code: int, log: Path) -> Mapping[str, Any]:
+def _outcome(messages: Any, *, job: str, code: int, log: Path, memory: Memory) -> Mapping[str, Any]:
     for message in messages:
         if "error" in message:
             raise failure(str(message["error"]), exit_code=int(message["exit_code"]), log=log)
     reports = [message["report"] for message in messages if "report" in message]
     if code != 0 or not reports:
-        raise failure(f"job {job} ended with code {code}: {_last_line(log)}", exit_code=1, log=log)
-    return {**reports[-1], "log": str(log)}
-
-
-def failure(text: str, *, exit_code: int, log: Path | None = None) -> dg.Failure:
-    metadata: dict[str, dg.MetadataValue] = {"exit_code": dg.MetadataValue.int(exit_code)}
-    if log is not None:
-        metadata["log"] = dg.MetadataValue.path(str(log))
-    return dg.Failure(text, metadata=metadata, allow_retries=False)
-
-
-def failure_of(error: RecsError) -> dg.Failure:
-    return failure(str(error), exit_code=error.exit_code)
+        raise failure(f"job {job} ended with code {code}: {_last_line(log)}", exit_code=code or 1, log=log)
+    return {**reports[-1], "log": str(log), "peak_mb": round(memory.total_mb), "jvm_peak_mb": round(memory.jvm_mb)}
 
 
 def _last_line(log: Path) -> str:

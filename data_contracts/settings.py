@@ -1,6 +1,6 @@
 """One settings object, prefix `RECS_`. Entry points build it and pass it down; nobody else reads the environment."""
 
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -63,12 +63,22 @@ class Settings(BaseSettings):
         "leave it empty for nights of hours",
     )
     spark_runner: Literal["local"] = Field("local", description="where Spark jobs run")
+    max_retries: int = Field(2, ge=0, description="times a step is tried again after what may pass: busy, unavailable")
+    retry_seconds: float = Field(
+        10, gt=0, description="wait before the first retry; each later one waits twice as long"
+    )
     keep_snapshots: int = Field(7, ge=2, description="snapshots that stay in ClickHouse")
 
     # People
     identity_key: SecretStr = Field(
         SecretStr("development-only"),
         description="keys that hash client ids and erased ids, oldest first, comma separated; new ones at the end",
+    )
+
+    # Watching the night
+    exports_due: time = Field(time(6), description="hour of the bank's day by which the exports must have arrived")
+    alert_webhook_url: SecretStr | None = Field(
+        None, description="where alerts are posted as JSON; without it they go to the log"
     )
 
     # The day

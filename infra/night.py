@@ -1,6 +1,7 @@
 """Runs a night here: the same asset graph that the UI shows, in one process, with a line an asset as it goes."""
 
 import os
+import shutil
 import threading
 import time
 import uuid
@@ -16,11 +17,13 @@ import dagster as dg
 
 from dagster_project.definitions import NIGHT_JOB, build_defs
 from dagster_project.lake_lock import lake_lock
+from dagster_project.publishing import PUBLISH
 from dagster_project.runner import LocalSparkRunner
 from data_contracts.errors import BusyError, GateError, InputError, RecsError, UnavailableError
 from data_contracts.settings import Settings
 
 _POLL_SECONDS = 0.3
+_DAGSTER_YAML = Path(__file__).parent / "local" / "dagster.yaml"
 # Events go to Dagster's own log, where the UI finds them; the terminal gets a line an asset.
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _ERRORS = {error.exit_code: error for error in (InputError, GateError, BusyError, UnavailableError)}
@@ -57,6 +60,7 @@ def run_night(settings: Settings, as_of: date, *, on_asset: Callable[[AssetDone]
                 partition_key=as_of.isoformat(),
                 instance=instance,
                 run_id=run_id,
+                tags=PUBLISH,
                 raise_on_error=False,
             )
         if not result.success:
@@ -75,14 +79,12 @@ def _dagster_home(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def dagster_home(settings: Settings) -> Path:
-    """Folder of Dagster's runs and events, made with its configuration when missing."""
+    """Folder of Dagster's runs and events, with the configuration of the embedded stack."""
     home = (settings.data_dir / "dagster").absolute()
     home.mkdir(parents=True, exist_ok=True)
     config = home / "dagster.yaml"
-    if not config.exists():
-        config.write_text(
-            "telemetry:\n  enabled: false\nnux:\n  enabled: false\nconcurrency:\n  runs:\n    max_concurrent_runs: 1\n"
-        )
+    if not config.exists() or config.read_bytes() != _DAGSTER_YAML.read_bytes():
+        shutil.copyfile(_DAGSTER_YAML, config)
     return home
 
 

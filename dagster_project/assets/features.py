@@ -22,7 +22,16 @@ DEPS = (
     "silver/people",
     "silver/catalogue",
 )
+# What is made from less than all of that, so that a repair makes no more stale than it must.
+DEPS_OF = {
+    "gold/user_history": ("silver/interactions", "silver/items"),
+    "gold/item_features": ("silver/items", "gold/user_history"),
+    "gold/segments": ("gold/user_features",),
+    "gold/portraits": ("gold/user_features", "silver/holdings"),
+}
 
 
 def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    return [job_assets("features", group="features", outputs=OUTPUTS, deps=DEPS, partitions=partitions)]
+    return [
+        job_assets("features", group="features", outputs=OUTPUTS, deps=DEPS, deps_of=DEPS_OF, partitions=partitions)
+    ]

@@ -1,27 +1,31 @@
 """Group `publish`: the snapshot sealed behind its gate, loaded, verified, and made current by its pointer."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
+from dagster_project.asset_specs import asset_key, asset_spec
 from dagster_project.attempts import Attempts
+from dagster_project.failures import told
 from dagster_project.files import read_bytes
 from dagster_project.job_assets import job_assets, night_params, root_run_id
-from dagster_project.runner import failure_of
+from dagster_project.publishing import PUBLISH_TAG, reason_not_to_publish
 from data_contracts.catalogue import Catalogue, Reasons, Rules
-from data_contracts.errors import GateError, RecsError
+from data_contracts.errors import GateError
 from data_contracts.manifest import Manifest
 from data_contracts.settings import Settings
 from sql.client import Address, Store, connected
 from sql.load import load
 from sql.migrate import migrate
-from sql.pointer import publish
+from sql.pointer import current, publish
 from sql.retention import drop_old
 from sql.rules import put_rule_set
 from sql.verify import verify
 
 _ACTOR = "night"
+PUBLISHED = "snapshot/published"
 SEAL_OUTPUTS = {"snapshot/manifest": "counts, checksums and versions of the snapshot, with its gate verdict"}
 SEAL_DEPS = ("snapshot/personal", "snapshot/segment", "snapshot/popular", "snapshot/user_state")
 
@@ -34,39 +38,64 @@ def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
 
 
 def _published(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    @dg.asset(
-        key=["snapshot", "published"],
-        description="the snapshot in ClickHouse, verified against its manifest, and the pointer on it",
-        group_name="publish",
-        deps=[dg.AssetKey(["snapshot", "manifest"])],
-        kinds={"clickhouse"},
-        owners=["team:data-platform"],
-        partitions_def=partitions,
+    spec = asset_spec(
+        PUBLISHED,
+        "the snapshot in ClickHouse, verified against its manifest, and the pointer on it. A backfill, or a night "
+        f"older than what is served, does not move the pointer unless its run is tagged {PUBLISH_TAG}=yes",
+        job="publish",
+        group="publish",
+        deps=["snapshot/manifest"],
+        kinds=frozenset({"clickhouse"}),
+        partitions=partitions,
+        skippable=True,
     )
-    def published(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[Any]:
+    backfill = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+
+    @dg.multi_asset(name="publish", specs=[spec], pool="pointer", backfill_policy=backfill)
+    def published(
+        context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         params, started = night_params(settings, context), time.monotonic()
-        try:
+        with told(context, settings):
+            address = Address.of(settings)
+            why_not = reason_not_to_publish(context.run.tags, as_of=params.as_of, current=current_snapshot(address))
+            if why_not is not None:
+                _say_unpublished(context, why_not)
+                return
             attempt = Attempts(params.lake).latest(params.as_of)
             params = params.model_copy(update={"attempt": attempt})
             manifest = publish_snapshot(
-                Address.of(settings),
+                address,
                 snapshot_uri=params.snapshot_uri,
                 keep=settings.keep_snapshots,
                 why=f"run {root_run_id(context)}",
             )
-        except RecsError as error:
-            raise failure_of(error) from error
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
+            asset_key=spec.key,
             metadata={
                 "snapshot_id": manifest.snapshot_id,
                 "rows": sum(table.rows for table in manifest.tables.values()),
                 "job_seconds": round(time.monotonic() - started, 1),
                 "tables": {name: table.rows for name, table in manifest.tables.items()},
                 "snapshot": dg.MetadataValue.path(params.snapshot_uri),
-            }
+            },
         )
 
     return published
+
+
+def _say_unpublished(context: dg.AssetExecutionContext, why: str) -> None:
+    context.log.warning(f"not published: {why}")
+    context.log_event(
+        dg.AssetObservation(asset_key(PUBLISHED), description=f"Not published: {why}.", partition=context.partition_key)
+    )
+
+
+def current_snapshot(address: Address) -> str | None:
+    """The snapshot that is served, None before the first."""
+    migrate(address)
+    with connected(address) as store:
+        return current(store)
 
 
 def publish_snapshot(address: Address, *, snapshot_uri: str, keep: int, why: str) -> Manifest:

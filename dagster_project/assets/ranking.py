@@ -10,6 +10,10 @@ OUTPUTS = {
 }
 DEPS = (
     "silver/interactions",
+    "silver/customers",
+    "silver/holdings",
+    "silver/aggregates",
+    "silver/items",
     "silver/product_events",
     "silver/campaign_interactions",
     "silver/catalogue",

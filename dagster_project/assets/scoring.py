@@ -20,11 +20,32 @@ DEPS = (
     "retrieval_model",
     "ranker",
     "calibrator",
+    "silver/customers",
+    "silver/holdings",
+    "silver/catalogue",
+    "silver/rules",
     "silver/reasons",
 )
+DEPS_OF = {
+    "snapshot/user_state": (
+        "gold/user_features",
+        "gold/segments",
+        "silver/customers",
+        "silver/holdings",
+        "silver/catalogue",
+    )
+}
 
 
 def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     return [
-        job_assets("scoring", group="scoring", outputs=OUTPUTS, deps=DEPS, partitions=partitions, claims_attempt=True)
+        job_assets(
+            "scoring",
+            group="scoring",
+            outputs=OUTPUTS,
+            deps=DEPS,
+            deps_of=DEPS_OF,
+            partitions=partitions,
+            claims_attempt=True,
+        )
     ]

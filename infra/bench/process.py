@@ -6,8 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import psutil
-
+from dagster_project.processes import tree_mb
 from data_contracts.errors import RecsError
 
 _SAMPLE_SECONDS = 0.25
@@ -43,20 +42,3 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> 
     if process.returncode != 0:
         raise RecsError(f"{' '.join(command)} ended with code {process.returncode}: {output[-2000:]}")
     return Measured(time.monotonic() - started, peak, output)
-
-
-def tree_mb(pid: int) -> float:
-    """Proportional set size of a process and its descendants, MB."""
-    try:
-        root = psutil.Process(pid)
-        members = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0.0
-    return sum(_pss(member) for member in members) / 1e6
-
-
-def _pss(process: psutil.Process) -> float:
-    try:
-        return float(process.memory_full_info().pss)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return 0.0

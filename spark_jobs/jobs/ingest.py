@@ -1,7 +1,9 @@
 """Job `ingest`: what the sources delivered for days before the as-of, into bronze and silver."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -19,17 +21,20 @@ from spark_jobs.ingest.ledger import (
     DELIVERIES,
     Entry,
     Key,
+    Ledger,
     new_deliveries,
     read_ledger,
     require_known_folders,
     write_ledger,
 )
+from spark_jobs.ingest.lineage import FED_BY, fingerprint, rejected_for, rows_read
 from spark_jobs.ingest.pii_scan import personal_looking
 from spark_jobs.ingest.quarantine import quarantine
 from spark_jobs.ingest.reference import read_reference
 from spark_jobs.ingest.whole_tables import write_whole_tables
 from spark_jobs.jobs.runner import JobReport, TableReport, main
-from spark_jobs.lake.tables import rows_written
+from spark_jobs.lake.commits import last_write
+from spark_jobs.lake.tables import rows_written, table_uri
 
 
 def run(spark: SparkSession, params: NightParams) -> JobReport:
@@ -55,7 +60,9 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     if checked:
         versions[DELIVERIES] = write_ledger(spark, params.lake, ledger)
     return JobReport(
-        tables=_tables(params, versions, checked, rejected, people={"erased": erased, "new_clients": clients}),
+        tables=_tables(
+            params, versions, ledger, checked, rejected, people={"erased": erased, "new_clients": clients}
+        ),
         warnings=(*missing_days(found, params), *_empty_days(checked), *_rejections(rejected), *personal),
     )
 
@@ -70,22 +77,47 @@ def _entries(checked: Iterable[Checked], rejected: Mapping[Key, Counter[str]]) -
 def _tables(
     params: NightParams,
     versions: Mapping[str, int],
-    checked: Iterable[Checked],
+    ledger: Ledger,
+    checked: Sequence[Checked],
     rejected: Mapping[Key, Counter[str]],
     *,
     people: Mapping[str, Any],
 ) -> dict[str, TableReport]:
-    """The ledger's report carries what was read; each silver table's, what was written to it."""
-    tables = {
-        name: TableReport(rows=rows_written(params.lake, name), version=version) for name, version in versions.items()
-    }
+    of = partial(_table, params=params, ledger=ledger, checked=checked, rejected=rejected)
+    tables = {name: of(name, version=versions.get(name)) for name in {*FED_BY, *versions}}
+    return {**tables, DELIVERIES: replace(tables[DELIVERIES], details={**_by_source(checked), **people})}
+
+
+def _table(
+    name: str,
+    *,
+    params: NightParams,
+    version: int | None,
+    ledger: Ledger,
+    checked: Sequence[Checked],
+    rejected: Mapping[Key, Counter[str]],
+) -> TableReport:
+    """A table that nothing new was delivered for was not written: no rows, and the fingerprint it had before."""
+    rows = rows_written(params.lake, name) if version is not None else 0
+    if name not in FED_BY:  # reference documents, made whole from what their fingerprint is about
+        commit = last_write(table_uri(params.lake, name))
+        return TableReport(rows, version=version, fingerprint=commit.note if commit else None)
+    reasons = rejected_for(name, rejected)
+    return TableReport(
+        rows,
+        read=rows_read(name, checked),
+        quarantined=reasons.total(),
+        reasons=dict(reasons),
+        version=version,
+        fingerprint=fingerprint(name, ledger, as_of=params.as_of),
+    )
+
+
+def _by_source(checked: Iterable[Checked]) -> dict[str, Any]:
     read: Counter[str] = Counter()
     for one in checked:
         read[one.delivery.source.name] += one.rows
-    total = sum((bad.total() for bad in rejected.values()), 0)
-    details = {"read": dict(read), "deliveries": sum(1 for _ in checked), **people}
-    tables[DELIVERIES] = TableReport(read.total(), total, versions.get(DELIVERIES), details)
-    return tables
+    return {"read_by_source": dict(read), "deliveries": sum(1 for _ in checked)}
 
 
 def _empty_days(checked: Iterable[Checked]) -> Iterator[str]:

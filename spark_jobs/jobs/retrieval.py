@@ -1,5 +1,6 @@
 """Job `retrieval`: learn the candidate sources on a sample of users, and fold every user into the factor space."""
 
+import hashlib
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
@@ -32,7 +33,11 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     version = write_table(vectors, params.lake, VECTORS, partitions=[params.as_of])
     return JobReport(
         tables={
-            "retrieval_model": TableReport(rows=model.n_items, details={**saved.facts, "sha256": dict(saved.files)}),
+            "retrieval_model": TableReport(
+                rows=model.n_items,
+                fingerprint=hashlib.sha256(repr(sorted(saved.files.items())).encode()).hexdigest(),
+                details={**saved.facts, "sha256": dict(saved.files)},
+            ),
             VECTORS: TableReport(rows=rows_written(params.lake, VECTORS), version=version),
         },
         warnings=saved.warnings,

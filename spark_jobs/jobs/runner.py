@@ -23,7 +23,10 @@ from pyspark.sql import SparkSession
 from data_contracts.errors import InputError, RecsError
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
+from data_contracts.tables import table_names
+from spark_jobs.lake.commits import last_write
 from spark_jobs.lake.session import spark_session
+from spark_jobs.lake.tables import table_uri
 from spark_jobs.lake.validation import Verdict, load_ahead, validate_tables
 
 
@@ -31,12 +34,20 @@ from spark_jobs.lake.validation import Verdict, load_ahead, validate_tables
 class TableReport:
     """What a job did to one asset. `details` are JSON-able values for its metadata.
 
+    `rows` and `bytes` were written, `read` is what was looked at for them; `reasons` counts the quarantined rows;
+    `days`: rows written by day. `fingerprint` stands for the content: equal where that is equal. Bytes and days of a
+    lake table that was written are filled in from Delta's log.
     `checks` and `validation` (where they are kept) come from the runner, which validates what the job wrote.
     """
 
     rows: int
     quarantined: int = 0
     version: int | None = None
+    read: int | None = None
+    bytes: int | None = None
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    days: Mapping[str, int] = field(default_factory=dict)
+    fingerprint: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
     checks: tuple[Verdict, ...] = ()
     validation: str | None = None
@@ -98,7 +109,8 @@ def main_without_spark(work: Callable[[NightParams], JobReport]) -> None:
     with _pipes() as pipes:
         try:
             started = time.monotonic()
-            report = work(_parameters(sys.argv))
+            params = _parameters(sys.argv)
+            report = _with_sizes(work(params), params.lake)
             _tell(pipes, replace(report, seconds=time.monotonic() - started, peak_mb=_peak_mb()))
         except RecsError as error:
             pipes.report_custom_message({"error": str(error), "exit_code": error.exit_code})
@@ -125,6 +137,16 @@ def _parameters(argv: list[str]) -> NightParams:
         raise InputError(f"parameters: {where}: {first['msg']}") from error
 
 
+def _with_sizes(report: JobReport, lake: str) -> JobReport:
+    """The report with bytes and rows by day of each lake table whose last commit is the version it names."""
+    tables = dict(report.tables)
+    for name, table in report.tables.items():
+        commit = last_write(table_uri(lake, name)) if name in table_names() and table.rows else None
+        if commit is not None and commit.version == table.version:
+            tables[name] = replace(table, bytes=commit.bytes, days=commit.days)
+    return replace(report, tables=tables)
+
+
 def _tell(pipes: PipesContext, report: JobReport) -> None:
     for warning in report.warnings:
         pipes.log.warning(warning)
@@ -135,5 +157,5 @@ def _tell(pipes: PipesContext, report: JobReport) -> None:
 
 
 def _peak_mb() -> float:
-    """Peak memory of this process, without the JVM and the Python workers it started."""
+    """Peak memory of this process alone; whoever launched it measures the JVM and the Python workers too."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

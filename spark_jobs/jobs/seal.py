@@ -4,6 +4,7 @@ Needs no Spark. A snapshot that fails the gate gets its manifest too, with the v
 whoever publishes refuses a manifest whose gate has not passed.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -120,7 +121,9 @@ def _table(snapshot: str, table: str) -> pa.Table:
 def _report(tables: dict[str, TableCounts], verdict: GateVerdict) -> JobReport:
     checks = {check.name: check.value for check in verdict.checks}
     rows = {table: counts.rows for table, counts in tables.items()}
-    return JobReport(tables={"manifest": TableReport(rows=len(tables), details={"tables": rows, "gate": checks})})
+    content = hashlib.sha256("".join(counts.checksum for counts in tables.values()).encode()).hexdigest()
+    details = {"tables": rows, "gate": checks}
+    return JobReport(tables={"manifest": TableReport(rows=len(tables), fingerprint=content, details=details)})
 
 
 if __name__ == "__main__":

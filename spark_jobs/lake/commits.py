@@ -1,6 +1,7 @@
 """What Delta's log says of a table's commits, read as the JSON it is: no Spark job for a number already written."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,6 +10,7 @@ from urllib.parse import unquote
 
 from pyarrow import fs
 
+from data_contracts.columns import DAY
 from spark_jobs.lake.files import file_system, read_bytes
 
 # Commits that leave a table's rows as their writer left them, or only take a person out of them.
@@ -26,6 +28,7 @@ class AddedFile:
     partition: Mapping[str, str | None]
     rows: int
     nulls: Mapping[str, int]
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,20 @@ class Commit:
     def rows(self) -> int:
         """Rows of the files that it added."""
         return sum(file.rows for file in self.added)
+
+    @property
+    def bytes(self) -> int:
+        """Size of the files that it added."""
+        return sum(file.bytes for file in self.added)
+
+    @property
+    def days(self) -> Mapping[str, int]:
+        """Rows that it added by day, of a table that is partitioned by one."""
+        rows: Counter[str] = Counter()
+        for file in self.added:
+            if day := file.partition.get(DAY):
+                rows[day] += file.rows
+        return dict(sorted(rows.items()))
 
 
 def newest_version(uri: str) -> int | None:
@@ -118,4 +135,6 @@ def _commit(uri: str, version: int) -> Commit:
 def _added(action: Mapping[str, Any]) -> AddedFile:
     stats = json.loads(action.get("stats") or "{}")
     nulls = {name: count for name, count in stats.get("nullCount", {}).items() if isinstance(count, int)}
-    return AddedFile(unquote(action["path"]), action["partitionValues"], stats.get("numRecords", 0), nulls)
+    return AddedFile(
+        unquote(action["path"]), action["partitionValues"], stats.get("numRecords", 0), nulls, action["size"]
+    )

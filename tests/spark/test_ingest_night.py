@@ -208,15 +208,32 @@ def test_a_second_run_reads_nothing_and_changes_nothing(ingested: Ingested) -> N
     again = run(ingested.spark, ingested.deliveries.params())
     assert again.tables["bronze.deliveries"].rows == 0
     assert {name: ingested.rows(name) for name in before} == before
+    assert _fingerprints(again) == _fingerprints(ingested.report)
 
 
 def test_a_day_delivered_again_replaces_that_day_alone(ingested: Ingested) -> None:
     before = ingested.rows("silver.interactions", where=f"day <> '{FIRST}'")
     file = ingested.deliveries.marketplace(FIRST, [(4, 5, "nfmcg_9", "view")])
     os.utime(file, (1, 1))
-    run(ingested.spark, ingested.deliveries.params())
+    report = run(ingested.spark, ingested.deliveries.params())
     assert [row["item_id"] for row in ingested.rows("silver.interactions", where=f"day = '{FIRST}'")] == ["nfmcg_9"]
     assert ingested.rows("silver.interactions", where=f"day <> '{FIRST}'") == before
+    old, new = _fingerprints(ingested.report), _fingerprints(report)
+    assert {name for name in new if new[name] != old[name]} == {"bronze.deliveries", "silver.interactions"}
+
+
+def test_a_table_reports_what_was_read_for_it_and_what_was_kept_out_and_why(ingested: Ingested) -> None:
+    table = ingested.report.tables["silver.interactions"]
+    assert table.rows < (table.read or 0)
+    assert table.quarantined == sum(table.reasons.values()) > 0
+    assert table.reasons["marketplace_events: unknown action_type"] == 1
+
+
+def _fingerprints(report: JobReport) -> dict[str, str | None]:
+    """What each table's content stands for; every table of an ingest has one."""
+    found = {name: table.fingerprint for name, table in report.tables.items()}
+    assert all(found.values())
+    return found
 
 
 def test_whoever_adds_up_days_is_told_the_first_that_changed(ingested: Ingested) -> None:

@@ -15,6 +15,7 @@ from infra.local.world.parquet import large, words, write_parquet
 from infra.local.world.people import EMPLOYMENTS, People
 from infra.local.world.plan import Plan
 
+SUCCESS_MARKER = "_SUCCESS"
 _PART = 250_000
 _MONTHS = 3
 _STAGES = tuple(LifecycleStage)
@@ -41,6 +42,8 @@ def write_delivery(
         }
         for table, content in tables.items():
             rows[table] += write_parquet(content, folder / table / name / f"part-{part:05d}.parquet")
+    for table in rows:  # last of all: whoever waits for an export waits for this
+        (folder / table / name / SUCCESS_MARKER).touch()
     return rows
 
 

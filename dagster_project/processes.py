@@ -1,0 +1,107 @@
+"""A job's processes as one: Python driver, JVM and Python workers share a session, are measured and ended together."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+_SAMPLE_SECONDS = 0.5
+_TERMINATION_SECONDS = 20.0
+
+
+@dataclass
+class Memory:
+    """Peaks in MB of proportional set size (shared pages counted once); `jvm_mb` is the JVM's own peak."""
+
+    total_mb: float = 0.0
+    jvm_mb: float = 0.0
+
+    def add(self, sizes: dict[str, float]) -> None:
+        self.total_mb = max(self.total_mb, sum(sizes.values()))
+        self.jvm_mb = max(self.jvm_mb, sizes.get("java", 0.0))
+
+
+def session_members(leader: int) -> list[psutil.Process]:
+    """Every living process of the session that `leader` began, whatever group it moved to and whoever adopted it."""
+    return [process for process in psutil.process_iter() if _session(process.pid) == leader and _is_alive(process)]
+
+
+@contextmanager
+def measured(leader: int) -> Iterator[Memory]:
+    """Sample the memory of a session for the length of the block."""
+    memory, ended = Memory(), threading.Event()
+
+    def sample() -> None:
+        while not ended.is_set():
+            memory.add(sizes_mb(session_members(leader)))
+            ended.wait(_SAMPLE_SECONDS)
+
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
+    try:
+        yield memory
+    finally:
+        ended.set()
+        sampler.join()
+
+
+def end_session(leader: int, *, patience_seconds: float = _TERMINATION_SECONDS) -> None:
+    """Ask every process of the session to end, and kill those that do not within `patience_seconds`.
+
+    Python workers of Spark sit in process groups of their own, so a signal to the leader's group misses them.
+    """
+    _signal(session_members(leader), signal.SIGTERM)
+    deadline = time.monotonic() + patience_seconds
+    while members := session_members(leader):
+        if time.monotonic() > deadline:
+            _signal(members, signal.SIGKILL)
+        time.sleep(0.05)
+
+
+def tree_mb(pid: int) -> float:
+    """Proportional set size of a process and its descendants, MB."""
+    try:
+        root = psutil.Process(pid)
+        members = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0.0
+    return sum(sizes_mb(members).values())
+
+
+def sizes_mb(processes: list[psutil.Process]) -> dict[str, float]:
+    """Proportional set size by program name, such as `java`; who ended meanwhile counts nothing."""
+    sizes: dict[str, float] = {}
+    for process in processes:
+        try:
+            name = process.name()
+            sizes[name] = sizes.get(name, 0.0) + process.memory_full_info().pss / 1e6
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return sizes
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
