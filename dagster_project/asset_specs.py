@@ -4,6 +4,7 @@ An asset key is a table's name with a slash, `silver/interactions`; assets witho
 snapshot.
 """
 
+import warnings
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -75,9 +76,11 @@ def _links(name: str, job: str) -> dict[str, Any]:
         "README": _ROOT / "README.md",
     }
     there = {label: str(path) for label, path in files.items() if path.exists()}
-    references = [dg.LocalFileCodeReference(file_path=path, label=label) for label, path in there.items()]
     paths = {label: dg.MetadataValue.path(path) for label, path in there.items()}
-    return {**paths, "dagster/code_references": dg.CodeReferencesMetadataValue(code_references=list(references))}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # code references are the links that the UI opens
+        references = [dg.LocalFileCodeReference(file_path=path, label=label) for label, path in there.items()]
+        return {**paths, "dagster/code_references": dg.CodeReferencesMetadataValue(code_references=list(references))}
 
 
 def _table(promised: TableContract) -> dict[str, Any]:

@@ -30,7 +30,8 @@ def spark_session(
     # One BLAS thread per task: Spark brings the parallelism.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
-    java_options = f"-XX:+UseParallelGC -Duser.timezone=UTC {java_options}"
+    # The quick compiler's own 48 MB of code are full after some hundred queries, and nothing is compiled from then on.
+    java_options = f"-XX:+UseParallelGC -XX:ReservedCodeCacheSize=192m -Duser.timezone=UTC {java_options}"
     if _TRUST_STORE.exists():
         java_options += f" -Djavax.net.ssl.trustStore={_TRUST_STORE}"
     builder = (
