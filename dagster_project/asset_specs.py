@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_project.versions import code_version
-from data_contracts.tables import Column, TableContract, contract, table_names
+from data_contracts.tables import Column, Pii, TableContract, contract, table_names
 
 _ROOT = Path(__file__).resolve().parents[1]
 # Of what has no contract: made every night, owned by who runs the nights.
@@ -100,5 +100,5 @@ def _column(promised: TableContract, column: Column) -> dg.TableColumn:
         type=column.type.value,
         description=column.description + unit,
         constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=promised.key == (column.name,)),
-        tags={"pii": column.pii.value},
+        tags={} if column.pii is Pii.NONE else {"pii": column.pii.value},
     )

@@ -58,6 +58,7 @@ def job_assets(
     deps_of: Mapping[str, Sequence[str]] | None = None,
     claims_attempt: bool = False,
     uses_attempt: bool = False,
+    backfill_policy: dg.BackfillPolicy | None = None,
 ) -> dg.AssetsDefinition:
     """Assets made by one Spark job. `outputs`: asset key with slashes -> what it is, in order of dependence.
 
@@ -70,14 +71,15 @@ def job_assets(
         for name, text in outputs.items()
     ]
 
-    # A job looks from one as-of, so a backfill takes a run a night.
+    # No backfill policy: a job looks from one as-of, so a backfill takes a run a night, which is Dagster's own way. A
+    # job that can do a range in one go has dg.BackfillPolicy.single_run().
     @dg.multi_asset(
         name=f"{job}_job",
         specs=specs,
         check_specs=check_specs(outputs),
         can_subset=False,
         pool=LAKE_POOL,
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
+        backfill_policy=backfill_policy,
     )
     def launch(
         context: dg.AssetExecutionContext,

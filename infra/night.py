@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import threading
 import time
 import uuid
@@ -21,6 +22,7 @@ from dagster_project.publishing import PUBLISH
 from dagster_project.runner import LocalSparkRunner
 from data_contracts.errors import BusyError, GateError, InputError, RecsError, UnavailableError
 from data_contracts.settings import Settings
+from infra.dagster_runs import close_dead_runs, process_tag
 
 _POLL_SECONDS = 0.3
 _DAGSTER_YAML = Path(__file__).parent / "local" / "dagster.yaml"
@@ -50,7 +52,7 @@ def run_night(settings: Settings, as_of: date, *, on_asset: Callable[[AssetDone]
     """Materialise the night of `as_of`. Raises the RecsError that stopped it; yesterday's snapshot stays current."""
     started = time.monotonic()
     warnings.simplefilter("ignore", dg.PreviewWarning)
-    with _dagster_home(settings) as instance, lake_lock(settings.lake_uri) as lock:
+    with _ends_politely(), _dagster_home(settings) as instance, lake_lock(settings.lake_uri) as lock:
         runner = LocalSparkRunner(logs=settings.data_dir / "logs", lock=lock)
         job = build_defs(settings, resources={"spark_runner": runner}).resolve_job_def(NIGHT_JOB)
         run_id = str(uuid.uuid4())
@@ -60,7 +62,7 @@ def run_night(settings: Settings, as_of: date, *, on_asset: Callable[[AssetDone]
                 partition_key=as_of.isoformat(),
                 instance=instance,
                 run_id=run_id,
-                tags=PUBLISH,
+                tags={**PUBLISH, **process_tag()},
                 raise_on_error=False,
             )
         if not result.success:
@@ -70,11 +72,25 @@ def run_night(settings: Settings, as_of: date, *, on_asset: Callable[[AssetDone]
 
 
 @contextmanager
+def _ends_politely() -> Iterator[None]:
+    """A request to end, as a supervisor sends it, is to this block what Ctrl-C is: the running job is stopped too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def _dagster_home(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """The instance that `recs dev` shows too, so that nights run here appear in the UI."""
     home = dagster_home(settings)
     os.environ["DAGSTER_HOME"] = str(home)
     with dg.DagsterInstance.get() as instance:
+        close_dead_runs(instance, untagged=False)
         yield instance
 
 

@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from dagster import DagsterInstance
 from honcho.manager import Manager
 from pydantic import SecretStr
 
 from data_contracts.errors import BusyError, UnavailableError
 from data_contracts.settings import Settings
 from infra.console import console
+from infra.dagster_runs import close_dead_runs
 from infra.local.clickhouse.running import running_clickhouse
 from infra.night import dagster_home
 
@@ -80,6 +82,8 @@ def run_stack(settings: Settings, *, with_dagster: bool) -> int:
     wanted = services(settings, with_dagster=with_dagster)
     for service in wanted:
         _refuse_taken(service)
+    if with_dagster:
+        _close_dead_runs(settings)
     manager = Manager()
     variables = environment(settings)
     for service in wanted:
@@ -88,6 +92,12 @@ def run_stack(settings: Settings, *, with_dagster: bool) -> int:
     manager.loop()
     # Ctrl-C and a polite kill are how the stack is meant to end.
     return 0 if manager.returncode in (0, 130, 143, -2, -15) else int(manager.returncode or 1)
+
+
+def _close_dead_runs(settings: Settings) -> None:
+    with DagsterInstance.from_config(str(dagster_home(settings))) as instance:
+        for run_id in close_dead_runs(instance, untagged=True):
+            console.print(f"run {run_id[:8]} was left by a process that was killed: marked as failed")
 
 
 def wait_until_ready(url: str, *, seconds: float = _READY_SECONDS) -> None:

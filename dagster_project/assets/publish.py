@@ -49,9 +49,8 @@ def _published(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         partitions=partitions,
         skippable=True,
     )
-    backfill = dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
 
-    @dg.multi_asset(name="publish", specs=[spec], pool="pointer", backfill_policy=backfill)
+    @dg.multi_asset(name="publish", specs=[spec], pool="pointer")
     def published(
         context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.MaterializeResult[Any]]:
