@@ -106,6 +106,7 @@ def without_secrets(text: str, *, secrets: tuple[str, ...] = ()) -> str:
 def alerts_of(settings: Settings) -> Alerts:
     """The webhook where one is set, else the log."""
     url = settings.alert_webhook_url
-    values = [getattr(settings, name) for name in Settings.model_fields]
-    secrets = tuple(text for value in values if isinstance(value, SecretStr) and (text := value.get_secret_value()))
+    values = [value for name in Settings.model_fields if isinstance(value := getattr(settings, name), SecretStr)]
+    # Some settings hold several secrets, comma separated.
+    secrets = tuple(part for value in values for part in value.get_secret_value().split(",") if part)
     return SafeAlerts(LogAlerts() if url is None else WebhookAlerts(url.get_secret_value()), secrets=secrets)

@@ -60,9 +60,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     if checked:
         versions[DELIVERIES] = write_ledger(spark, params.lake, ledger)
     return JobReport(
-        tables=_tables(
-            params, versions, ledger, checked, rejected, people={"erased": erased, "new_clients": clients}
-        ),
+        tables=_tables(params, versions, ledger, checked, rejected, people={"erased": erased, "new_clients": clients}),
         warnings=(*missing_days(found, params), *_empty_days(checked), *_rejections(rejected), *personal),
     )
 
