@@ -47,7 +47,15 @@ class NightParams(BaseModel):
     offer_horizon_days: int = Field(1, ge=1, le=30)
     gap_hours: int = Field(12, ge=0, le=168)
     seed: int = 7
+    backfill_from: date | None = Field(None, description="first of several as-ofs whose features to make, up to as_of")
+    rebuild: bool = Field(False, description="fold features from the first day, whatever is known already")
     training_threads: int = Field(2, ge=1, description="fixed, since sums over threads decide the last bits of a model")
+
+    @model_validator(mode="after")
+    def _backfills_forward(self) -> Self:
+        if self.backfill_from is not None and self.backfill_from > self.as_of:
+            raise ValueError(f"backfill_from: {self.backfill_from} lies after {self.as_of}")
+        return self
 
     @property
     def snapshot_id(self) -> str:

@@ -20,8 +20,6 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 MICROS_PER_DAY = 86_400_000_000
-# Decayed amounts are added up as whole numbers of this share, so that a sum is the same whoever adds first.
-EXACT = 1_000_000.0
 FAMILIES: tuple[str, ...] = tuple(family.value for family in Family)
 
 
@@ -86,35 +84,43 @@ class Rows:
 
     def sum(self, name: str) -> Floats:
         """0 where there are no rows; unknown numbers count as 0."""
-        values = np.nan_to_num(self._values(name))
-        return np.bincount(self._user(), weights=values, minlength=self.users).astype(np.float64)
+        values = np.nan_to_num(self.values(name))
+        return np.bincount(self.users_of_rows, weights=values, minlength=self.users).astype(np.float64)
 
     def count(self) -> Floats:
-        return np.bincount(self._user(), minlength=self.users).astype(np.float64)
+        return np.bincount(self.users_of_rows, minlength=self.users).astype(np.float64)
 
     def max(self, name: str) -> Floats:
         """NaN where there are no rows."""
-        return self._by_user(np.fmax.reduceat, self._values(name), nothing=np.nan)
+        return self._by_user(np.fmax.reduceat, self.values(name), nothing=np.nan)
 
     def min(self, name: str) -> Floats:
         """NaN where there are no rows."""
-        return self._by_user(np.fmin.reduceat, self._values(name), nothing=np.nan)
+        return self._by_user(np.fmin.reduceat, self.values(name), nothing=np.nan)
 
     def bits(self, name: str) -> Floats:
         """How many bits are set in any row, of whole numbers below 2 ** 53."""
-        united = self._by_user(np.bitwise_or.reduceat, np.nan_to_num(self._values(name)).astype(np.int64), nothing=0)
+        united = self._by_user(np.bitwise_or.reduceat, np.nan_to_num(self.values(name)).astype(np.int64), nothing=0)
         bits = np.unpackbits(united.astype("<i8").view(np.uint8).reshape(-1, 8), axis=1)
         return np.asarray(bits.sum(axis=1), dtype=np.float64)
 
-    def _user(self) -> Ints:
+    @property
+    def users_of_rows(self) -> Ints:
+        """The user of each row."""
         return self.user if self.chosen is None else self.user[self.chosen]
 
-    def _values(self, name: str) -> Floats:
+    def values(self, name: str) -> Floats:
+        """A number of each row."""
         return self.numbers[name] if self.chosen is None else self.numbers[name][self.chosen]
+
+    def codes(self, key: str) -> Ints:
+        """A key of each row, as a position among its words; -1 where unknown."""
+        codes = self.keys[key].codes
+        return (codes if self.chosen is None else codes[self.chosen]).astype(np.int64)
 
     def _by_user(self, reduce_at: Callable[..., Any], values: npt.NDArray[Any], *, nothing: float) -> npt.NDArray[Any]:
         """`values` of each run of rows of one user, reduced."""
-        user = self._user()
+        user = self.users_of_rows
         answer = np.full(self.users, nothing, dtype=values.dtype)
         if len(user):
             starts = np.flatnonzero(np.r_[True, user[1:] != user[:-1]])
@@ -135,6 +141,7 @@ class Feature:
     source: str
     column: Callable[[Rows, Moment], Floats]
     half_life_days: float | None = None
+    owner: str = "team:data-platform"
 
     def __post_init__(self) -> None:
         """Refuse a name that nobody would find."""
@@ -143,11 +150,11 @@ class Feature:
 
 
 def decayed_count(words: Mapping[str, str], half_life_days: int) -> Callable[[Rows, Moment], Floats]:
-    return lambda rows, _: rows.where(**words).sum(f"count_{half_life_days}d") / EXACT
+    return lambda rows, _: rows.where(**words).sum(f"count_{half_life_days}d")
 
 
 def decayed_spend(words: Mapping[str, str], half_life_days: int) -> Callable[[Rows, Moment], Floats]:
-    return lambda rows, _: rows.where(**words).sum(f"spend_{half_life_days}d") / EXACT
+    return lambda rows, _: rows.where(**words).sum(f"spend_{half_life_days}d")
 
 
 def days_since(words: Mapping[str, str]) -> Callable[[Rows, Moment], Floats]:

@@ -1,4 +1,4 @@
-"""Kinds of features that every area of behaviour has: written once, over the rows of `interaction_rows`."""
+"""Kinds of features that every area of behaviour has: written once, over the rows of `cell_rows`."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,8 @@ from spark_jobs.features.base import (
     decayed_count,
     decayed_spend,
 )
-from spark_jobs.features.interaction_rows import CATEGORY, GROUP, MASK_DAYS
+from spark_jobs.features.cell_rows import CATEGORY, GROUP
+from spark_jobs.features.cells import MASK_DAYS
 from spark_jobs.features.sources import INTERACTIONS
 
 Column = Callable[[Rows, Moment], Floats]

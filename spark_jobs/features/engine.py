@@ -1,56 +1,115 @@
 """All registered features of all users as seen from an as-of: Spark gathers a user's facts, NumPy makes features."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from data_contracts.catalogue import Product
 from data_contracts.columns import AS_OF, USER_ID
 from spark_jobs.features.base import Bools, Feature, Ints, Moment, Rows, Words
+from spark_jobs.features.behaviour_table import behaviour_of
+from spark_jobs.features.cell_rows import Topics, behaviour_rows
+from spark_jobs.features.cells import Behaviour
+from spark_jobs.features.product_signals import PAIR_PRODUCTS, PAIR_SIGNALS, pair_columns, product_pairs
 from spark_jobs.features.registry import all_features
 from spark_jobs.features.silver import Silver
-from spark_jobs.features.sources import SOURCE, SOURCES, FactSource, facts
+from spark_jobs.features.sources import (
+    BEHAVIOUR_SOURCE,
+    CAMPAIGNS,
+    HOLDINGS,
+    INTERACTIONS,
+    PRODUCT_EVENTS,
+    SOURCE,
+    SOURCES,
+    FactSource,
+    facts,
+)
+from spark_jobs.features.streams import vocabulary
+from spark_jobs.features.training_set import SEEN_UNTIL
 from spark_jobs.features.whole_users import whole_users
 
 # Facts that a worker holds at once, about.
-_FACTS_AT_ONCE = 300_000
+_FACTS_AT_ONCE = 200_000
+_NEVER = np.iinfo(np.int64).min
 
 
-def user_features(silver: Silver, *, as_of: date, cut_off: datetime, users: DataFrame | None = None) -> DataFrame:
-    """user_id, as_of and f_* (float), one row a user: customers and whoever behaved before the as-of.
+@dataclass(frozen=True)
+class Recipe:
+    """What a block's features are made by."""
 
-    `users`: a frame with distinct user_id; only these are computed. Nothing that happened at `cut_off` or later
-    counts. Unknown is null, none is 0.
+    features: tuple[Feature, ...]
+    topics: Topics
+    products: tuple[Product, ...]
+    moment: Moment
+
+    @classmethod
+    def of(cls, silver: Silver, moment: Moment) -> "Recipe":
+        categories = [name for names in silver.categories.values() for name in names]
+        topics = Topics.of([*categories, *vocabulary().merchant_categories], silver.products)
+        return cls(all_features(silver), topics, silver.products, moment)
+
+
+def user_features(
+    behaviour: DataFrame, silver: Silver, *, as_of: date, cut_off: datetime, partitions: int = 4
+) -> DataFrame:
+    """Rows of gold.user_features, one a user: customers and whoever behaved before the as-of.
+
+    behaviour: rows of gold.user_behaviour at the as-of. Nothing that happened at `cut_off` or later counts. Unknown is
+    null, none is 0.
     """
     moment = Moment(as_of, cut_off)
-    features = all_features(silver)
-    gathered = facts(silver if users is None else silver.of_users(users), moment)
+    recipe = Recipe.of(silver, moment)
 
     def compute(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for table in whole_users(batches, at_once=_FACTS_AT_ONCE):
-            yield feature_batch(table, features, moment)
+            yield feature_batch(table, recipe)
 
-    columns = ", ".join(f"{feature.name} float" for feature in features)
-    ordered = gathered.repartition(USER_ID).sortWithinPartitions(USER_ID)
-    return ordered.mapInArrow(compute, f"{USER_ID} bigint, {AS_OF} date, {columns}")
+    columns = ", ".join(f"{feature.name} float" for feature in recipe.features)
+    ddl = (
+        f"{USER_ID} bigint, {AS_OF} date, {SEEN_UNTIL} bigint, {PAIR_PRODUCTS} binary, {PAIR_SIGNALS} binary, {columns}"
+    )
+    ordered = facts(behaviour, silver, moment).repartition(partitions, USER_ID).sortWithinPartitions(USER_ID)
+    return ordered.mapInArrow(compute, ddl)
 
 
-def feature_batch(table: pa.Table, features: Iterable[Feature], moment: Moment) -> pa.RecordBatch:
+def feature_batch(table: pa.Table, recipe: Recipe) -> pa.RecordBatch:
     """Rows of gold.user_features from the facts of whole users (see `facts`), sorted by user."""
     user_ids, user = np.unique(table.column(USER_ID).to_numpy(), return_inverse=True)
-    rows, is_user = _rows_by_source(table, user, users=len(user_ids))
-    values = {feature.name: feature.column(rows[feature.source], moment)[is_user] for feature in features}
-    columns = [pa.array(value.astype(np.float32), from_pandas=True) for value in values.values()]
-    user_column, as_of_column = pa.array(user_ids[is_user]), pa.array([moment.as_of] * int(is_user.sum()), pa.date32())
-    return pa.RecordBatch.from_arrays([user_column, as_of_column, *columns], names=[USER_ID, AS_OF, *values])
+    positions, moment = table.column(SOURCE).to_numpy(), recipe.moment
+    rows, is_customer = _rows_by_source(table, positions, user, users=len(user_ids))
+    known = np.flatnonzero(positions == BEHAVIOUR_SOURCE)
+    state = behaviour_of(table.take(pa.array(known)), user[known], users=len(user_ids))
+    done = behaviour_rows(state, recipe.topics, moment)
+    rows |= {INTERACTIONS: done.interactions, PRODUCT_EVENTS: done.product_events, CAMPAIGNS: done.campaigns}
+    is_user = pa.array(is_customer | done.is_user)
+    values = {feature.name: feature.column(rows[feature.source], moment) for feature in recipe.features}
+    pairs = product_pairs(done, rows[HOLDINGS], recipe.products)
+    told, signals = pair_columns(pairs, recipe.products, users=len(user_ids))
+    columns = {
+        USER_ID: pa.array(user_ids),
+        AS_OF: pa.array([moment.as_of] * len(user_ids), pa.date32()),
+        SEEN_UNTIL: _seen_until(state),
+        PAIR_PRODUCTS: told,
+        PAIR_SIGNALS: signals,
+        **{name: pa.array(value.astype(np.float32), from_pandas=True) for name, value in values.items()},
+    }
+    return pa.RecordBatch.from_pydict(columns).filter(is_user)
 
 
-def _rows_by_source(table: pa.Table, user: Ints, *, users: int) -> tuple[Mapping[str, Rows], Bools]:
-    """Each source's rows; and who is a user."""
+def _seen_until(state: Behaviour) -> pa.Array:
+    """Of each user's latest event; null for none."""
+    latest = np.full(state.users, _NEVER, np.int64)
+    np.maximum.at(latest, state.cell_user, state.cells["last"])
+    return pa.array(latest, mask=latest == _NEVER)
+
+
+def _rows_by_source(table: pa.Table, positions: Ints, user: Ints, *, users: int) -> tuple[dict[str, Rows], Bools]:
+    """Each source's rows; and who is a user for being told of there."""
     is_user = np.zeros(users, dtype=bool)
-    positions = table.column(SOURCE).to_numpy()
     by_source = {}
     for position, (name, source) in enumerate(SOURCES.items()):
         chosen = np.flatnonzero(positions == position)
@@ -61,7 +120,7 @@ def _rows_by_source(table: pa.Table, user: Ints, *, users: int) -> tuple[Mapping
 
 
 def _rows(table: pa.Table, source: FactSource, user: Ints, *, users: int) -> Rows:
-    keys = {name: _words(table.column(f"key_{n}")) for n, name in enumerate(source.keys)}
+    keys: Mapping[str, Words] = {name: _words(table.column(f"key_{n}")) for n, name in enumerate(source.keys)}
     numbers = {name: table.column(f"number_{n}").to_numpy() for n, name in enumerate(source.numbers)}
     return Rows(users, user, keys, numbers)
 

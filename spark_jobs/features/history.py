@@ -28,6 +28,8 @@ ACTION_GROUPS: dict[str, tuple[Action, ...]] = {
 }
 HALF_LIVES_HOURS: tuple[float, ...] = (1.0, 3.0, 6.0, 24.0, 168.0)
 MAX_ITEMS = 200
+# An item that was not met for so long is forgotten.
+KEPT_HOURS = 28 * 24.0
 MICROSECONDS_PER_HOUR = 3_600_000_000
 # Age of what never happened: far beyond any history, yet finite, so that trees can split on it.
 NEVER_HOURS = 1e5
@@ -157,6 +159,49 @@ def build_history(events: Events, *, as_of: int, max_items: int = MAX_ITEMS) -> 
     starts = np.flatnonzero(np.r_[True, (user[1:] != user[:-1]) | (item[1:] != item[:-1])])
     stats = _run_stats(past, starts=starts, as_of=as_of)
     return _latest(user[starts], item[starts], stats, max_items=max_items)
+
+
+def fold_history(
+    before: UserHistory, events: Events, *, start: int, end: int, max_items: int = MAX_ITEMS
+) -> UserHistory:
+    """The history at `end` from the one at `start` and the events from there on, microseconds since 1970 UTC.
+
+    What decays is multiplied, ages grow, and the day is added: as `build_history` of all events would have it, but for
+    items that were forgotten in between.
+    """
+    added = build_history(events.between(start, end), as_of=end, max_items=len(events) + 1)
+    user = np.concatenate([np.repeat(before.user_ids, before.sizes), np.repeat(added.user_ids, added.sizes)])
+    item = np.concatenate([before.item_code, added.item_code])
+    if not len(user):
+        return UserHistory.empty()
+    stats = np.concatenate([_aged(before.stats, hours=(end - start) / MICROSECONDS_PER_HOUR), added.stats])
+    order = np.lexsort((item, user))
+    user, item, stats = user[order], item[order], stats[order]
+    starts = np.flatnonzero(np.r_[True, (user[1:] != user[:-1]) | (item[1:] != item[:-1])])
+    merged = np.empty((len(starts), len(STATS)), dtype=np.float32)
+    reductions = (
+        (COUNTS, np.add.reduceat),
+        (NEAREST, np.minimum.reduceat),
+        (FARTHEST, np.maximum.reduceat),
+    )
+    for names, reduce_at in reductions:
+        for name in names:
+            merged[:, STAT[name]] = reduce_at(stats[:, STAT[name]], starts)
+    is_kept = merged[:, STAT["last_age"]] <= KEPT_HOURS
+    return _latest(user[starts][is_kept], item[starts][is_kept], merged[is_kept], max_items=max_items)
+
+
+def _aged(stats: Floats, *, hours: float) -> Floats:
+    """The same, `hours` later; what began longer ago than items are kept began that long ago."""
+    aged = stats.copy()
+    for group in ACTION_GROUPS:
+        for half_life in HALF_LIVES_HOURS:
+            aged[:, STAT[decayed_name(group, half_life)]] *= 0.5 ** (hours / half_life)
+    for name in (*NEAREST, *FARTHEST):
+        aged[:, STAT[name]] += np.float32(hours)
+    aged[:, STAT["click_age"]] = np.minimum(aged[:, STAT["click_age"]], NEVER_HOURS)
+    aged[:, STAT["first_age"]] = np.minimum(aged[:, STAT["first_age"]], KEPT_HOURS)
+    return aged
 
 
 def _run_stats(events: Events, *, starts: npt.NDArray[np.intp], as_of: int) -> Floats:

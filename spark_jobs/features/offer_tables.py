@@ -1,18 +1,18 @@
 """Offer behaviour between Spark and NumPy: the item index, `gold.user_history` and `gold.item_features`.
 
-Belongs here: how events reach `history.build_history` in Spark's workers, how histories travel as binary columns, and
+Belongs here: how events reach `history.fold_history` in Spark's workers, how histories travel as binary columns, and
 how the tables are written and read back. Does not: what the numbers mean (`history`, `item_features`).
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -20,16 +20,19 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from data_contracts.columns import ACTION, AS_OF, DAY, DOMAIN, EVENT_TIME, FEATURE_PREFIX, ITEM_CODE, ITEM_ID, USER_ID
 from data_contracts.night import NightParams
 from data_contracts.vocabulary import Action
+from spark_jobs.features.days import DaySpan, day_spans
 from spark_jobs.features.history import (
     ACTION_CODES,
     COUNTS,
     FARTHEST,
     NEAREST,
+    NEVER_HOURS,
     STATS,
     Events,
     Floats,
+    Ints,
     UserHistory,
-    build_history,
+    fold_history,
 )
 from spark_jobs.features.item_features import (
     FEATURES,
@@ -39,7 +42,9 @@ from spark_jobs.features.item_features import (
     item_features,
     item_sums,
 )
+from spark_jobs.features.packed import binary, unpacked
 from spark_jobs.features.whole_users import whole_users
+from spark_jobs.lake.collect import collected
 from spark_jobs.lake.tables import read_table, write_table
 
 # Days of behaviour that offers are ranked by.
@@ -63,13 +68,24 @@ class OfferTables:
     items_version: int
 
 
-def write_offer_tables(spark: SparkSession, params: NightParams) -> OfferTables:
-    """Make and write `gold.user_history` and `gold.item_features` of a night, for all users."""
+def write_offer_tables(
+    spark: SparkSession, params: NightParams, *, base: date | None, first_day: date, partitions: int
+) -> OfferTables:
+    """Make and write `gold.user_history` and `gold.item_features` at the as-of, for all users.
+
+    base: an earlier as-of of both tables, from which histories are folded on; None: they are folded from `first_day`.
+    """
     items = read_table(spark, params.lake, "silver.items")
-    interactions = offer_interactions(read_table(spark, params.lake, "silver.interactions"), params=params)
-    item_ids = item_index(interactions, items, params=params)
+    days = day_spans(base or first_day, params.as_of, timezone=params.timezone)
+    interactions = offer_interactions(
+        read_table(spark, params.lake, "silver.interactions"), params=params, first=base or first_day
+    )
+    before, known, is_met = _as_known(spark, params.lake, base)
+    item_ids = item_index(interactions, items, known=known[is_met], params=params)
     events = offer_events(interactions, index_frame(spark, item_ids))
-    histories = user_histories(events, as_of=microseconds(params.cut_off))
+    # No history holds an item that nobody met: of those the new code means nothing.
+    recoded = np.searchsorted(item_ids, known).astype(np.int32)
+    histories = user_histories(events, days, before=before, recoded=recoded, partitions=partitions)
     history_version = write_table(_dated(histories, params), params.lake, HISTORY, partitions=[params.as_of])
     written = read_table(spark, params.lake, HISTORY).where(F.col(AS_OF) == F.lit(params.as_of))
     features = item_features(total_sums(written, n_items=len(item_ids)), attributes=item_attributes(items, item_ids))
@@ -78,27 +94,41 @@ def write_offer_tables(spark: SparkSession, params: NightParams) -> OfferTables:
     return OfferTables(written.count(), len(item_ids), history_version, items_version)
 
 
+def _as_known(
+    spark: SparkSession, lake: str, base: date | None
+) -> tuple[DataFrame | None, Strings, npt.NDArray[np.bool_]]:
+    """Histories at an earlier as-of, the item ids that their codes stand for, and which of them anybody has met."""
+    if base is None:
+        return None, np.empty(0, np.str_), np.empty(0, np.bool_)
+    night, last_age = F.col(AS_OF) == F.lit(base), f"{FEATURE_PREFIX}last_age"
+    items = read_table(spark, lake, ITEM_FEATURES).where(night).select(ITEM_ID, ITEM_CODE, last_age)
+    known = collected(items, sort_by=ITEM_CODE)
+    is_met = known.column(last_age).to_numpy() < NEVER_HOURS
+    return read_table(spark, lake, HISTORY).where(night), known.column(ITEM_ID).to_numpy().astype(np.str_), is_met
+
+
 def microseconds(moment: datetime) -> int:
     """Of an aware moment, since 1970 UTC."""
     return round(moment.timestamp()) * 1_000_000
 
 
-def offer_interactions(interactions: DataFrame, *, params: NightParams) -> DataFrame:
-    """What was done with offers in the window before the cut-off."""
-    first = params.as_of - timedelta(days=WINDOW_DAYS)
+def offer_interactions(interactions: DataFrame, *, params: NightParams, first: date | None = None) -> DataFrame:
+    """What was done with offers from the day `first` (by default: in the window) up to the cut-off."""
+    since = first or params.as_of - timedelta(days=WINDOW_DAYS)
     return interactions.where(
         F.col(DOMAIN).isin(list(params.offer_domains))
-        & (F.col(DAY) >= F.lit(first))
+        & (F.col(DAY) >= F.lit(since))
         & (F.col(DAY) < F.lit(params.as_of))
         & (F.unix_micros(EVENT_TIME) < microseconds(params.cut_off))
     )
 
 
-def item_index(interactions: DataFrame, items: DataFrame, *, params: NightParams) -> Strings:
-    """All offer items, delivered or merely seen, in item_id order: the position is the code."""
+def item_index(interactions: DataFrame, items: DataFrame, *, known: Strings, params: NightParams) -> Strings:
+    """All offer items, delivered, merely seen or known before, in item_id order: the position is the code."""
     delivered = items.where(F.col(DOMAIN).isin(list(params.offer_domains))).select(ITEM_ID)
-    every = interactions.select(ITEM_ID).union(delivered).distinct().toPandas()
-    return np.sort(every[ITEM_ID].to_numpy(dtype=np.str_))
+    every = collected(interactions.select(ITEM_ID).union(delivered).distinct()).column(ITEM_ID)
+    item_ids: Strings = np.unique(np.concatenate([every.to_numpy().astype(np.str_), known]))
+    return item_ids
 
 
 def index_frame(spark: SparkSession, item_ids: Strings) -> DataFrame:
@@ -117,16 +147,40 @@ def offer_events(interactions: DataFrame, index: DataFrame) -> DataFrame:
     )
 
 
-def user_histories(events: DataFrame, *, as_of: int) -> DataFrame:
-    """One row a user of `offer_events`, by `build_history` in Spark's workers."""
+def user_histories(
+    events: DataFrame,
+    days: Sequence[DaySpan],
+    *,
+    before: DataFrame | None = None,
+    recoded: Ints | None = None,
+    partitions: int = 4,
+) -> DataFrame:
+    """One row a user, the history after `days`, folded in Spark's workers from `before` and `offer_events`.
 
-    def build(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    recoded int32 [items known before]: their codes now.
+    """
+
+    def fold(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for users in whole_users(batches, at_once=_EVENTS_AT_ONCE):
-            history = build_history(events_of(users), as_of=as_of)
+            history = _folded(users, days, recoded)
             if len(history):
                 yield history_batch(history)
 
-    return events.repartition(USER_ID).sortWithinPartitions(USER_ID).mapInArrow(build, _HISTORY_DDL)
+    rows = events.withColumns({ITEM_CODES: F.lit(None).cast("binary"), ITEM_STATS: F.lit(None).cast("binary")})
+    if before is not None:
+        rows = rows.unionByName(before.select(USER_ID, ITEM_CODES, ITEM_STATS), allowMissingColumns=True)
+    return rows.repartition(partitions, USER_ID).sortWithinPartitions(USER_ID).mapInArrow(fold, _HISTORY_DDL)
+
+
+def _folded(rows: pa.Table, days: Sequence[DaySpan], recoded: Ints | None) -> UserHistory:
+    is_event = rows.column("time").is_valid()
+    events = events_of(rows.filter(is_event))
+    history = history_of(rows.filter(pc.invert(is_event)))
+    if recoded is not None and len(history):
+        history = replace(history, item_code=recoded[history.item_code])
+    for day in days:
+        history = fold_history(history, events, start=day.start, end=day.end)
+    return history
 
 
 def events_of(table: pa.Table) -> Events:
@@ -145,32 +199,33 @@ def history_batch(history: UserHistory) -> pa.RecordBatch:
     columns = [
         pa.array(history.user_ids),
         pa.array(history.sizes.astype(np.int32)),
-        _binary(history.item_code.astype("<i4"), history.indptr),
-        _binary(history.stats.astype("<f4"), history.indptr),
+        binary(history.item_code.astype("<i4"), history.sizes),
+        binary(history.stats.astype("<f4"), history.sizes),
     ]
     return pa.RecordBatch.from_arrays(columns, names=[USER_ID, ITEMS, ITEM_CODES, ITEM_STATS])
 
 
 def history_of(rows: pa.RecordBatch | pa.Table) -> UserHistory:
     """The histories of rows with `gold.user_history`'s columns, in their order; null means no items."""
-    codes, indptr = _flat(rows, ITEM_CODES, np.dtype("<i4"))
-    stats, _ = _flat(rows, ITEM_STATS, np.dtype("<f4"))
+    codes, sizes = unpacked(rows.column(ITEM_CODES), np.dtype("<i4"))
+    stats, _ = unpacked(rows.column(ITEM_STATS), np.dtype("<f4"))
+    indptr = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     return UserHistory(rows.column(USER_ID).to_numpy(), indptr, codes, stats.reshape(-1, len(STATS)))
 
 
 def vectors_of(rows: pa.RecordBatch | pa.Table, *, factors: int) -> Floats:
     """The vectors of rows with `gold.user_vectors`' columns, float32 [rows, factors]; null means zero."""
-    flat, indptr = _flat(rows, "vector", np.dtype("<f4"))
+    flat, sizes = unpacked(rows.column("vector"), np.dtype("<f4"))
     vectors = np.zeros((rows.num_rows, factors), dtype=np.float32)
-    vectors[np.diff(indptr) > 0] = flat.reshape(-1, factors)
+    vectors[sizes > 0] = flat.reshape(-1, factors)
     return vectors
 
 
 def vector_batch(user_ids: npt.NDArray[np.int64], vectors: Floats) -> pa.RecordBatch:
     """Vectors as rows of `gold.user_vectors`, without as_of."""
-    indptr = np.arange(len(user_ids) + 1, dtype=np.int64)
+    each = np.ones(len(user_ids), dtype=np.int64)
     return pa.RecordBatch.from_arrays(
-        [pa.array(user_ids), _binary(vectors.astype("<f4"), indptr)], names=[USER_ID, "vector"]
+        [pa.array(user_ids), binary(vectors.astype("<f4"), each)], names=[USER_ID, "vector"]
     )
 
 
@@ -243,27 +298,3 @@ def _dated(frame: DataFrame, params: NightParams) -> DataFrame:
 
 def _frame(spark: SparkSession, table: pa.Table) -> DataFrame:
     return spark.createDataFrame(table.to_pandas(), from_arrow_schema(table.schema))
-
-
-def _binary(values: npt.NDArray[np.generic], indptr: npt.NDArray[np.int64]) -> pa.Array:
-    """A binary column over contiguous rows: row r is the bytes of `values[indptr[r]:indptr[r + 1]]`."""
-    contiguous = np.ascontiguousarray(values)
-    width = contiguous.itemsize * int(np.prod(contiguous.shape[1:], dtype=np.int64))
-    offsets = pa.py_buffer((indptr * width).astype(np.int32))
-    return pa.Array.from_buffers(pa.binary(), len(indptr) - 1, [None, offsets, pa.py_buffer(contiguous)])
-
-
-def _flat(
-    rows: pa.RecordBatch | pa.Table, name: str, dtype: np.dtype[Any]
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """All values of a binary column end to end, and where each row starts among them."""
-    column = rows.column(name)
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if not len(array):
-        return np.empty(0, dtype=dtype), np.zeros(1, dtype=np.int64)
-    _, offsets, data = array.buffers()
-    starts = np.frombuffer(offsets, dtype=np.int32)[array.offset : array.offset + len(array) + 1].astype(np.int64)
-    if data is None or starts[-1] == starts[0]:
-        return np.empty(0, dtype=dtype), np.zeros(len(array) + 1, dtype=np.int64)
-    whole = np.frombuffer(data, dtype=np.uint8)[starts[0] : starts[-1]]
-    return whole.view(dtype), (starts - starts[0]) // dtype.itemsize

@@ -1,26 +1,17 @@
 """What features are made of: the silver tables, read once and handed around as one value."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from data_contracts.catalogue import Product
-from data_contracts.columns import ITEM_ID, USER_ID
+from data_contracts.columns import ITEM_ID
 from spark_jobs.lake.reference import read_reference
 from spark_jobs.lake.tables import read_table
 
 # Categories of a shop that have features of their own: those with most items, then by name.
 TOP_CATEGORIES = 20
-_OF_USERS = (
-    "interactions",
-    "customers",
-    "holdings",
-    "aggregates",
-    "product_events",
-    "campaign_interactions",
-    "people",
-)
 
 
 @dataclass(frozen=True)
@@ -42,11 +33,6 @@ class Silver:
     people: DataFrame
     products: tuple[Product, ...]
     categories: dict[str, tuple[str, ...]]
-
-    def of_users(self, users: DataFrame) -> "Silver":
-        """The same for some users only (a frame with distinct user_id)."""
-        chosen = F.broadcast(users.select(USER_ID))
-        return replace(self, **{name: getattr(self, name).join(chosen, USER_ID, "left_semi") for name in _OF_USERS})
 
 
 def read_silver(spark: SparkSession, lake: str) -> Silver:

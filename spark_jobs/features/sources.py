@@ -1,4 +1,4 @@
-"""The facts that features are made of: each source condensed by Spark, once per as-of, to a few rows a user.
+"""The facts beside behaviour that features are made of: each source told by Spark in a few rows a user, per as-of.
 
 Nothing later than the as-of is left in. A source has user_id, keys (words) and numbers; `facts` puts all of them into
 one frame, so that a user's facts travel to the feature functions together.
@@ -11,17 +11,17 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from data_contracts.columns import DAY, EVENT_TIME, EVENT_TYPE, FAMILY, PRODUCT_ID, USER_ID
-from spark_jobs.features import interaction_rows as behaviour
+from data_contracts.columns import FAMILY, PRODUCT_ID, USER_ID
 from spark_jobs.features.base import Moment
+from spark_jobs.features.behaviour_table import CELLS, ITEMS
 from spark_jobs.features.silver import Silver
 from spark_jobs.ingest.validity import aggregates_at, customers_at
 
 INTERACTIONS, PRODUCT_EVENTS, CAMPAIGNS = "interactions", "product_events", "campaign_interactions"
 CUSTOMERS, PEOPLE, MONEY, HOLDINGS = "customers", "people", "aggregates", "holdings"
 SOURCE = "source"
-_EVENT_NUMBERS = ("count_7d", "count_30d", "age")
-_MOST_KEYS, _MOST_NUMBERS = 4, 9
+BEHAVIOUR_SOURCE = -1
+_MOST_KEYS, _MOST_NUMBERS = 3, 9
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,6 @@ def families(silver: Silver) -> DataFrame:
     return silver.interactions.sparkSession.createDataFrame(rows, f"{PRODUCT_ID} string, {FAMILY} string")
 
 
-def bank_event_sums(events: DataFrame, moment: Moment, *by: str) -> DataFrame:
-    """Decayed exact counts and the age of the latest, of events before the as-of, by user and `by`."""
-    past = events.where((F.col(DAY) < F.lit(moment.as_of)) & (F.unix_micros(EVENT_TIME) < moment.micros))
-    age = behaviour.age_in_days(moment)
-    counts = [F.sum(behaviour.decayed(age, days)).alias(f"count_{days}d") for days in (7, 30)]
-    return past.groupBy(USER_ID, *by).agg(*counts, F.min(age).alias("age"))
-
-
 def is_held(moment: Moment) -> Column:
     """Of rows of silver.holdings: held at the as-of."""
     is_open = F.col("closed_on").isNull() | (F.col("closed_on") >= F.lit(moment.as_of))
@@ -57,16 +49,6 @@ def is_held(moment: Moment) -> Column:
 def latest_customers(silver: Silver, moment: Moment) -> DataFrame:
     """One row a customer, as of the last export up to the as-of; columns of silver.customers, without intervals."""
     return customers_at(silver.customers, moment.as_of)
-
-
-def _product_events(silver: Silver, moment: Moment) -> DataFrame:
-    known = silver.product_events.join(F.broadcast(families(silver)), PRODUCT_ID, "left")
-    return bank_event_sums(known, moment, EVENT_TYPE, FAMILY)
-
-
-def _campaigns(silver: Silver, moment: Moment) -> DataFrame:
-    known = silver.campaign_interactions.join(F.broadcast(families(silver)), PRODUCT_ID, "left")
-    return bank_event_sums(known, moment, EVENT_TYPE, FAMILY)
 
 
 def _people(silver: Silver, _: Moment) -> DataFrame:
@@ -91,7 +73,6 @@ def _holdings(silver: Silver, moment: Moment) -> DataFrame:
 
 
 SOURCES: dict[str, FactSource] = {
-    INTERACTIONS: FactSource(behaviour.interaction_rows, behaviour.KEYS, behaviour.NUMBERS, makes_users=True),
     CUSTOMERS: FactSource(
         latest_customers,
         ("employment", "lifecycle_stage"),
@@ -110,16 +91,20 @@ SOURCES: dict[str, FactSource] = {
     ),
     PEOPLE: FactSource(_people, (), ("socdem_cluster", "region")),
     MONEY: FactSource(_money, ("months_ago",), ("turnover", "balance")),
-    HOLDINGS: FactSource(_holdings, (FAMILY, "is_held"), ("age",)),
-    PRODUCT_EVENTS: FactSource(_product_events, (EVENT_TYPE, FAMILY), _EVENT_NUMBERS),
-    CAMPAIGNS: FactSource(_campaigns, (EVENT_TYPE, FAMILY), _EVENT_NUMBERS),
+    HOLDINGS: FactSource(_holdings, (FAMILY, "is_held", PRODUCT_ID), ("age",)),
 }
 
 
-def facts(silver: Silver, moment: Moment) -> DataFrame:
-    """All sources' rows: user_id, source (position in `SOURCES`), key_0 …, number_0 …, in the order of the source."""
+def facts(behaviour: DataFrame, silver: Silver, moment: Moment) -> DataFrame:
+    """All sources' rows: user_id, source (position in `SOURCES`), key_0 …, number_0 …, in the order of the source.
+
+    behaviour: user_id, cells, items at the moment; a row each, with source `BEHAVIOUR_SOURCE`.
+    """
     frames = [_as_facts(position, source, silver, moment) for position, source in enumerate(SOURCES.values())]
-    return reduce(DataFrame.unionAll, frames)
+    told = reduce(DataFrame.unionAll, frames)
+    nothing = {name: F.lit(None).cast("binary") for name in (CELLS, ITEMS)}
+    state = behaviour.select(USER_ID, CELLS, ITEMS).withColumn(SOURCE, F.lit(BEHAVIOUR_SOURCE).cast("tinyint"))
+    return told.withColumns(nothing).unionByName(state, allowMissingColumns=True)
 
 
 def _as_facts(position: int, source: FactSource, silver: Silver, moment: Moment) -> DataFrame:

@@ -1,50 +1,49 @@
-"""Job `features`: all of gold as seen from the night's as-of: users, segments, portraits, offer histories, items."""
+"""Job `features`: all of gold as seen from the night's as-of: users, segments, portraits, offer histories, items.
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+With `backfill_from` it makes every as-of from there to the night's, with `rebuild` from the first day of all streams.
+"""
 
-from data_contracts.columns import AS_OF
+from collections.abc import Iterable
+from datetime import date
+
+from pyspark.sql import SparkSession
+
 from data_contracts.night import NightParams
-from spark_jobs.features.base import Moment
-from spark_jobs.features.engine import user_features
-from spark_jobs.features.offer_tables import HISTORY, ITEM_FEATURES, write_offer_tables
-from spark_jobs.features.portraits import portraits
-from spark_jobs.features.registry import all_features
-from spark_jobs.features.segments import segments
-from spark_jobs.features.silver import read_silver
+from spark_jobs.features.behaviour_table import BEHAVIOUR
+from spark_jobs.features.gold import OF_USERS, USERS, write_gold
+from spark_jobs.features.offer_tables import HISTORY, ITEM_FEATURES
 from spark_jobs.jobs.runner import JobReport, TableReport, main
-from spark_jobs.lake.actions import at_once
-from spark_jobs.lake.tables import read_table, rows_written, write_table
+from spark_jobs.lake.commits import newest_version
+from spark_jobs.lake.tables import table_uri
+from spark_jobs.ranking.windows import training_windows
 
-USERS, SEGMENTS, PORTRAITS = "gold.user_features", "gold.segments", "gold.portraits"
+TABLES = (BEHAVIOUR, *OF_USERS, HISTORY, ITEM_FEATURES)
 
 
 def run(spark: SparkSession, params: NightParams) -> JobReport:
-    """Segments and portraits are made from the features as written, so they agree with them to the last bit."""
-    silver, moment = read_silver(spark, params.lake), Moment(params.as_of, params.cut_off)
-
-    def write(frame: DataFrame, name: str) -> TableReport:
-        version = write_table(frame, params.lake, name, partitions=[params.as_of])
-        return TableReport(rows_written(params.lake, name), version=version)
-
-    def write_users() -> tuple[TableReport, TableReport, TableReport]:
-        users = write(user_features(silver, as_of=params.as_of, cut_off=params.cut_off), USERS)
-        features = read_table(spark, params.lake, USERS).where(F.col(AS_OF) == F.lit(params.as_of))
-        of_segments, of_portraits = at_once(
-            lambda: write(segments(features), SEGMENTS), lambda: write(portraits(features, silver, moment), PORTRAITS)
-        )
-        return users, of_segments, of_portraits
-
-    (users, of_segments, of_portraits), offers = at_once(write_users, lambda: write_offer_tables(spark, params))
+    """As-ofs that are there already, as they would be made now, are left alone."""
+    made = write_gold(spark, params, training=_training_as_ofs(params))
+    details = {USERS: {"features": made.features, "as_ofs_made": [as_of.isoformat() for as_of in made.as_ofs]}}
     return JobReport(
         tables={
-            USERS: TableReport(users.rows, version=users.version, details={"features": len(all_features(silver))}),
-            SEGMENTS: of_segments,
-            PORTRAITS: of_portraits,
-            HISTORY: TableReport(offers.users, version=offers.history_version),
-            ITEM_FEATURES: TableReport(offers.items, version=offers.items_version),
+            name: TableReport(
+                made.record.rows.get(name, 0),
+                version=newest_version(table_uri(params.lake, name)),
+                details=details.get(name, {}),
+            )
+            for name in TABLES
         }
     )
+
+
+def _training_as_ofs(params: NightParams) -> Iterable[date]:
+    """Where the product ranker will look from. A backfill makes what it was asked for and no more."""
+    if params.backfill_from is not None:
+        return ()
+    windows = training_windows(
+        params.as_of, horizon_days=params.product_horizon_days, gap_hours=params.gap_hours, timezone=params.timezone
+    )
+    return windows.train.as_of, windows.calibrate.as_of
 
 
 if __name__ == "__main__":

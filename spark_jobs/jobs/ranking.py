@@ -15,6 +15,7 @@ from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.files import delete_folder
 from spark_jobs.lake.reference import read_reference
+from spark_jobs.lake.tables import read_table
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.offers_night import train_offer_models
 from spark_jobs.ranking.product_cases import CaseParams, labelled_users
@@ -63,6 +64,7 @@ def product_windows(silver: Silver, params: NightParams) -> Windows | None:
 def _train(silver: Silver, params: NightParams, windows: Windows) -> ProductRanker:
     reference = read_reference(params.lake)
     now = Moment(params.as_of, params.cut_off)
+    features = read_table(silver.interactions.sparkSession, params.lake, "gold.user_features")
     case_params = CaseParams(horizon_days=params.product_horizon_days, seed=params.seed)
     train, calibrate = at_once(
         *(
@@ -70,6 +72,7 @@ def _train(silver: Silver, params: NightParams, windows: Windows) -> ProductRank
                 labelled_users,
                 silver,
                 window,
+                features=features,
                 catalogue=reference.catalogue,
                 rules=reference.rules,
                 now=now,

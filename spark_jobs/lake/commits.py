@@ -97,12 +97,14 @@ def note_of_days(days: Sequence[date]) -> str:
 def changed_days(uri: str, *, after: int) -> tuple[date, ...] | None:
     """Days whose rows the commits after version `after` replaced, ascending; None where the log no longer tells.
 
-    A commit without such a note is asked for the `day` of the files it touched; compaction touches none.
+    A commit without such a note is asked for the `day` of the files it touched. Upkeep replaces no day: what it takes
+    away, a person or what is too old, is taken from everything made of it as well.
     """
     newest, days = newest_version(uri), set[date]()
     for version in range(after + 1, -1 if newest is None else newest + 1):
         try:
-            days.update(_days(_commit(uri, version)))
+            commit = _commit(uri, version)
+            days.update(() if commit.operation in _UPKEEP else _days(commit))
         except (FileNotFoundError, KeyError, ValueError):
             return None
     return tuple(sorted(days))

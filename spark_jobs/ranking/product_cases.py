@@ -17,10 +17,10 @@ from data_contracts.columns import DAY, EVENT_TIME, EVENT_TYPE, PRODUCT_ID, USER
 from data_contracts.policy import Drop, compile_policy, standing_drops
 from data_contracts.vocabulary import ProductEvent
 from spark_jobs.features.base import Moment
-from spark_jobs.features.engine import user_features
-from spark_jobs.features.product_signals import product_signals
+from spark_jobs.features.product_signals import SIGNALS, dense_signals
 from spark_jobs.features.silver import Silver
 from spark_jobs.features.sources import latest_customers
+from spark_jobs.features.training_set import training_set
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.collect import collected
 from spark_jobs.ranking.kernel import F32
@@ -50,39 +50,43 @@ class Cases:
 
 
 def labelled_users(
-    silver: Silver, window: LabelWindow, *, catalogue: Catalogue, rules: Rules, now: Moment, params: CaseParams
+    silver: Silver,
+    window: LabelWindow,
+    *,
+    features: DataFrame,
+    catalogue: Catalogue,
+    rules: Rules,
+    now: Moment,
+    params: CaseParams,
 ) -> Cases:
     """A seeded sample of the users who may be profiled, with what they opened in `window`.
 
-    Who is trained on has consented both then and `now`. State, features, signals and labels are collected side by
-    side and put together here: joins of hundreds of columns are what Spark plans and compiles slowest.
+    features: gold.user_features. Who is trained on has consented both then and `now`. State, features and labels are
+    collected side by side and put together here: joins of hundreds of columns are what Spark plans slowest.
     """
     moment = midnight(window.as_of, like=now)
     everyone = profiled_users(silver, moment).join(profiled_users(silver, now), USER_ID, "left_semi").localCheckpoint()
     users = sample(everyone, most=params.most_users, seed=params.seed)
-    as_of, cut_off = moment.as_of, moment.cut_off
-    state, features, signals, openings, priors = at_once(
+    state, known, openings, priors = at_once(
         lambda: collected(_state(silver, moment, users=users, catalogue=catalogue), sort_by=USER_ID),
-        lambda: collected(user_features(silver, as_of=as_of, cut_off=cut_off, users=users), sort_by=USER_ID),
-        lambda: collected(product_signals(silver, as_of=as_of, cut_off=cut_off, users=users), sort_by=USER_ID),
+        lambda: collected(training_set(users, features, moment), sort_by=USER_ID),
         lambda: _openings(silver, window),
         lambda: product_priors(silver, moment, catalogue=catalogue, horizon_days=params.horizon_days),
     )
     products = [product.product_id for product in catalogue.products]
-    pair_names = tuple(name for name in signals.column_names if name.startswith("f_pair_"))
-    feature_names = tuple(name for name in features.column_names if name.startswith("f_"))
+    feature_names = tuple(name for name in known.column_names if name.startswith("f_"))
     user_ids = state.column(USER_ID).to_numpy()
     policy = compile_policy(catalogue, rules, today=window.as_of)
     standing = standing_drops(policy, policy_users(state, products=len(products)), channel=None)
     labelled = LabelledUsers(
         user_ids=user_ids,
-        features=aligned_features(features, feature_names, user_ids=user_ids),
-        pairs=aligned_pairs(signals, pair_names, user_ids=user_ids, products=products),
+        features=aligned_features(known, feature_names, user_ids=user_ids),
+        pairs=dense_signals(known, SIGNALS, products=products),
         eligible=standing == Drop.NONE,
         labels=aligned_pairs(openings, ("opened",), user_ids=user_ids, products=products)[:, :, 0] > 0,
         products=product_table(catalogue.products, priors),
     )
-    return Cases(labelled, feature_names, pair_names)
+    return Cases(labelled, feature_names, SIGNALS)
 
 
 def _state(silver: Silver, moment: Moment, *, users: DataFrame, catalogue: Catalogue) -> DataFrame:

@@ -44,6 +44,7 @@ class RowLayout:
 class ProductTable:
     """What rows need to know of the products, in catalogue order. features: (products, product features) float32."""
 
+    ids: tuple[str, ...]
     families: I64
     values: F32
     features: F32
@@ -79,7 +80,8 @@ def product_table(products: Sequence[Product], priors: F32) -> ProductTable:
     values = np.array([product.value for product in products], np.float32)
     one_hot = np.eye(len(_FAMILIES), dtype=np.float32)[families]
     features = np.column_stack([one_hot, np.log(values), priors.astype(np.float32)])
-    return ProductTable(families=families, values=values, features=np.ascontiguousarray(features, np.float32))
+    ids = tuple(product.product_id for product in products)
+    return ProductTable(ids=ids, families=families, values=values, features=np.ascontiguousarray(features, np.float32))
 
 
 class RowBuffer:

@@ -11,14 +11,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
-from data_contracts.columns import ITEM_CODE, PRODUCT_ID, SEGMENT, USER_ID
+from data_contracts.columns import PRODUCT_ID, SEGMENT, USER_ID
 from data_contracts.policy import Users
+from spark_jobs.features.product_signals import PAIR_PRODUCTS, PAIR_SIGNALS, dense_signals
 from spark_jobs.ranking.kernel import F32, I64
 from spark_jobs.ranking.user_state import policy_users
-
-_PAIR_CODES = "pair_codes"
 
 
 @dataclass(frozen=True)
@@ -32,29 +30,23 @@ class UserArrays:
     pairs: F32
 
 
-def user_rows(state: DataFrame, *, features: DataFrame, pairs: DataFrame, products: Sequence[str]) -> DataFrame:
-    """State (`user_state`) with the users' f_* features and their pair signals beside it, one row a user.
+def user_rows(state: DataFrame, *, features: DataFrame) -> DataFrame:
+    """State (`user_state`) with the users' f_* features and pair signals beside it, one row a user.
 
-    features: user_id and f_* columns; pairs: user_id, product_id and f_pair_* columns, only pairs with something to
-    say. Pair signals travel as parallel arrays, `pair_codes` and one a signal.
+    features: of gold.user_features.
     """
-    names = [name for name in pairs.columns if name.startswith("f_pair_")]
-    codes = pairs.sparkSession.createDataFrame(list(enumerate(products)), f"{ITEM_CODE} int, {PRODUCT_ID} string")
-    told = pairs.join(F.broadcast(codes), PRODUCT_ID).groupBy(USER_ID)
-    entry = F.struct(ITEM_CODE, *(F.col(name).cast("float").alias(name) for name in names))
-    lists = told.agg(F.array_sort(F.collect_list(entry)).alias("entries")).select(
-        USER_ID,
-        F.col(f"entries.{ITEM_CODE}").alias(_PAIR_CODES),
-        *(F.col(f"entries.{name}").alias(name) for name in names),
-    )
-    own = features.select(USER_ID, *(name for name in features.columns if name.startswith("f_")))
-    return state.join(own, USER_ID, "left").join(lists, USER_ID, "left")
+    own = [name for name in features.columns if name.startswith("f_")]
+    return state.join(features.select(USER_ID, *own, PAIR_PRODUCTS, PAIR_SIGNALS), USER_ID, "left")
 
 
 def user_arrays(
-    rows: pa.RecordBatch | pa.Table, *, feature_names: Sequence[str], pair_names: Sequence[str], products: int
+    rows: pa.RecordBatch | pa.Table,
+    *,
+    feature_names: Sequence[str],
+    pair_names: Sequence[str],
+    products: Sequence[str],
 ) -> UserArrays:
-    """Arrays of some rows of `user_rows`; features come in the order asked for, null as NaN."""
+    """Arrays of some rows of `user_rows`; features come in the order asked for, null as NaN; products in code order."""
     table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
     table = table.combine_chunks()
     features = np.empty((table.num_rows, len(feature_names)), np.float32)
@@ -63,9 +55,9 @@ def user_arrays(
     return UserArrays(
         user_ids=table.column(USER_ID).to_numpy(),
         segments=table.column(SEGMENT).to_numpy(),
-        state=policy_users(table, products=products),
+        state=policy_users(table, products=len(products)),
         features=features,
-        pairs=_pairs(table, pair_names, products),
+        pairs=dense_signals(table, pair_names, products=products),
     )
 
 
@@ -101,21 +93,3 @@ def _places(users: I64, wanted: I64) -> tuple[NDArray[np.intp], NDArray[np.bool_
         return place, np.zeros(len(wanted), np.bool_)
     found = order[place]
     return found, users[found] == wanted
-
-
-def _pairs(table: pa.Table, names: Sequence[str], products: int) -> F32:
-    dense = np.zeros((table.num_rows, products, len(names)), np.float32)
-    if not names or table.num_rows == 0:
-        return dense
-    codes = _flat(table, _PAIR_CODES)
-    sizes = np.diff(codes.offsets.to_numpy())
-    users = np.repeat(np.arange(table.num_rows), sizes)
-    for number, name in enumerate(names):
-        dense[users, codes.flatten().to_numpy(), number] = _flat(table, name).flatten().to_numpy(zero_copy_only=False)
-    return dense
-
-
-def _flat(table: pa.Table, name: str) -> pa.ListArray:
-    """A list column with empty lists for nulls: the offsets of a null list are equal, since its length is zero."""
-    column = table.column(name)
-    return column.chunk(0) if column.num_chunks else pa.array([], column.type)

@@ -12,7 +12,7 @@ from data_contracts.night import NightParams
 from data_contracts.policy import Consent, compile_policy
 from spark_jobs.features.base import Moment
 from spark_jobs.features.offer_tables import HISTORY, ITEM_CODES, ITEM_STATS
-from spark_jobs.features.product_signals import product_signals
+from spark_jobs.features.product_signals import PAIR_PRODUCTS, PAIR_SIGNALS
 from spark_jobs.features.silver import Silver, read_silver
 from spark_jobs.features.sources import latest_customers
 from spark_jobs.lake.actions import at_once
@@ -110,9 +110,9 @@ def lists_input(night: Night, models: StageModels, state: DataFrame, *, partitio
         ranker = models.products.ranker
         rows = user_rows(
             rows,
-            features=night.gold("gold.user_features").select(USER_ID, *ranker.feature_names),
-            pairs=product_signals(night.silver, as_of=night.params.as_of, cut_off=night.params.cut_off),
-            products=night.product_ids,
+            features=night.gold("gold.user_features").select(
+                USER_ID, PAIR_PRODUCTS, PAIR_SIGNALS, *ranker.feature_names
+            ),
         )
     if models.offers is not None:
         rows = rows.join(night.gold(HISTORY).select(USER_ID, ITEM_CODES, ITEM_STATS), USER_ID, "left")

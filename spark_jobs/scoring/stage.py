@@ -135,11 +135,11 @@ class ProductStep:
         )
 
     def lists(self, rows: pa.RecordBatch) -> Lists:
-        ranker, products = self._models.ranker, len(self._models.products.values)
+        ranker, products = self._models.ranker, self._models.products.ids
         users = user_arrays(rows, feature_names=ranker.feature_names, pair_names=ranker.pair_names, products=products)
         scored = self._lister.lists(users)
         segments = users.segments.astype(np.int64)
-        total = Worth.nothing(int(segments.max(initial=-1)) + 1, products)
+        total = Worth.nothing(int(segments.max(initial=-1)) + 1, len(products))
         np.add.at(total.users, segments, 1)
         np.add.at(total.worth, segments, scored.worth)
         self._add(total)

@@ -6,18 +6,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from data_contracts.catalogue import LocalText, Product
+from data_contracts.errors import InputError
 from data_contracts.tables import contract
 from data_contracts.vocabulary import CampaignEvent, Channel, Family, ProductEvent
 from spark_jobs.features.base import Moment
-from spark_jobs.features.engine import user_features
 from spark_jobs.features.portraits import portraits
-from spark_jobs.features.product_signals import product_signals
+from spark_jobs.features.product_signals import SIGNALS, dense_signals
 from spark_jobs.features.segments import segment_names, segments
 from spark_jobs.features.silver import Silver
+from spark_jobs.features.training_set import training_set
+from spark_jobs.lake.collect import collected
+from tests.spark.feature_samples import features_at
 
 AS_OF = date(2026, 3, 16)
 CUT_OFF = datetime(2026, 3, 15, 21, tzinfo=UTC)  # 00:00 in Moscow
@@ -165,14 +170,12 @@ def holdings(past: random.Random, future: random.Random) -> list[Row]:
     return rows
 
 
-def features_of(silver: Silver, users: DataFrame | None = None) -> list[Row]:
-    frame = user_features(silver, as_of=AS_OF, cut_off=CUT_OFF, users=users)
-    return [row.asDict() for row in sorted(frame.collect(), key=lambda row: row["user_id"])]
+def features_of(silver: Silver) -> list[Row]:
+    return rows_of(features_at(silver, AS_OF))
 
 
-def signals_of(silver: Silver) -> list[Row]:
-    frame = product_signals(silver, as_of=AS_OF, cut_off=CUT_OFF)
-    return [row.asDict() for row in sorted(frame.collect(), key=lambda row: (row["user_id"], row["product_id"]))]
+def rows_of(features: DataFrame) -> list[Row]:
+    return [row.asDict() for row in sorted(features.collect(), key=lambda row: row["user_id"])]
 
 
 @pytest.fixture(scope="module")
@@ -185,25 +188,38 @@ def features(silver: Silver) -> list[Row]:
     return features_of(silver)
 
 
-def test_no_feature_and_no_signal_sees_the_future(spark: SparkSession, silver: Silver, features: list[Row]) -> None:
-    signals = signals_of(silver)
+def test_no_feature_and_no_signal_sees_the_future(spark: SparkSession, features: list[Row]) -> None:
     assert len(features) == len(USERS)
-    assert signals
+    assert any(row["pair_signals"] for row in features)
     for seed in (3, 4):
-        other = lake(future_seed=seed).silver(spark)
-        assert features_of(other) == features
-        assert signals_of(other) == signals
+        assert features_of(lake(future_seed=seed).silver(spark)) == features
+
+
+def test_a_training_set_is_refused_a_feature_of_the_future(spark: SparkSession, silver: Silver) -> None:
+    honest = features_at(silver, AS_OF).persist()
+    labels = spark.createDataFrame(
+        [(1, CUT_OFF + timedelta(days=1)), (99, CUT_OFF)], "user_id bigint, label_time timestamp"
+    )
+    rows = {row["user_id"]: row.asDict() for row in training_set(labels, honest, MOMENT).collect()}
+    assert rows[1]["f_customer_is_customer"] == 1
+    assert (rows[99]["f_customer_is_customer"], "as_of" in rows[99]) == (None, False)
+    planted = honest.withColumn(
+        "seen_until", F.when(F.col("user_id") == 3, MOMENT.micros).otherwise(F.col("seen_until"))
+    )
+    with pytest.raises(InputError, match="knows of something later"):
+        training_set(labels, planted, MOMENT)
+    with pytest.raises(InputError, match="recs backfill --from 2026-03-15"):
+        training_set(labels, honest, Moment(AS_OF - timedelta(days=1), CUT_OFF - timedelta(days=1)))
+    early = labels.withColumn("label_time", F.col("label_time") - F.expr("interval 2 days"))
+    with pytest.raises(InputError, match="a label must be later"):
+        training_set(early, honest, MOMENT)
+    honest.unpersist()
 
 
 def test_every_kind_of_fact_reaches_some_feature(features: list[Row]) -> None:
     told = {name for row in features for name, value in row.items() if value}
     for area in ("marketplace", "telemetry", "product", "campaign", "customer", "money", "holdings", "transactions"):
         assert any(name.startswith(f"f_{area}_") for name in told), area
-
-
-def test_features_of_some_users_are_those_of_all(spark: SparkSession, silver: Silver, features: list[Row]) -> None:
-    chosen = spark.createDataFrame([(3,), (7,)], "user_id bigint")
-    assert features_of(silver, chosen) == [row for row in features if row["user_id"] in (3, 7)]
 
 
 def test_hand_made_users(spark: SparkSession) -> None:
@@ -221,8 +237,8 @@ def test_hand_made_users(spark: SparkSession) -> None:
         "holdings": [{"user_id": 2, "product_id": "card_debit", "opened_on": date(2026, 3, 6), "closed_on": None}],
         "people": [{"user_id": 1, "socdem_cluster": 4}],
     }
-    silver = Lake(tables).silver(spark)
-    one, two = features_of(silver)
+    frame = features_at(Lake(tables).silver(spark), AS_OF).persist()
+    one, two = rows_of(frame)
     assert one["f_marketplace_view_7d"] == pytest.approx(2 ** (-0.5 / 7) + 2 ** (-7.5 / 7), abs=1e-5)
     assert one["f_marketplace_phones_30d"] == pytest.approx(2 ** (-0.5 / 30) + 2 ** (-7.5 / 30), abs=1e-5)
     assert (one["f_marketplace_items"], one["f_marketplace_active_days"]) == (1, 2)
@@ -231,15 +247,19 @@ def test_hand_made_users(spark: SparkSession) -> None:
     assert one["f_telemetry_searches_7d_loan"] == pytest.approx(2 ** (-0.5 / 7), abs=1e-5)
     assert two["f_transactions_fuel_30d"] == pytest.approx(100 * 2 ** (-0.5 / 30), abs=1e-3)
     assert (two["f_holdings_held_card"], two["f_holdings_tenure"], two["f_customer_is_customer"]) == (1, 10, 0)
-    signals = {(row["user_id"], row["product_id"]): row for row in signals_of(silver)}
-    assert signals[1, "loan_cash"]["f_pair_telemetry_views_7d"] == pytest.approx(2 ** (-0.5 / 7), abs=1e-5)
-    assert signals[2, "insurance_card"]["f_pair_holdings_complements"] == 1
-    assert signals[2, "card_gold"]["f_pair_holdings_upgrades"] == 1
-    assert len(signals) == 3
+    signals = frame.select("pair_products", "pair_signals").orderBy("user_id")
+    dense = dense_signals(collected(signals), SIGNALS, products=PRODUCT_IDS)
+    told = {(user, PRODUCT_IDS[product], SIGNALS[signal]) for user, product, signal in np.argwhere(dense).tolist()}
+    assert told == {
+        *((0, "loan_cash", f"f_pair_telemetry_{what}") for what in ("views_7d", "views_30d", "view_fresh")),
+        (1, "insurance_card", "f_pair_holdings_complements"),
+        (1, "card_gold", "f_pair_holdings_upgrades"),
+    }
+    frame.unpersist()
 
 
 def test_segments_and_portraits_describe_the_same_users(spark: SparkSession, silver: Silver) -> None:
-    frame = user_features(silver, as_of=AS_OF, cut_off=CUT_OFF).cache()
+    frame = features_at(silver, AS_OF).cache()
     numbers = {row["user_id"]: row["segment"] for row in segments(frame).collect()}
     names = segment_names()
     assert set(numbers) == set(USERS)
@@ -263,7 +283,8 @@ def test_without_bank_data_a_cluster_or_activity_is_the_segment(spark: SparkSess
         }
     ).silver(spark)
     bare = replace(silver, products=())
-    frame = user_features(bare, as_of=AS_OF, cut_off=CUT_OFF)
+    frame = features_at(bare, AS_OF).cache()
     numbers = {row["user_id"]: segment_names()[row["segment"]] for row in segments(frame).collect()}
     assert numbers == {1: "T-ECD cluster 4", 2: "seen once or twice"}
-    assert signals_of(bare) == []
+    assert not any(row["pair_signals"] for row in frame.collect())
+    frame.unpersist()

@@ -14,6 +14,7 @@ from spark_jobs.features.silver import Silver
 from spark_jobs.lake.tables import empty_table
 from spark_jobs.ranking.product_cases import CaseParams, Cases, labelled_users, product_priors, sample
 from spark_jobs.ranking.windows import LabelWindow, training_windows
+from tests.spark.feature_samples import features_at
 from tests.unit.scoring_samples import CATALOGUE, RULES
 
 AS_OF = date(2026, 3, 16)
@@ -78,7 +79,8 @@ def _silver(spark: SparkSession, later: list[dict[str, object]]) -> Silver:
 
 def _cases(silver: Silver, window: LabelWindow = WINDOW) -> Cases:
     params = CaseParams(most_users=1000, horizon_days=7, seed=1)
-    return labelled_users(silver, window, catalogue=CATALOGUE, rules=RULES, now=NOW, params=params)
+    features = features_at(silver, window.as_of)
+    return labelled_users(silver, window, features=features, catalogue=CATALOGUE, rules=RULES, now=NOW, params=params)
 
 
 @pytest.fixture(scope="module")

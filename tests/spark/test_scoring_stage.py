@@ -1,6 +1,5 @@
 """The scoring stage in Spark: the same lists however users are partitioned, and worth counted once."""
 
-import json
 from datetime import date
 from pathlib import Path
 
@@ -89,17 +88,15 @@ def test_user_state_says_what_is_known_at_the_as_of(spark: SparkSession) -> None
 
 def test_user_rows_bring_state_features_and_pairs_together(spark: SparkSession) -> None:
     state = spark.createDataFrame([(1, 0), (2, 0)], "user_id bigint, segment smallint")
-    features = spark.createDataFrame([(1, 0.5, None)], "user_id bigint, f_a float, f_b float")
-    pairs = spark.createDataFrame(
-        [(1, "loan_a", 2.0), (1, "card_b", 1.0), (1, "gone", 9.0)], "user_id bigint, product_id string, f_pair_x double"
-    )
-    rows = user_rows(state, features=features, pairs=pairs, products=PRODUCT_IDS).orderBy(USER_ID).collect()
-    assert json.loads(json.dumps(rows[0].asDict())) == {
+    ddl = "user_id bigint, seen_until bigint, f_a float, f_b float, pair_products binary, pair_signals binary"
+    features = spark.createDataFrame([(1, 9, 0.5, None, b"12345678", b"1234")], ddl)
+    rows = user_rows(state, features=features).orderBy(USER_ID).collect()
+    assert rows[0].asDict() == {
         "user_id": 1,
         "segment": 0,
         "f_a": 0.5,
         "f_b": None,
-        "pair_codes": [1, 3],
-        "f_pair_x": [1.0, 2.0],
+        "pair_products": b"12345678",
+        "pair_signals": b"1234",
     }
-    assert rows[1]["pair_codes"] is None
+    assert rows[1]["pair_products"] is None

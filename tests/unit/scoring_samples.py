@@ -8,6 +8,8 @@ import pyarrow as pa
 from data_contracts.catalogue import Catalogue, Eligibility, LocalText, Product, ReasonCode, Reasons, Rules
 from data_contracts.policy import compile_policy
 from data_contracts.vocabulary import Channel, Family
+from spark_jobs.features.cells import topic_code
+from spark_jobs.features.product_signals import SIGNALS
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.calibration import sigmoid
 from spark_jobs.ranking.products import LabelledUsers, ProductRanker, train_product_ranker
@@ -15,7 +17,7 @@ from spark_jobs.ranking.rows import product_table
 from spark_jobs.scoring.stage import ProductModels
 
 FEATURES = ("f_telemetry_spend", "f_customer_age", "f_telemetry_views_card", "f_telemetry_views_loan")
-PAIRS = ("f_pair_viewed",)
+PAIRS = ("f_pair_telemetry_views_7d",)
 FEW_ROUNDS = BoosterParams(rounds=20, depth=3, learning_rate=0.2)
 
 
@@ -100,7 +102,17 @@ def users_table(count: int, seed: int = 0) -> pa.Table:
         "arrears_days": pa.array(np.zeros(count), pa.int16()),
         "consents": pa.array(np.full(count, 31), pa.int16()),
         **{name: pa.array(rng.normal(size=count).astype(np.float32)) for name in FEATURES},
-        "pair_codes": pa.array(viewed, pa.list_(pa.int32())),
-        PAIRS[0]: pa.array([None if codes is None else [1.0, 2.0] for codes in viewed], pa.list_(pa.float32())),
+        "pair_products": pa.array([None if codes is None else _product_codes(codes) for codes in viewed], pa.binary()),
+        "pair_signals": pa.array([None if codes is None else _signals(1.0, 2.0) for codes in viewed], pa.binary()),
     }
     return pa.table(columns)
+
+
+def _product_codes(positions: list[int]) -> bytes:
+    return np.array([topic_code(CATALOGUE.products[n].product_id) for n in positions], "<i8").tobytes()
+
+
+def _signals(*values: float) -> bytes:
+    signals = np.zeros((len(values), len(SIGNALS)), "<f4")
+    signals[:, SIGNALS.index(PAIRS[0])] = values
+    return signals.tobytes()

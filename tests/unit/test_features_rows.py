@@ -1,7 +1,7 @@
 """Rows of facts and the features made of them, without Spark: against plain Python, and hand-computed users."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any
@@ -12,18 +12,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_contracts.vocabulary import Family
-from spark_jobs.features.base import EXACT, Moment, Rows, Words
-from spark_jobs.features.engine import feature_batch
+from data_contracts.catalogue import LocalText, Product
+from data_contracts.vocabulary import Channel, Family
+from spark_jobs.features.base import Moment, Rows, Words
+from spark_jobs.features.behaviour_table import behaviour_batch
+from spark_jobs.features.cell_rows import Topics
+from spark_jobs.features.cells import DOMAINS, GROUPS, MICROS_PER_DAY, Behaviour, Happenings, fold_day, topic_code
+from spark_jobs.features.engine import Recipe, feature_batch
+from spark_jobs.features.product_signals import SIGNALS, dense_signals
 from spark_jobs.features.registry import all_features
 from spark_jobs.features.segments import segment_names
-from spark_jobs.features.sources import SOURCES
+from spark_jobs.features.sources import BEHAVIOUR_SOURCE, SOURCES
+from spark_jobs.features.streams import family_topic
 from spark_jobs.features.whole_users import whole_users
 
 MOMENT = Moment(date(2026, 3, 16), datetime(2026, 3, 15, 21, tzinfo=UTC))
 # Registered features ask silver for nothing but its categories.
 SILVER: Any = type("FewCategories", (), {"categories": {"marketplace": ("phones", "Дом", "pho-nes", "phones 2")}})()
 FEATURES = {feature.name: feature for feature in all_features(SILVER)}
+
+
+def product(product_id: str, family: Family, *complements: str) -> Product:
+    name = LocalText(en=product_id, ru=product_id)
+    return Product(
+        product_id=product_id, family=family, name=name, value=1, channels=(Channel.MOBILE,), complements=complements
+    )
+
+
+PRODUCTS = (
+    product("card_debit", Family.CARD),
+    product("card_gold", Family.CARD, "card_debit"),
+    product("loan_cash", Family.LOAN),
+)
+RECIPE = Recipe(tuple(FEATURES.values()), Topics.of(["phones"], PRODUCTS), PRODUCTS, MOMENT)
 
 facts = st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["a", "b", None]), st.integers(0, 1000)), max_size=40)
 
@@ -66,43 +87,130 @@ def test_whole_users_cuts_no_user_in_two(table: list[Any], size: int, at_once: i
         assert left[-1] != right[0]
 
 
-def facts_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+@dataclass(frozen=True)
+class Done:
+    """Something a user did, so many days before the as-of."""
+
+    user_id: int
+    domain: str
+    group: str
+    days_ago: float
+    weight: float = 1.0
+    topic: str = ""
+    item: int = 1
+
+
+def behaviour_rows_of(done: Sequence[Done]) -> pa.RecordBatch:
+    """user_id, cells, items: the state at the as-of, as the table holds it."""
+    user_ids, user = np.unique([one.user_id for one in done], return_inverse=True)
+    told = Happenings(
+        user=user.astype(np.int64),
+        time=np.array([MOMENT.micros - round(one.days_ago * MICROS_PER_DAY) for one in done], np.int64),
+        domain=np.array([DOMAINS.index(one.domain) for one in done], np.uint8),
+        group=np.array([GROUPS.index(one.group) for one in done], np.uint8),
+        topic=np.array([topic_code(one.topic) for one in done], np.int64),
+        item=np.array([one.item for one in done], np.int64),
+        weight=np.array([one.weight for one in done], np.float64),
+    )
+    state = Behaviour.nothing(len(user_ids))
+    for day in range(60, 0, -1):
+        start = MOMENT.micros - day * MICROS_PER_DAY
+        end = start + MICROS_PER_DAY
+        state = fold_day(state, told.between(start, end), start=start, end=end)
+    return behaviour_batch(state, user_ids.astype(np.int64), MOMENT.as_of).drop_columns(["as_of"])
+
+
+def facts_table(rows: Sequence[Mapping[str, Any]], done: Sequence[Done] = ()) -> pa.Table:
     """Facts as Spark hands them over; a row names its source, user and what it says."""
     places = {name: position for position, name in enumerate(SOURCES)}
     columns: dict[str, list[Any]] = {"user_id": [], "source": []}
-    columns |= {f"key_{n}": [] for n in range(4)} | {f"number_{n}": [] for n in range(9)}
-    for row in sorted(rows, key=lambda row: row["user_id"]):
+    columns |= {f"key_{n}": [] for n in range(3)} | {f"number_{n}": [] for n in range(9)}
+    for row in rows:
         source = SOURCES[row["source"]]
         columns["user_id"].append(row["user_id"])
         columns["source"].append(places[row["source"]])
-        for n in range(4):
+        for n in range(3):
             columns[f"key_{n}"].append(row.get(source.keys[n]) if n < len(source.keys) else None)
         for n in range(9):
             columns[f"number_{n}"].append(row.get(source.numbers[n]) if n < len(source.numbers) else None)
-    types = [pa.int64(), pa.int8(), *[pa.string()] * 4, *[pa.float64()] * 9]
-    return pa.table(
+    types = [pa.int64(), pa.int8(), *[pa.string()] * 3, *[pa.float64()] * 9]
+    table = pa.table(
         {name: pa.array(column, type_) for (name, column), type_ in zip(columns.items(), types, strict=True)}
     )
+    state = pa.table(behaviour_rows_of(done))
+    state = state.append_column("source", pa.array([BEHAVIOUR_SOURCE] * state.num_rows, pa.int8()))
+    return pa.concat_tables([table, state], promote_options="default").sort_by("user_id").combine_chunks()
 
 
-def computed(*rows: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
-    batch = feature_batch(facts_table(rows), FEATURES.values(), MOMENT)
+def computed(*rows: Mapping[str, Any], done: Sequence[Done] = ()) -> dict[int, dict[str, Any]]:
+    batch = feature_batch(facts_table(rows, done), RECIPE)
     return {row["user_id"]: row for row in batch.to_pylist()}
 
 
 def test_counts_spend_and_rhythm_of_a_hand_made_user() -> None:
-    common = {"source": "interactions", "user_id": 7, "domain": "payments", "group": "purchase"}
-    users = computed(
-        {**common, "count_7d": 0.5 * EXACT, "spend_7d": 20 * EXACT, "items": 2, "age": 7.0, "mask": 0b0100_0000},
-        {**common, "count_7d": 1.0 * EXACT, "spend_7d": 5 * EXACT, "items": 1, "age": 0.5, "mask": 0b0100_0001},
-    )
-    assert users[7]["f_payments_purchase_7d"] == pytest.approx(1.5)
-    assert users[7]["f_payments_spend_7d"] == pytest.approx(25.0)
+    paid = [Done(7, "payments", "purchase", 7.0, 40, item=1), Done(7, "payments", "purchase", 0.5, 5, item=2)]
+    users = computed(done=[*paid, Done(7, "payments", "purchase", 0.5, 5, item=3)])
+    recent = 0.5 ** (0.5 / 7)
+    assert users[7]["f_payments_purchase_7d"] == pytest.approx(0.5 + 2 * recent)
+    assert users[7]["f_payments_spend_7d"] == pytest.approx(20 + 10 * recent)
     assert users[7]["f_payments_brands"] == 3
     assert users[7]["f_payments_active_days"] == 2
     assert users[7]["f_payments_days_since"] == pytest.approx(0.5)
     assert users[7]["f_marketplace_view_7d"] == 0
     assert users[7]["f_marketplace_days_since"] is None
+    assert users[7]["seen_until"] == MOMENT.micros - MICROS_PER_DAY // 2
+
+
+def test_categories_families_and_bank_events_are_told_apart() -> None:
+    users = computed(
+        done=[
+            Done(1, "marketplace", "view", 30.0, topic="phones"),
+            Done(1, "marketplace", "view", 30.0, topic="a category without a feature"),
+            Done(1, "telemetry", "view", 7.0, topic="card_gold"),
+            Done(1, "telemetry", "search", 7.0, topic=family_topic("loan")),
+            Done(1, "product_events", "step:applied", 30.0, topic="card_gold"),
+            Done(1, "campaign_interactions", "campaign:shown", 30.0, topic="loan_cash"),
+        ]
+    )
+    assert users[1]["f_marketplace_phones_30d"] == pytest.approx(0.5)
+    assert users[1]["f_marketplace_view_30d"] == pytest.approx(1.0)
+    assert users[1]["f_telemetry_views_7d_card"] == pytest.approx(0.5)
+    assert users[1]["f_telemetry_searches_7d_loan"] == pytest.approx(0.5)
+    assert users[1]["f_product_applied_30d_card"] == pytest.approx(0.5)
+    assert users[1]["f_campaign_shown_30d_loan"] == pytest.approx(0.5)
+    assert users[1]["f_product_closed_30d"] == users[1]["f_campaign_clicked_30d"] == 0
+
+
+def test_who_only_has_bank_events_is_no_user() -> None:
+    assert computed(done=[Done(1, "product_events", "step:applied", 3.0, topic="card_gold")]) == {}
+
+
+def test_signals_of_pairs_tell_views_steps_contacts_and_relations() -> None:
+    done = [
+        Done(1, "telemetry", "view", 7.0, topic="card_gold"),
+        Done(1, "product_events", "step:applied", 14.0, topic="card_gold"),
+        Done(1, "campaign_interactions", "campaign:shown", 30.0, topic="loan_cash"),
+        Done(2, "telemetry", "view", 1.0, topic="not in the catalogue"),
+    ]
+    held = {"source": "holdings", "user_id": 1, "product_id": "card_debit", "family": "card", "is_held": "yes"}
+    batch = feature_batch(facts_table([held], done), RECIPE)
+    product_ids = [product.product_id for product in PRODUCTS]
+    dense = dense_signals(batch, SIGNALS, products=product_ids)
+    told = {
+        (user, product_ids[product], SIGNALS[signal]): float(dense[user, product, signal])
+        for user, product, signal in np.argwhere(dense)
+    }
+    assert told == {
+        (0, "card_gold", "f_pair_telemetry_views_7d"): 0.5,
+        (0, "card_gold", "f_pair_telemetry_views_30d"): pytest.approx(0.5 ** (7 / 30)),
+        (0, "card_gold", "f_pair_telemetry_view_fresh"): 0.5,
+        (0, "card_gold", "f_pair_product_applied_30d"): pytest.approx(0.5 ** (14 / 30)),
+        (0, "card_gold", "f_pair_product_applied_fresh"): 0.25,
+        (0, "card_gold", "f_pair_holdings_complements"): 1.0,
+        (0, "loan_cash", "f_pair_campaign_shown_30d"): 0.5,
+        (0, "loan_cash", "f_pair_campaign_shown_fresh"): pytest.approx(0.5 ** (30 / 7)),
+    }
+    assert not dense_signals(batch, ("f_pair_telemetry_views_7d",), products=["another"]).any()
 
 
 def test_what_is_unknown_of_a_customer_stays_null() -> None:
@@ -143,21 +251,10 @@ def test_holdings_count_what_is_held_and_remember_the_past() -> None:
 
 
 def test_a_block_of_users_gives_what_each_user_gives_alone() -> None:
-    rows = [
-        {
-            "source": "interactions",
-            "user_id": user,
-            "domain": "retail",
-            "group": group,
-            "count_7d": EXACT * user,
-            "age": 1.0,
-        }
-        for user in range(6)
-        for group in ("view", "cart")
-    ]
-    together = computed(*rows)
+    done = [Done(user, "retail", group, float(user + 1)) for user in range(6) for group in ("view", "cart")]
+    together = computed(done=done)
     for user in range(6):
-        assert together[user] == computed(*[row for row in rows if row["user_id"] == user])[user]
+        assert together[user] == computed(done=[one for one in done if one.user_id == user])[user]
 
 
 def test_what_is_told_by_family_is_told_for_all_nine() -> None:

@@ -68,14 +68,14 @@ def test_lists_and_worth_do_not_depend_on_how_users_are_cut_into_batches(models:
 def test_a_listed_score_is_the_calibrated_probability(models: ProductModels) -> None:
     users = users_table(20)
     lists, _ = _score(users, models, 20)
-    arrays = user_arrays(users, feature_names=FEATURES, pair_names=PAIRS, products=len(CATALOGUE.products))
+    arrays = user_arrays(users, feature_names=FEATURES, pair_names=PAIRS, products=PRODUCTS.ids)
     expected = ProductScorer(models.ranker, PRODUCTS, 20).probabilities(arrays.features, arrays.pairs)
     for number, row in enumerate(lists.to_pylist()):
         assert dequantise(row[PRODUCT_SCORES]) == pytest.approx(expected[number, row[PRODUCT_ITEMS]], rel=1e-3)
 
 
 def test_pair_signals_reach_the_rows_of_their_products_only() -> None:
-    arrays = user_arrays(users_table(5), feature_names=FEATURES, pair_names=PAIRS, products=5)
+    arrays = user_arrays(users_table(5), feature_names=FEATURES, pair_names=PAIRS, products=PRODUCTS.ids)
     assert arrays.pairs[0, :, 0].tolist() == [0, 1, 0, 2, 0]
     assert not arrays.pairs[1:4].any()
     assert arrays.pairs[4, 3, 0] == 2

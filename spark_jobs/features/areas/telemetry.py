@@ -6,7 +6,7 @@ from data_contracts.columns import DOMAIN, FAMILY
 from data_contracts.vocabulary import Domain
 from spark_jobs.features.base import FAMILIES, Feature, days_since
 from spark_jobs.features.behaviour import behaviour, breadth, by_family, counts, rhythm
-from spark_jobs.features.interaction_rows import GROUP
+from spark_jobs.features.cell_rows import GROUP
 from spark_jobs.features.silver import Silver
 
 

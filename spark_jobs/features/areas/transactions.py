@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from data_contracts.vocabulary import Domain
 from spark_jobs.features.base import Feature
 from spark_jobs.features.behaviour import breadth, by_category, counts, rhythm, spend
-from spark_jobs.features.interaction_rows import vocabulary
 from spark_jobs.features.silver import Silver
+from spark_jobs.features.streams import vocabulary
 
 
 def features(_: Silver) -> Iterator[Feature]:

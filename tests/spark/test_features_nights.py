@@ -1,0 +1,126 @@
+"""Nights of the features job: folded on from the night before, made good after late days, and equal to a rebuild."""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from data_contracts.night import NightParams, Sources
+from data_contracts.tables import contract
+from data_contracts.vocabulary import ProductEvent
+from spark_jobs.features.days import dates
+from spark_jobs.features.gold import write_gold
+from spark_jobs.features.increments import read_records
+from spark_jobs.lake.commits import newest_version
+from spark_jobs.lake.tables import read_table, table_uri, write_table
+
+FIRST, LAST = date(2026, 3, 2), date(2026, 3, 9)
+USERS = range(1, 7)
+STATES = ("gold.user_behaviour", "gold.user_features", "gold.user_history", "gold.item_features")
+Row = Mapping[str, Any]
+
+
+def day_rows(day: date, seed: int) -> dict[str, list[Row]]:
+    """What happened on a day: offers met, things bought, steps to products."""
+    draw = random.Random(f"{day} {seed}")
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(hours=3)
+
+    def when() -> datetime:
+        return start + timedelta(seconds=draw.randrange(86_400))
+
+    met = [("offers", "view", f"offer_{draw.randrange(4)}") for _ in range(12)]
+    met += [("offers", "click", "offer_1"), ("payments", "purchase", "brand:5"), ("telemetry", "view", "card_gold")]
+    seen = [
+        {"user_id": draw.choice(USERS), "domain": domain, "action": action, "item_id": item, "weight": 1.0}
+        | {"event_time": when(), "day": day}
+        for domain, action, item in met
+    ]
+    steps = [
+        {"event_id": f"{day} {n}", "user_id": draw.choice(USERS), "product_id": "card_gold"}
+        | {"event_type": draw.choice(list(ProductEvent)).value, "event_time": when(), "day": day}
+        for n in range(3)
+    ]
+    return {"silver.interactions": seen, "silver.product_events": steps}
+
+
+class Lake:
+    """A lake with streams only, whose days are delivered one by one."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self.spark, self.uri = spark, str(folder)
+
+    def deliver(self, days: Sequence[date], seed: int = 1) -> None:
+        tables: dict[str, list[Row]] = {}
+        for day in days:
+            for name, rows in day_rows(day, seed).items():
+                tables.setdefault(name, []).extend(rows)
+        for name, rows in tables.items():
+            columns = contract(name).column_names
+            frame = self.spark.createDataFrame([tuple(row.get(c) for c in columns) for row in rows], contract(name).ddl)
+            write_table(frame, self.uri, name, partitions=days)
+
+    def night(self, as_of: date, **more: Any) -> tuple[date, ...]:
+        params = NightParams(as_of=as_of, lake=self.uri, sources=Sources(tecd="none"), **more)
+        return write_gold(self.spark, params, training=()).as_ofs
+
+    def table(self, name: str, as_of: date) -> list[Any]:
+        rows = read_table(self.spark, self.uri, name).where(F.col("as_of") == F.lit(as_of))
+        return sorted(rows.collect(), key=lambda row: row[0])
+
+    def versions(self) -> dict[str, int | None]:
+        return {name: newest_version(table_uri(self.uri, name)) for name in STATES}
+
+
+@pytest.fixture(scope="module")
+def nightly(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """Two nights in a row, the second on the state of the first; then an earlier day is delivered anew, and a third."""
+    lake = Lake(spark, tmp_path_factory.mktemp("nightly"))
+    lake.deliver(list(dates(FIRST, LAST - timedelta(days=3))))
+    assert lake.night(LAST - timedelta(days=2)) == (LAST - timedelta(days=2),)
+    lake.deliver([LAST - timedelta(days=2)])
+    assert lake.night(LAST - timedelta(days=1)) == (LAST - timedelta(days=1),)
+    lake.deliver([LAST - timedelta(days=1)])
+    lake.deliver([LAST - timedelta(days=2)], seed=2)
+    yield lake
+
+
+def test_a_night_after_a_late_day_is_what_a_rebuild_from_nothing_gives(nightly: Lake, tmp_path: Path) -> None:
+    assert nightly.night(LAST) == (LAST,)
+    assert LAST - timedelta(days=1) not in read_records(nightly.uri)
+    scratch = Lake(nightly.spark, tmp_path)
+    scratch.deliver(list(dates(FIRST, LAST - timedelta(days=1))))
+    scratch.deliver([LAST - timedelta(days=2)], seed=2)
+    assert scratch.night(LAST) == (LAST,)
+    for name in STATES:
+        rows = nightly.table(name, LAST)
+        assert len(rows) > 2
+        assert rows == scratch.table(name, LAST), name
+
+
+def test_a_night_that_is_run_again_makes_nothing_anew(nightly: Lake) -> None:
+    nightly.night(LAST)
+    before = nightly.versions()
+    assert nightly.night(LAST) == ()
+    assert nightly.versions() == before
+
+
+def test_a_backfill_repairs_the_nights_between_and_a_rebuild_changes_none_of_them(nightly: Lake) -> None:
+    nightly.night(LAST)
+    first = LAST - timedelta(days=2)
+    assert nightly.night(LAST, backfill_from=first) == (LAST - timedelta(days=1),)
+    told = {(name, day): nightly.table(name, day) for name in STATES for day in dates(first, LAST)}
+    assert nightly.night(LAST, backfill_from=first, rebuild=True) == tuple(dates(first, LAST))
+    assert {(name, day): nightly.table(name, day) for name in STATES for day in dates(first, LAST)} == told
+
+
+def test_records_that_cannot_be_read_only_cost_a_rebuild(nightly: Lake) -> None:
+    nightly.night(LAST)
+    told = nightly.table("gold.user_features", LAST)
+    Path(nightly.uri, "features", "records.json").write_text("{broken")
+    assert nightly.night(LAST) == (LAST,)
+    assert nightly.table("gold.user_features", LAST) == told
