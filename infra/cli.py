@@ -13,6 +13,7 @@ from data_contracts.vocabulary import Channel, Kind
 from infra import people
 from infra.backtest import backtest
 from infra.console import console, errors, progress, show, show_json
+from infra.features import features
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -126,6 +127,7 @@ def night(
 app.command()(backtest)
 app.command()(people.erase)
 app.add_typer(people.identity, name="identity")
+app.command()(features)
 
 
 @app.command()

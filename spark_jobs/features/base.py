@@ -20,6 +20,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 MICROS_PER_DAY = 86_400_000_000
+# By T-ECD domain, the item categories that have features of their own.
+Categories = Mapping[str, tuple[str, ...]]
 FAMILIES: tuple[str, ...] = tuple(family.value for family in Family)
 
 

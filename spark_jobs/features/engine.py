@@ -50,7 +50,7 @@ class Recipe:
     def of(cls, silver: Silver, moment: Moment) -> "Recipe":
         categories = [name for names in silver.categories.values() for name in names]
         topics = Topics.of([*categories, *vocabulary().merchant_categories], silver.products)
-        return cls(all_features(silver), topics, silver.products, moment)
+        return cls(all_features(silver.categories), topics, silver.products, moment)
 
 
 def user_features(

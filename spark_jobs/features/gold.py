@@ -83,7 +83,7 @@ class _Run:
 def write_gold(spark: SparkSession, params: NightParams, *, training: Iterable[date]) -> Made:
     """Make whatever is missing of the nights asked for, and the user features at the as-ofs of `training`."""
     silver = read_silver(spark, params.lake)
-    features = all_features(silver)
+    features = all_features(silver.categories)
     now = record_now(params, recipe=recipe_of(feature.name for feature in features))
     records = {} if params.rebuild else sound(read_records(params.lake), now, lake=params.lake)
     known = {name: _as_ofs_of(spark, params.lake, name) & records.keys() for name in (BEHAVIOUR, HISTORY, USERS)}

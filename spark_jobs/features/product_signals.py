@@ -133,10 +133,11 @@ def _relations(holdings: Rows, products: Sequence[Product], positions: Mapping[s
     held = np.unique(np.column_stack([rows.users_of_rows, had])[had >= 0], axis=0)
     for relation in _RELATIONS:
         found = [
-            np.column_stack([who, np.full(len(who), n)])
+            np.column_stack([who, np.full(len(who), positions[other])])
             for n, product in enumerate(products)
             for other in getattr(product, relation)
-            for who in [held[held[:, 1] == positions.get(other, -1), 0]]
+            for who in [held[held[:, 1] == n, 0]]
+            if other in positions
         ]
         pairs, counts = np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0, return_counts=True)
         yield _Told(f"f_pair_holdings_{relation}", pairs[:, 0], pairs[:, 1], counts.astype(np.float64))

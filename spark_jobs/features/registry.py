@@ -18,10 +18,9 @@ from spark_jobs.features.areas import (
     telemetry,
     transactions,
 )
-from spark_jobs.features.base import Feature
-from spark_jobs.features.silver import Silver
+from spark_jobs.features.base import Categories, Feature
 
-FEATURES: tuple[Callable[[Silver], Iterator[Feature]], ...] = (
+FEATURES: tuple[Callable[[Categories], Iterator[Feature]], ...] = (
     marketplace.features,
     retail.features,
     offers.features,
@@ -39,9 +38,12 @@ FEATURES: tuple[Callable[[Silver], Iterator[Feature]], ...] = (
 )
 
 
-def all_features(silver: Silver) -> tuple[Feature, ...]:
-    """Every registered feature, in the order of their names. Raises ValueError where two have one name."""
-    features = sorted((feature for area in FEATURES for feature in area(silver)), key=lambda feature: feature.name)
+def all_features(categories: Categories) -> tuple[Feature, ...]:
+    """Every registered feature, in the order of their names. Raises ValueError where two have one name.
+
+    categories: by T-ECD domain, those with features of their own.
+    """
+    features = sorted((feature for area in FEATURES for feature in area(categories)), key=lambda feature: feature.name)
     names = [feature.name for feature in features]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

@@ -1,5 +1,7 @@
 """What features are made of: the silver tables, read once and handed around as one value."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
@@ -7,6 +9,7 @@ from pyspark.sql import functions as F
 
 from data_contracts.catalogue import Product
 from data_contracts.columns import ITEM_ID
+from spark_jobs.features.base import Categories
 from spark_jobs.lake.reference import read_reference
 from spark_jobs.lake.tables import read_table
 
@@ -32,7 +35,7 @@ class Silver:
     items: DataFrame
     people: DataFrame
     products: tuple[Product, ...]
-    categories: dict[str, tuple[str, ...]]
+    categories: Categories
 
 
 def read_silver(spark: SparkSession, lake: str) -> Silver:
@@ -52,12 +55,20 @@ def read_silver(spark: SparkSession, lake: str) -> Silver:
     )
 
 
-def top_categories(items: DataFrame, *, most: int = TOP_CATEGORIES) -> dict[str, tuple[str, ...]]:
-    """The categories with most items of each domain, in order of their names."""
-    counted = (
-        items.where(F.col("category").isNotNull()).groupBy("domain", "category").agg(F.count(ITEM_ID).alias("items"))
-    )
+def top_categories(items: DataFrame) -> Categories:
+    """`categories_of` all items, counted by Spark."""
+    counted = items.groupBy("domain", "category").agg(F.count(ITEM_ID).alias("items")).collect()
+    return _top({(row["domain"], row["category"]): row["items"] for row in counted})
+
+
+def categories_of(items: Iterable[tuple[str, str | None]]) -> Categories:
+    """The categories with most items of each domain, in order of their names. items: domain and category of each."""
+    return _top(Counter(items))
+
+
+def _top(counted: Mapping[tuple[str, str | None], int]) -> Categories:
     by_domain: dict[str, list[str]] = {}
-    for row in counted.orderBy("domain", F.desc("items"), "category").collect():
-        by_domain.setdefault(row["domain"], []).append(row["category"])
-    return {domain: tuple(sorted(names[:most])) for domain, names in by_domain.items()}
+    for (domain, category), _ in sorted(counted.items(), key=lambda one: (one[0][0], -one[1], one[0][1] or "")):
+        if category is not None:
+            by_domain.setdefault(domain, []).append(category)
+    return {domain: tuple(sorted(names[:TOP_CATEGORIES])) for domain, names in by_domain.items()}

@@ -27,9 +27,8 @@ from spark_jobs.features.streams import family_topic
 from spark_jobs.features.whole_users import whole_users
 
 MOMENT = Moment(date(2026, 3, 16), datetime(2026, 3, 15, 21, tzinfo=UTC))
-# Registered features ask silver for nothing but its categories.
-SILVER: Any = type("FewCategories", (), {"categories": {"marketplace": ("phones", "Дом", "pho-nes", "phones 2")}})()
-FEATURES = {feature.name: feature for feature in all_features(SILVER)}
+CATEGORIES = {"marketplace": ("phones", "Дом", "pho-nes", "phones 2")}
+FEATURES = {feature.name: feature for feature in all_features(CATEGORIES)}
 
 
 def product(product_id: str, family: Family, *complements: str) -> Product:
@@ -40,8 +39,8 @@ def product(product_id: str, family: Family, *complements: str) -> Product:
 
 
 PRODUCTS = (
-    product("card_debit", Family.CARD),
-    product("card_gold", Family.CARD, "card_debit"),
+    product("card_debit", Family.CARD, "card_gold", "not in the catalogue"),
+    product("card_gold", Family.CARD),
     product("loan_cash", Family.LOAN),
 )
 RECIPE = Recipe(tuple(FEATURES.values()), Topics.of(["phones"], PRODUCTS), PRODUCTS, MOMENT)

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 
 from data_contracts.columns import EVENT_TYPE, FAMILY
 from data_contracts.vocabulary import CampaignEvent
-from spark_jobs.features.base import FAMILIES, Feature, days_since, decayed_count
-from spark_jobs.features.silver import Silver
+from spark_jobs.features.base import FAMILIES, Categories, Feature, days_since, decayed_count
 from spark_jobs.features.sources import CAMPAIGNS
 
 _KINDS = (CampaignEvent.SHOWN, CampaignEvent.CLICKED, CampaignEvent.DISMISSED)
 
 
-def features(_: Silver) -> Iterator[Feature]:
+def features(_: Categories) -> Iterator[Feature]:
     for kind in _KINDS:
         for days in (7, 30):
             yield _count(f"f_campaign_{kind}_{days}d", {EVENT_TYPE: kind}, days, f"contacts {kind}")

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from data_contracts.vocabulary import Employment, LifecycleStage
-from spark_jobs.features.base import Feature, Floats, Moment, Rows, flag, known
-from spark_jobs.features.silver import Silver
+from spark_jobs.features.base import Categories, Feature, Floats, Moment, Rows, flag, known
 from spark_jobs.features.sources import CUSTOMERS, PEOPLE
 
 _CONSENTS = ("consent_mobile", "consent_web", "consent_crm")
 
 
-def features(_: Silver) -> Iterator[Feature]:
+def features(_: Categories) -> Iterator[Feature]:
     yield Feature("f_customer_is_customer", "the bank knows the user", "flag", CUSTOMERS, flag({}))
     yield Feature("f_customer_age", "age reached in the year of the as-of", "years", CUSTOMERS, _age)
     for name in ("region", "income_band"):

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 
 from data_contracts.columns import FAMILY
-from spark_jobs.features.base import FAMILIES, Feature, Floats, Moment, Rows, flag
-from spark_jobs.features.silver import Silver
+from spark_jobs.features.base import FAMILIES, Categories, Feature, Floats, Moment, Rows, flag
 from spark_jobs.features.sources import HOLDINGS
 
 
-def features(_: Silver) -> Iterator[Feature]:
+def features(_: Categories) -> Iterator[Feature]:
     yield _holding("f_holdings_count", "products held", "products", lambda rows, _: rows.where(is_held="yes").count())
     yield _holding("f_holdings_past", "products given up", "products", lambda rows, _: rows.where(is_held="no").count())
     yield _holding("f_holdings_tenure", "days since the first opening", "days", lambda rows, _: rows.max("age"))

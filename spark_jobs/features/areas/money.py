@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from spark_jobs.features.base import Feature, Floats, Moment, Rows
-from spark_jobs.features.silver import Silver
+from spark_jobs.features.base import Categories, Feature, Floats, Moment, Rows
 from spark_jobs.features.sources import MONEY
 
 # Months that the trend compares the last one with.
 _BEFORE = 3
 
 
-def features(_: Silver) -> Iterator[Feature]:
+def features(_: Categories) -> Iterator[Feature]:
     for name in ("turnover", "balance"):
         yield Feature(f"f_money_{name}", f"{name} of the last whole month", "RUB", MONEY, _last(name))
         told = f"{name} of the last whole month less the mean of the {_BEFORE} before it, as a share of both"

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 from data_contracts.vocabulary import Domain
-from spark_jobs.features.base import Feature
+from spark_jobs.features.base import Categories, Feature
 from spark_jobs.features.behaviour import breadth, counts, rhythm
-from spark_jobs.features.silver import Silver
 
 
-def features(_: Silver) -> Iterator[Feature]:
+def features(_: Categories) -> Iterator[Feature]:
     yield from counts(Domain.OFFERS, ("view", "click"), (1, 7, 30))
     yield from breadth(Domain.OFFERS, "click", "items")
     yield from rhythm(Domain.OFFERS)

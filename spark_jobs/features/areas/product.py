@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 
 from data_contracts.columns import EVENT_TYPE, FAMILY
 from data_contracts.vocabulary import ProductEvent
-from spark_jobs.features.base import FAMILIES, Feature, days_since, decayed_count
-from spark_jobs.features.silver import Silver
+from spark_jobs.features.base import FAMILIES, Categories, Feature, days_since, decayed_count
 from spark_jobs.features.sources import PRODUCT_EVENTS
 
 _KINDS = (ProductEvent.APPLIED, ProductEvent.DECLINED, ProductEvent.OPENED, ProductEvent.CLOSED)
 
 
-def features(_: Silver) -> Iterator[Feature]:
+def features(_: Categories) -> Iterator[Feature]:
     for kind in _KINDS:
         yield _count(f"f_product_{kind}_30d", {EVENT_TYPE: kind}, f"decayed count of products {kind}")
     opened = {EVENT_TYPE: ProductEvent.OPENED}

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 from data_contracts.vocabulary import Domain
-from spark_jobs.features.base import Feature
+from spark_jobs.features.base import Categories, Feature
 from spark_jobs.features.behaviour import behaviour, counts, mean_weight, rhythm
-from spark_jobs.features.silver import Silver
 
 
-def features(_: Silver) -> Iterator[Feature]:
+def features(_: Categories) -> Iterator[Feature]:
     yield from counts(Domain.REVIEWS, ("review",), (30,))
     told = "mean rating given, later ones weighing more"
     yield behaviour("f_reviews_rating_30d", told, "stars", mean_weight(Domain.REVIEWS, 30), 30)

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 
 from data_contracts.columns import DOMAIN, FAMILY
 from data_contracts.vocabulary import Domain
-from spark_jobs.features.base import FAMILIES, Feature, days_since
+from spark_jobs.features.base import FAMILIES, Categories, Feature, days_since
 from spark_jobs.features.behaviour import behaviour, breadth, by_family, counts, rhythm
 from spark_jobs.features.cell_rows import GROUP
-from spark_jobs.features.silver import Silver
 
 
-def features(_: Silver) -> Iterator[Feature]:
+def features(_: Categories) -> Iterator[Feature]:
     yield from counts(Domain.TELEMETRY, ("view", "screen", "search"), (1, 7, 30))
     yield from breadth(Domain.TELEMETRY, "view", "products")
     yield from rhythm(Domain.TELEMETRY)

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 
 from data_contracts.vocabulary import Domain
-from spark_jobs.features.base import Feature
+from spark_jobs.features.base import Categories, Feature
 from spark_jobs.features.behaviour import breadth, by_category, counts, rhythm, spend
-from spark_jobs.features.silver import Silver
 from spark_jobs.features.streams import vocabulary
 
 
-def features(_: Silver) -> Iterator[Feature]:
+def features(_: Categories) -> Iterator[Feature]:
     yield from counts(Domain.TRANSACTIONS, ("purchase",), (1, 7, 30))
     yield from spend(Domain.TRANSACTIONS, (7, 30))
     yield from breadth(Domain.TRANSACTIONS, "purchase", "categories")
