@@ -63,14 +63,13 @@ def end_session(leader: int, *, patience_seconds: float = _TERMINATION_SECONDS) 
         time.sleep(0.05)
 
 
-def tree_mb(pid: int) -> float:
-    """Proportional set size of a process and its descendants, MB."""
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and its descendants; nobody where it has ended."""
     try:
         root = psutil.Process(pid)
-        members = [root, *root.children(recursive=True)]
+        return [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
-        return 0.0
-    return sum(sizes_mb(members).values())
+        return []
 
 
 def sizes_mb(processes: list[psutil.Process]) -> dict[str, float]:

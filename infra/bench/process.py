@@ -6,7 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dagster_project.processes import tree_mb
+import psutil
+
+from dagster_project.processes import sizes_mb, tree
 from data_contracts.errors import RecsError
 
 _SAMPLE_SECONDS = 0.25
@@ -17,22 +19,27 @@ class Measured:
     seconds: float
     peak_mb: float
     output: str
+    worker_mb: float = 0.0
 
 
 def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Measured:
     """Run to the end. Memory is proportional set size (shared pages counted once), summed over the process tree.
 
-    Raises RecsError with the end of the output when the command fails.
+    worker_mb: the most that one Python worker of Spark held. Raises RecsError with the end of the output when the
+    command fails.
     """
     started = time.monotonic()
     process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    peak = 0.0
+    peak = worker = 0.0
     ended = threading.Event()
 
     def sample() -> None:
-        nonlocal peak
+        nonlocal peak, worker
         while not ended.wait(_SAMPLE_SECONDS):
-            peak = max(peak, tree_mb(process.pid))
+            members = tree(process.pid)
+            peak = max(peak, sum(sizes_mb(members).values()))
+            workers = (sum(sizes_mb([member]).values()) for member in members if _is_worker(member))
+            worker = max(worker, max(workers, default=0.0))
 
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()
@@ -41,4 +48,11 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> 
     sampler.join()
     if process.returncode != 0:
         raise RecsError(f"{' '.join(command)} ended with code {process.returncode}: {output[-2000:]}")
-    return Measured(time.monotonic() - started, peak, output)
+    return Measured(time.monotonic() - started, peak, output, worker)
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return "pyspark.daemon" in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
