@@ -43,6 +43,24 @@ class Settings(BaseSettings):
     events: str | None = Field(None, description="URI of the landed bank events")
     reference: str | None = Field(None, description="URI of the catalogue, rules and reasons")
 
+    # Events
+    kafka_bootstrap: str = Field("localhost:9092", description="Kafka brokers, host:port, comma separated")
+    kafka_user: str = Field("", description="Kafka user (SCRAM-SHA-512 over TLS); none: plain connections")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Kafka password")
+    kafka_ca_file: Path | None = Field(None, description="certificate of Kafka's authority; default the machine's")
+    kafka_group: str = Field("recs-land", min_length=1, description="consumer group of `recs land`")
+    kafka_session_seconds: float = Field(
+        45, ge=1, le=600, description="silence after which a consumer is taken for dead and its partitions move on"
+    )
+    schema_registry_url: str | None = Field(
+        None, description="Confluent-compatible schema registry; without one, the schemas of data_contracts/events"
+    )
+    schema_registry_auth: SecretStr = Field(SecretStr(""), description="user:password of the schema registry")
+    late_event_days: int = Field(7, ge=0, le=365, description="days an event may be late and still land in its day")
+    clock_skew_seconds: int = Field(300, ge=0, description="how far ahead of its arrival an event may claim to be")
+    landing_batch_events: int = Field(50_000, ge=1, description="events after which `recs land` writes files")
+    landing_flush_seconds: float = Field(60, gt=0, description="seconds after which it writes what it has")
+
     # Time
     timezone: str = Field("Europe/Moscow", description="the bank's time zone; date D means 00:00 of D there")
     tecd_day_zero: date = Field(date(2022, 8, 27), description="date of T-ECD's day 0")

@@ -14,6 +14,7 @@ from infra import people
 from infra.backtest import backtest
 from infra.console import console, errors, progress, show, show_json
 from infra.features import features
+from infra.landing import register as register_landing
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded stack. [default: RECS_DATA_DIR]")]
+WithKafka = Annotated[bool, typer.Option("--kafka", help="With a Kafka broker, at RECS_KAFKA_BOOTSTRAP.")]
 Horizon = Annotated[
     int | None, typer.Option(min=1, help="Days ahead that products are about. [default: the world's, else the setting]")
 ]
@@ -128,6 +130,7 @@ app.command()(backtest)
 app.command()(people.erase)
 app.add_typer(people.identity, name="identity")
 app.command()(features)
+register_landing(app)
 
 
 @app.command()
@@ -135,6 +138,7 @@ def up(
     data_dir: DataDir = None,
     api_port: Annotated[int | None, typer.Option(help="Port of the API. [default: RECS_API_PORT]")] = None,
     clickhouse_port: Annotated[int | None, typer.Option(help="Port of the embedded ClickHouse.")] = None,
+    kafka: WithKafka = False,
 ) -> None:
     """Start the embedded ClickHouse and the API; stays until Ctrl-C.
 
@@ -142,7 +146,8 @@ def up(
     """
     from infra.stack import run_stack
 
-    raise typer.Exit(run_stack(_stack_settings(data_dir, api_port, clickhouse_port), with_dagster=False))
+    chosen = _stack_settings(data_dir, api_port, clickhouse_port)
+    raise typer.Exit(run_stack(chosen, with_dagster=False, with_kafka=kafka))
 
 
 @app.command()
@@ -153,6 +158,7 @@ def dev(
     dagster_port: Annotated[int | None, typer.Option(help="Port of the Dagster UI.")] = None,
     world_dir: Annotated[Path | None, typer.Option("--world", help="Sources for nights started in the UI.")] = None,
     horizon_days: Horizon = None,
+    kafka: WithKafka = False,
 ) -> None:
     """Start the whole embedded stack with the Dagster UI; stays until Ctrl-C.
 
@@ -168,7 +174,7 @@ def dev(
         **_sources(world_dir),
         product_horizon_days=_horizon(world_dir, horizon_days),
     )
-    raise typer.Exit(run_stack(chosen, with_dagster=True))
+    raise typer.Exit(run_stack(chosen, with_dagster=True, with_kafka=kafka))
 
 
 @app.command()

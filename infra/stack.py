@@ -18,7 +18,7 @@ from dagster import DagsterInstance
 from honcho.manager import Manager
 from pydantic import SecretStr
 
-from data_contracts.errors import BusyError, UnavailableError
+from data_contracts.errors import BusyError, InputError, UnavailableError
 from data_contracts.settings import Settings
 from infra.console import console
 from infra.dagster_runs import close_dead_runs
@@ -31,7 +31,10 @@ _READY_SECONDS = 60
 
 @dataclass(frozen=True)
 class Service:
-    """A process of the stack: its command, the port it takes, and the URL that answers once it is ready."""
+    """A process of the stack: its command, the port it takes, and the URL that answers once it is ready.
+
+    `tcp://` is answered by whoever accepts connections.
+    """
 
     name: str
     command: Sequence[str]
@@ -59,10 +62,10 @@ def clickhouse(settings: Settings) -> Iterator[Settings]:
         yield settings.model_copy(update={"clickhouse_url": url})
 
 
-def services(settings: Settings, *, with_dagster: bool) -> list[Service]:
+def services(settings: Settings, *, with_dagster: bool, with_kafka: bool = False) -> list[Service]:
     python = sys.executable
     port = urlsplit(settings.clickhouse_url).port or 8123
-    wanted = []
+    wanted = [_kafka(settings)] if with_kafka else []
     if is_embedded(settings):
         folder = str(clickhouse_folder(settings))
         command = [python, "-m", "infra.local.clickhouse", "--path", folder, "--port", str(port)]
@@ -77,9 +80,18 @@ def services(settings: Settings, *, with_dagster: bool) -> list[Service]:
     return wanted
 
 
-def run_stack(settings: Settings, *, with_dagster: bool) -> int:
+def _kafka(settings: Settings) -> Service:
+    """A broker where RECS_KAFKA_BOOTSTRAP points. Raises InputError when that is not on this machine."""
+    host, _, port = settings.kafka_bootstrap.partition(":")
+    if host not in _LOCAL_HOSTS or not port.isdigit():
+        raise InputError(f"--kafka starts a broker on this machine, not at {settings.kafka_bootstrap}: leave it out")
+    command = [sys.executable, "-m", "infra.local.kafka", "--path", str(settings.data_dir / "kafka"), "--port", port]
+    return Service("kafka", command, int(port), f"tcp://127.0.0.1:{port}")
+
+
+def run_stack(settings: Settings, *, with_dagster: bool, with_kafka: bool = False) -> int:
     """Start the stack and stay until Ctrl-C; returns the exit code. Raises BusyError when a port is taken."""
-    wanted = services(settings, with_dagster=with_dagster)
+    wanted = services(settings, with_dagster=with_dagster, with_kafka=with_kafka)
     for service in wanted:
         _refuse_taken(service)
     if with_dagster:
@@ -153,7 +165,11 @@ def _refuse_taken(service: Service) -> None:
 
 
 def _answers(url: str) -> bool:
+    at = urlsplit(url)
     try:
+        if at.scheme == "tcp":
+            socket.create_connection((at.hostname or "", at.port or 0), timeout=1).close()
+            return True
         with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - our own services, by http
             return True
     except urllib.error.HTTPError:

@@ -1,0 +1,127 @@
+"""Dead letters looked at, and sent again to where they came from.
+
+What was sent again is remembered as the committed offsets of a consumer group of its own, so that no letter goes twice
+unless this is killed between sending and committing; then landing drops the second by its idempotency key.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from data_contracts.errors import UnavailableError
+from data_contracts.events import TOPICS, versions
+from data_contracts.events.schemas import DEAD_LETTERS
+from data_contracts.settings import Settings
+from spark_jobs.landing.clients import consumer, producer, translated
+from spark_jobs.landing.dead_letters import ATTEMPTS, ORIGIN, DeadLetter, once_each
+
+GROUP_SUFFIX = "-dlq-replay"
+_SECONDS = 30.0
+_ALIVE_SECONDS = 5.0
+_POLL_SECONDS = 0.2
+_MOST_IN_FLIGHT = 10_000
+
+
+@dataclass(frozen=True)
+class Shown:
+    letter: DeadLetter
+    is_replayed: bool
+
+
+def show(settings: Settings, topics: Sequence[str] = ()) -> list[Shown]:
+    """Every dead letter of some topics (none named: of all), once each, in order of origin."""
+    with _reader(settings) as client:
+        committed = client.committed(_partitions(client, topics), timeout=_SECONDS)
+        done = {(one.topic, one.partition): one.offset for one in committed}
+        start = [TopicPartition(one.topic, one.partition, OFFSET_BEGINNING) for one in committed]
+        shown: dict[str, Shown] = {}
+        for message in _messages(client, start):
+            letter = DeadLetter.read(message)
+            is_replayed = (message.offset() or 0) < done[message.topic() or "", message.partition() or 0]
+            shown[letter.origin] = Shown(letter, is_replayed)
+        return sorted(shown.values(), key=lambda one: (one.letter.topic, one.letter.shard, one.letter.offset))
+
+
+def replay(settings: Settings, topics: Sequence[str] = (), *, limit: int | None = None) -> list[DeadLetter]:
+    """Send the dead letters that wait to their topics again, oldest first, at most `limit`; returns those it sent.
+
+    Partition, payload, key, headers and time are as they first came. Whatever is undecodable still becomes a dead
+    letter of the same origin again, one attempt more.
+    """
+    with _reader(settings) as client:
+        committed = client.committed(_partitions(client, topics), timeout=_SECONDS)
+        start = [one if one.offset >= 0 else _from_beginning(one) for one in committed]
+        read: list[Message] = []
+        for message in _messages(client, start):
+            read.append(message)
+            if limit is not None and len(read) >= limit:
+                break
+        letters = [letter for letter in once_each(map(DeadLetter.read, read)) if not letter.is_left_out]
+        _send(settings, letters)
+        if read:
+            newest = {(one.topic(), one.partition()): (one.offset() or 0) + 1 for one in read}
+            offsets = [TopicPartition(str(topic), number or 0, offset) for (topic, number), offset in newest.items()]
+            client.commit(offsets=offsets, asynchronous=False)
+        return letters
+
+
+def _send(settings: Settings, letters: Sequence[DeadLetter]) -> None:
+    failed: list[KafkaError] = []
+    sender = producer(settings)
+    for letter in letters:
+        ours: list[tuple[str, str | bytes | None]] = [(ORIGIN, letter.origin), (ATTEMPTS, str(letter.attempts))]
+        sender.produce(
+            letter.topic,
+            letter.payload,
+            key=letter.key,
+            partition=letter.shard,
+            headers=[*letter.headers, *ours],
+            timestamp=max(letter.arrived, 0),
+            on_delivery=lambda error, _: failed.append(error) if error is not None else None,
+        )
+        if len(sender) > _MOST_IN_FLIGHT:
+            sender.poll(0.1)
+    sender.flush(_SECONDS)
+    if failed:
+        raise KafkaException(failed[0])
+    if len(sender):
+        raise UnavailableError(f"Kafka at {settings.kafka_bootstrap} took none of {len(sender)} messages: try again")
+
+
+@contextmanager
+def _reader(settings: Settings) -> Iterator[Consumer]:
+    """A consumer that chooses its partitions itself."""
+    client = consumer(settings, group=settings.kafka_group + GROUP_SUFFIX, **{"enable.partition.eof": True})
+    try:
+        with translated(settings):
+            yield client
+    finally:
+        client.close()
+
+
+def _partitions(client: Consumer, topics: Sequence[str]) -> list[TopicPartition]:
+    """Of the dead-letter topics that exist. Raises InputError for a topic that nobody described."""
+    wanted = {versions(topic)[0].topic + DEAD_LETTERS for topic in topics or TOPICS}
+    there = client.list_topics(timeout=_ALIVE_SECONDS).topics
+    return [TopicPartition(name, number) for name in sorted(wanted & set(there)) for number in there[name].partitions]
+
+
+def _from_beginning(partition: TopicPartition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.partition, OFFSET_BEGINNING)
+
+
+def _messages(client: Consumer, start: Sequence[TopicPartition]) -> Iterator[Message]:
+    """Everything from these offsets to the present ends."""
+    client.assign(list(start))
+    waiting = len(start)
+    while waiting:
+        for message in client.consume(500, _POLL_SECONDS):
+            error = message.error()
+            if error is None:
+                yield message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                waiting -= 1
+            elif error.fatal():
+                raise KafkaException(error)
