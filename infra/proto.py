@@ -38,7 +38,7 @@ def main() -> None:
 
 def generate(out: Path) -> FileDescriptorProto:
     """Write the generated modules under `out`; returns the descriptor. Raises InputError when protoc refuses."""
-    from grpc_tools import protoc  # noqa: PLC0415 - only developers have it
+    from grpc_tools import protoc  # only developers have it
 
     include = Path(protoc.__file__).parent / "_proto"
     with tempfile.TemporaryDirectory() as scratch:
