@@ -7,39 +7,52 @@ import dagster as dg
 
 from dagster_project.alerts import alerts_of
 from dagster_project.asset_specs import asset_key
-from dagster_project.assets import features, ingest, publish, ranking, retrieval, scoring
+from dagster_project.assets import features, ingest, maintenance, publish, ranking, retrieval, scoring
 from dagster_project.lake_lock import lake_lock
 from dagster_project.partitions import nights
 from dagster_project.runner import LocalSparkRunner
 from dagster_project.watch import exports_sensor, failure_sensor, nightly_schedule
 from data_contracts.settings import Settings
 
-NIGHT_JOB, REPAIR_JOB = "night", "repair"
+NIGHT_JOB, REPAIR_JOB, UPKEEP_JOB = "night", "repair", "upkeep"
+_UPKEEP_HOUR = 6
 _LOCK_WAIT_SECONDS = 3600.0
 
 
 def night_assets(settings: Settings) -> list[dg.AssetsDefinition]:
     """Every asset of the night, in the order of the house."""
     partitions = nights(settings)
-    groups = (ingest, features, retrieval, ranking, scoring, publish)
+    groups = (ingest, features, retrieval, ranking, scoring, publish, maintenance)
     return [asset for group in groups for asset in group.build(partitions)]
 
 
 def build_defs(settings: Settings, *, resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The graph with its job, schedule and resources; `resources` override those of the settings."""
     night = dg.define_asset_job(
-        NIGHT_JOB, selection=dg.AssetSelection.all(), description="One whole night, from deliveries to pointer."
+        NIGHT_JOB,
+        selection=dg.AssetSelection.all() - maintenance.SELECTION,
+        description="One whole night, from deliveries to pointer.",
     )
     repair = dg.define_asset_job(
         REPAIR_JOB,
-        selection=dg.AssetSelection.all() - dg.AssetSelection.assets(asset_key(publish.PUBLISHED)),
+        selection=dg.AssetSelection.all()
+        - maintenance.SELECTION
+        - dg.AssetSelection.assets(asset_key(publish.PUBLISHED)),
         description="A night made again, for one day or a range of them, that publishes nothing.",
+    )
+    upkeep = dg.define_asset_job(
+        UPKEEP_JOB,
+        selection=maintenance.SELECTION,
+        description="The lake in order: expired, compacted, vacuumed, old snapshots removed.",
     )
     alerts = alerts_of(settings)
     return dg.Definitions(
         assets=night_assets(settings),
-        jobs=[night, repair],
-        schedules=[nightly_schedule(night, settings)],
+        jobs=[night, repair, upkeep],
+        schedules=[
+            nightly_schedule(night, settings),
+            dg.build_schedule_from_partitioned_job(upkeep, hour_of_day=_UPKEEP_HOUR, minute_of_hour=0),
+        ],
         sensors=[exports_sensor(night, settings, alerts), failure_sensor(alerts)],
         resources={"settings": settings, "spark_runner": _local_runner(settings), **(resources or {})},
         # The lake's lock lives as long as the run, so the run is one process; Spark brings the parallelism.

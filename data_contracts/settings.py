@@ -87,6 +87,13 @@ class Settings(BaseSettings):
     )
     keep_snapshots: int = Field(7, ge=2, description="snapshots that stay in ClickHouse")
 
+    # Upkeep of the lake
+    keep_lake_snapshots: int = Field(
+        14, ge=2, description="finished snapshots whose folders stay in the lake; those in ClickHouse always do"
+    )
+    vacuum_hours: int = Field(168, ge=24, description="hours that old versions of tables stay readable")
+    compact_files: int = Field(16, ge=2, description="files from which on a table's partition is compacted")
+
     # People
     identity_key: SecretStr = Field(
         SecretStr("development-only"),

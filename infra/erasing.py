@@ -5,6 +5,7 @@ read again. Everything is safe to repeat: what was killed half-way is simply run
 """
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -134,16 +135,29 @@ def _elsewhere(settings: Settings) -> Iterator[Line]:
 
 @contextmanager
 def spark_for(settings: Settings, name: str) -> Iterator[SparkSession]:
-    session = spark_session(
-        name,
-        master=settings.spark_master,
-        driver_memory=settings.spark_driver_memory,
-        java_options=settings.spark_java_options,
-    )
+    with _output_is_errors():
+        session = spark_session(
+            name,
+            master=settings.spark_master,
+            driver_memory=settings.spark_driver_memory,
+            java_options=settings.spark_java_options,
+        )
     try:
         yield session
     finally:
         session.stop()
+
+
+@contextmanager
+def _output_is_errors() -> Iterator[None]:
+    """What is started within writes its standard output to standard error: Delta's vacuum prints there."""
+    own = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(own, 1)
+        os.close(own)
 
 
 def rotate_keys(settings: Settings) -> dict[str, int]:
