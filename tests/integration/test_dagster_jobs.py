@@ -127,5 +127,14 @@ def test_every_process_of_a_job_ends_with_it_and_its_memory_is_counted() -> None
 
 def test_the_graph_names_its_jobs_schedule_and_sensors() -> None:
     defs = build_defs(Settings())
-    assert {job.name for job in defs.jobs or ()} == {"night", "repair"}
+    assert {job.name for job in defs.jobs or ()} == {"night", "repair", "upkeep"}
     assert {sensor.name for sensor in defs.sensors or ()} == {"exports_arrived", "tell_of_failures"}
+
+
+def test_a_night_does_not_wait_for_upkeep() -> None:
+    """Upkeep is a job of its own, after the night is out."""
+    defs = build_defs(Settings())
+    upkeep = defs.resolve_job_def("upkeep").asset_layer.executable_asset_keys
+    assert {key.to_user_string() for key in upkeep} == {"lake/maintenance", "lake/old_snapshots"}
+    for job in ("night", "repair"):
+        assert not upkeep & defs.resolve_job_def(job).asset_layer.executable_asset_keys
