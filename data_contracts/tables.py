@@ -62,6 +62,7 @@ class Column(BaseModel):
     min: float | date | None = None
     max: float | date | None = None
     values: tuple[str, ...] | None = None
+    length: int | None = Field(None, gt=0, description="elements of a list that is not empty")
     pii: Pii = Pii.NONE
     severity: Severity = Field(Severity.ERROR, description="of the expectations of this column's nulls and values")
 

@@ -1,6 +1,8 @@
 """The command `recs backtest`: on T-ECD days, or on anybody's train and test files; what it shows and prints."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 
 from data_contracts.errors import InputError
 from data_contracts.settings import Settings
+from infra.ablation import Ablate, TecdDay, show_ablation
 from infra.console import console, progress, show, show_json
 from spark_jobs.candidates.base import RetrievalParams
 from spark_jobs.evaluation.intervals import Estimate
@@ -28,6 +31,14 @@ def backtest(
     train: Annotated[str | None, typer.Option(help="Parquet: user_id, item_id, optional timestamp, weight.")] = None,
     test: Annotated[str | None, typer.Option(help="Parquet of the same columns: what users did later.")] = None,
     exclude_seen: Annotated[bool, typer.Option("--exclude-seen", help="Leave out items of --train per user.")] = False,
+    ablate: Annotated[
+        Ablate | None, typer.Option(help="What each domain adds: to offers (--tecd), to products (--lake-date).")
+    ] = None,
+    lake_date: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="As-of date of a night whose lake is looked at.")
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of that night. [default: RECS_DATA_DIR]")] = None,
+    horizon_days: Annotated[int | None, typer.Option(min=1, help="Days of that night's product horizon.")] = None,
     k: Annotated[int, typer.Option("--k", min=1, max=100, help="Length of the lists.")] = 10,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to average over.")] = 1,
     als_factors: Annotated[int | None, _knob("d of the factorisation.")] = None,
@@ -43,7 +54,9 @@ def backtest(
     """Say how good the lists would have been: every source against what users did later.
 
     Examples: `recs backtest --tecd tecd --offer-domains marketplace --test-day 1296 --k 10`,
-    `recs backtest --train train.parquet --test test.parquet --k 20 --exclude-seen --json`
+    `recs backtest --train train.parquet --test test.parquet --k 20 --exclude-seen --json`,
+    `recs backtest --ablate domains --tecd world/tecd --test-day 1296 --offer-domains marketplace,retail,offers`,
+    `recs backtest --ablate domains --lake-date 2026-03-16 --data-dir .local/demo --horizon-days 7`
     """
     knobs = {
         "als_factors": als_factors,
@@ -57,6 +70,13 @@ def backtest(
     }
     settings = Settings() if offer_domains is None else Settings(offer_domains=offer_domains)
     by_seed = range(settings.seed, settings.seed + seeds)
+    if ablate is not None:
+        chosen = {"data_dir": data_dir, "product_horizon_days": horizon_days}
+        settings = settings.model_copy(update={name: value for name, value in chosen.items() if value is not None})
+        day = None if lake_date is None else lake_date.date()
+        of_tecd = None if tecd is None or test_day is None else TecdDay(tecd, test_day, gap_hours)
+        show_ablation(settings, of_tecd, day, retrieval=_retrieval(RetrievalParams(), knobs), k=k, as_json=as_json)
+        return
     if tecd is not None and test_day is not None and train is None and test is None:
         with progress(quiet=as_json) as bars:
             bars.add_task(f"backtest of day {test_day}", total=None)

@@ -13,6 +13,7 @@ OUTPUTS = {
     "silver/product_events": "applications, approvals, openings and closings",
     "silver/campaign_interactions": "campaign contacts and control groups",
     "silver/items": "offer items with brand, category and embedding",
+    "silver/brands": "T-ECD's brands with one clean embedding each",
     "silver/people": "T-ECD's users table",
     "silver/catalogue": "the catalogue of bank products",
     "silver/rules": "the rules on what may be shown",

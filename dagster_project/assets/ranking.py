@@ -14,6 +14,7 @@ DEPS = (
     "silver/holdings",
     "silver/aggregates",
     "silver/items",
+    "silver/brands",
     "silver/product_events",
     "silver/campaign_interactions",
     "silver/catalogue",

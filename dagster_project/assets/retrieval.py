@@ -8,7 +8,7 @@ OUTPUTS = {
     "retrieval_model": "item factors and item-item neighbours, trained on a sample of users",
     "gold/user_vectors": "the vector of every user, by fold-in",
 }
-DEPS = ("gold/user_history", "gold/item_features", "gold/segments", "silver/items")
+DEPS = ("gold/user_history", "gold/item_features", "gold/segments", "silver/items", "silver/brands")
 DEPS_OF = {"gold/user_vectors": ("retrieval_model", "gold/user_history")}
 
 

@@ -3,6 +3,7 @@ Feedback Datasets", 2008). Factors are learned on a sample of users; every user 
 """
 
 import numpy as np
+import numpy.typing as npt
 from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
@@ -43,6 +44,18 @@ def fold_in(history: UserHistory, *, item_factors: Floats, params: RetrievalPara
     return vectors
 
 
+def segment_means(vectors: Floats, segment: npt.NDArray[np.int16], *, params: RetrievalParams) -> Floats:
+    """Mean vector of each segment's users, float32 [S, d]; zero for segment 0 and for those of fewer than enough users.
+
+    vectors float32 [U, d] and segment int16 [U] of the same users.
+    """
+    sizes = np.bincount(segment, minlength=1)
+    sums = np.stack([np.bincount(segment, weights=column, minlength=len(sizes)) for column in vectors.T], axis=1)
+    has_enough = (sizes >= params.segment_users) & (np.arange(len(sizes)) > 0)
+    means: Floats = np.where(has_enough[:, None], sums / np.maximum(sizes, 1)[:, None], 0.0).astype(np.float32)
+    return means
+
+
 def _model(params: RetrievalParams, *, seed: int, threads: int) -> AlternatingLeastSquares:
     """Rows are solved apart, so the number of threads changes no bit; that of BLAS would."""
     return AlternatingLeastSquares(
@@ -57,8 +70,8 @@ def _model(params: RetrievalParams, *, seed: int, threads: int) -> AlternatingLe
 
 
 def als_candidates(block: UserBlock, model: RetrievalModel, k: int) -> Candidates:
-    proposable = np.flatnonzero(model.item_factors.any(axis=1)).astype(np.int32)
-    factors = np.ascontiguousarray(model.item_factors[proposable].T)
+    proposable = np.flatnonzero(model.offered_factors.any(axis=1)).astype(np.int32)
+    factors = np.ascontiguousarray(model.offered_factors[proposable].T)
     k_found = min(k, len(proposable))
     answer = Candidates(np.full((len(block), k), -1, dtype=np.int32), np.zeros((len(block), k), dtype=np.float32))
     for start in range(0, len(block), _USERS_AT_ONCE):

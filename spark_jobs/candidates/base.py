@@ -30,7 +30,9 @@ class RetrievalParams(BaseModel):
     recency_half_life: float = Field(24.0, gt=0, description="hours after which a history item counts half as a seed")
     popular: int = Field(300, ge=1, description="length of the popular lists")
     popular_half_life: float = Field(6.0, gt=0, description="hours after which an event counts half for popularity")
-    segment_users: int = Field(500, ge=1, description="users a segment needs before it has a popular list of its own")
+    segment_users: int = Field(500, ge=1, description="users a segment needs before it has a list or vector of its own")
+    content_l2: float = Field(1.0, gt=0, description="ridge from embeddings to factors, as a share of their variance")
+    content_users: float = Field(1.0, gt=0, description="how many users an item's content counts as, beside real ones")
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,18 @@ class Candidates:
 class RetrievalModel:
     """What all sources have learned, for I items. A value: arrays only.
 
-    item_factors float32 [I, d], zero where ALS may not propose the item; neighbours int32 [I, n] padded with -1 and
-    neighbour_scores float32 [I, n]; popular int32 [S, p] and popular_scores float32 [S, p]: row 0 is everybody,
-    row s segment s.
+    item_factors float32 [I, d], learned, zero where too few met the item: users are folded in by them.
+    offered_factors float32 [I, d], which users' vectors are held against: the learned ones blended with what content
+    says (the same where nothing is known of it), zero where ALS may not propose the item.
+    segment_vectors float32 [S, d], for users without history: row s the mean of segment s, zero where it has too few.
+    neighbours int32 [I, n] padded with -1 and neighbour_scores float32 [I, n].
+    popular int32 [S, p] and popular_scores float32 [S, p]: row 0 is everybody, row s segment s.
     """
 
     params: RetrievalParams
     item_factors: Floats
+    offered_factors: Floats
+    segment_vectors: Floats
     neighbours: Ints
     neighbour_scores: Floats
     popular: Ints
@@ -89,6 +96,8 @@ class RetrievalModel:
         return RetrievalModel(
             params=params,
             item_factors=np.zeros((n_items, params.als_factors), dtype=np.float32),
+            offered_factors=np.zeros((n_items, params.als_factors), dtype=np.float32),
+            segment_vectors=np.zeros((1, params.als_factors), dtype=np.float32),
             neighbours=nobody,
             neighbour_scores=np.zeros(nobody.shape, dtype=np.float32),
             popular=popular,

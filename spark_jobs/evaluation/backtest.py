@@ -71,9 +71,26 @@ def backtest_tecd(
     offers: OfferParams | None = None,
 ) -> BacktestReport:
     """History up to `gap_hours` before the test day, test on its interactions. Raises InputError."""
+    params = tecd_params(
+        test_day=test_day, gap_hours=gap_hours, k=k, seeds=seeds, threads=threads, retrieval=retrieval, offers=offers
+    )
+    return backtest(read_tecd(folder, domains=domains, test_day=test_day, cut=params.cut), params)
+
+
+def tecd_params(
+    *,
+    test_day: int,
+    gap_hours: float = 12.0,
+    k: int = 10,
+    seeds: Sequence[int] = (7,),
+    threads: int = 2,
+    retrieval: RetrievalParams | None = None,
+    offers: OfferParams | None = None,
+) -> BacktestParams:
+    """Of a test on a day of T-ECD."""
     start = test_day * MICROSECONDS_PER_DAY
     cut = start - round(gap_hours * MICROSECONDS_PER_HOUR)
-    params = BacktestParams(
+    return BacktestParams(
         cut=cut,
         start=start,
         end=start + MICROSECONDS_PER_DAY,
@@ -84,7 +101,6 @@ def backtest_tecd(
         retrieval=retrieval or RetrievalParams(),
         offers=offers or OfferParams(),
     )
-    return backtest(read_tecd(folder, domains=domains, test_day=test_day, cut=cut), params)
 
 
 def backtest(log: OfferLog, params: BacktestParams) -> BacktestReport:
@@ -107,20 +123,28 @@ def backtest(log: OfferLog, params: BacktestParams) -> BacktestReport:
 
 
 def night_lists(
-    log: OfferLog, past: Events, history: UserHistory, panel: Panel, *, seed: int, params: BacktestParams
+    log: OfferLog,
+    past: Events,
+    history: UserHistory,
+    panel: Panel,
+    *,
+    seed: int,
+    params: BacktestParams,
+    labels: Sequence[str] = LABELS,
 ) -> dict[str, Lists]:
     """Lists of every source for the panel, int32 [U, _LIST_LENGTH], by label. Looks at `past` only."""
-    fitted = fit_retrieval(history, n_items=log.n_items, params=params.retrieval, seed=seed)
+    fitted = fit_retrieval(history, n_items=log.n_items, params=params.retrieval, seed=seed, content=log.content)
     block = user_block(panel.history, fitted)
     found = {NAMES[name]: source(block, fitted, _LIST_LENGTH) for name, source in SOURCES.items()}
     lists = {name: candidates.codes for name, candidates in found.items()}
     lists["blend"] = blend([candidates.first(_BLENDED) for candidates in found.values()], _LIST_LENGTH).codes
     items = item_features(item_sums(history, n_items=log.n_items), attributes=log.attributes)
     by_label: dict[str, Lists] = {}
-    for label in LABELS:
+    for label in labels:
         ranker = train_offer_ranker(
             past,
             attributes=log.attributes,
+            content=log.content,
             plan=backtest_plan(past, cut=params.cut, gap_hours=params.gap_hours),
             retrieval=params.retrieval,
             params=params.offers.model_copy(update={"target": label}),

@@ -6,16 +6,20 @@ out, exact repetitions count once.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data_contracts.columns import ACTION, ITEM_ID, USER_ID
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams, Sources
 from data_contracts.vocabulary import ACTION_SPELLINGS, Domain
+from spark_jobs.candidates.content import BRAND_ID, CONTENT_COLUMNS, EMBEDDING, ItemContent, content_of
 from spark_jobs.features.history import ACTION_CODES, Events
 from spark_jobs.features.item_features import ItemAttributes
 from spark_jobs.features.offer_tables import Strings, attributes_of
@@ -25,6 +29,7 @@ from spark_jobs.lake.files import file_system
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 _EVENT_COLUMNS = ["timestamp", USER_ID, ITEM_ID, "action_type"]
+_EMBEDDED = {ITEM_ID: pa.string(), BRAND_ID: pa.int64(), EMBEDDING: pa.list_(pa.float32())}
 _ITEM_COLUMNS = [ITEM_ID, "brand_id", "category", "subcategory", "price"]
 
 
@@ -33,12 +38,15 @@ class OfferLog:
     """Events with item codes, time in microseconds since T-ECD's day 0.
 
     Codes up to `n_items` are items known at the cut, in item_id order; later ones were first met after it.
+    item_domain int8: the position, among the domains read, of the one an item was met in; -1 for none.
     """
 
     events: Events
     item_ids: Strings
     n_items: int
     attributes: ItemAttributes
+    content: ItemContent = field(default_factory=ItemContent)
+    item_domain: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
 
 
 def read_tecd(folder: str, *, domains: Sequence[Domain], test_day: int, cut: int) -> OfferLog:
@@ -52,15 +60,20 @@ def read_tecd(folder: str, *, domains: Sequence[Domain], test_day: int, cut: int
         raise InputError(
             f"{folder}: no events of day {test_day} in {', '.join(sorted(wanted))}; choose another --test-day"
         )
-    rows = pd.concat([_events(one, params) for one in days], ignore_index=True).drop_duplicates(ignore_index=True)
-    items = _items(
-        one for one in checked if one.delivery.source.name in {f"{domain.value}_items" for domain in domains}
-    )
+    named = {f"{domain.value}_events": position for position, domain in enumerate(domains)}
+    frames = [_events(one, params).assign(domain=np.int8(named[one.delivery.source.name])) for one in days]
+    rows = pd.concat(frames, ignore_index=True).drop_duplicates(ignore_index=True)
+    of_items = [one for one in checked if one.delivery.source.name in {f"{domain.value}_items" for domain in domains}]
+    items = _items(of_items)
     is_known = rows["time"] < cut
     known = np.unique(np.concatenate([rows.loc[is_known, ITEM_ID].to_numpy(np.str_), items.index.to_numpy(np.str_)]))
     later = np.setdiff1d(rows.loc[~is_known, ITEM_ID].to_numpy(np.str_), known)
     item_ids = np.concatenate([known, later])
-    return OfferLog(_coded(rows, item_ids), item_ids, len(known), attributes_of(items, known))
+    content = content_of(_embeddings(of_items, CONTENT_COLUMNS), _brands(checked), known)
+    events = _coded(rows, item_ids)
+    item_domain = np.full(len(item_ids), -1, dtype=np.int8)  # of items that nobody met
+    item_domain[events.item_code] = rows["domain"]
+    return OfferLog(events, item_ids, len(known), attributes_of(items, known), content, item_domain)
 
 
 def _events(one: Checked, params: NightParams) -> pd.DataFrame:
@@ -88,6 +101,26 @@ def _items(deliveries: Iterable[Checked]) -> pd.DataFrame:
     frames = [_read(content.file.uri, _ITEM_COLUMNS) for one in deliveries for content in one.contents]
     together = pd.concat([pd.DataFrame(columns=_ITEM_COLUMNS), *frames]).drop_duplicates(ITEM_ID)
     return together.dropna(subset=ITEM_ID).set_index(ITEM_ID)
+
+
+def _brands(checked: Iterable[Checked]) -> pa.Table:
+    """brand_id, embedding: the first of each brand that has one."""
+    rows = _embeddings((one for one in checked if one.delivery.source.name == "brands"), (BRAND_ID, EMBEDDING))
+    some = rows.filter(pc.greater(pc.list_value_length(rows.column(EMBEDDING)), 0))
+    _, first = np.unique(some.column(BRAND_ID).to_numpy(), return_index=True)
+    return some.take(pa.array(np.sort(first)))
+
+
+def _embeddings(deliveries: Iterable[Checked], columns: Sequence[str]) -> pa.Table:
+    """Columns as delivered, in our types; rows without a key are left out."""
+    schema = pa.schema([(name, _EMBEDDED[name]) for name in columns])
+    tables = [schema.empty_table()]
+    for content in (content for one in deliveries for content in one.contents):
+        system, path = file_system(content.file.uri)
+        with pq.ParquetFile(system.open_input_file(path)) as parquet:
+            tables.append(parquet.read(list(columns)).select(columns).cast(schema, safe=False))
+    rows = pa.concat_tables(tables)
+    return rows.filter(pc.is_valid(rows.column(columns[0])))
 
 
 def _read(uri: str, columns: Sequence[str]) -> pd.DataFrame:

@@ -108,10 +108,19 @@ def _faults(columns: Iterable[tuple[Column, str]]) -> Iterator[SparkColumn]:
             yield F.when(F.col(f"`{column.name} lost`"), F.lit(f"{column.name} is out of range"))
         if column.values is not None:
             yield F.when(~value.isin(*column.values), F.lit(f"unknown {column.name}"))
+        if column.length is not None:
+            yield F.when(
+                ~F.size(value).isin(-1, 0, column.length), F.lit(f"{column.name} has not {column.length} numbers")
+            )
+            yield F.when(F.exists(value, _is_no_number), F.lit(f"{column.name} is not finite"))
         if column.min is not None:
             yield F.when(value < F.lit(column.min), F.lit(f"{column.name} is out of range"))
         if column.max is not None:
             yield F.when(value > F.lit(column.max), F.lit(f"{column.name} is out of range"))
+
+
+def _is_no_number(value: SparkColumn) -> SparkColumn:
+    return value.isNull() | F.isnan(value) | (F.abs(value) == F.lit(float("inf")))
 
 
 def _day_of_file(layout: Layout, params: NightParams) -> SparkColumn:

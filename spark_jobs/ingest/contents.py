@@ -4,6 +4,7 @@ So a broken delivery is refused before Spark reads a row and before anything is 
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,12 +45,14 @@ _THREADS = 4
 class Content:
     """A file with its row count and the kind of each column of its contract, in contract order.
 
-    `schema` is the writer's schema of an Avro file, which Spark reads it with; empty for Parquet.
+    `unknown`: columns that the contract does not name; they are left out. `schema` is the writer's schema of an Avro
+    file, which Spark reads it with; empty for Parquet.
     """
 
     file: SourceFile
     rows: int
     kinds: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
     schema: str = ""
 
 
@@ -85,7 +88,7 @@ def _parquet_content(file: SourceFile, source: Source) -> Content:
     except (pa.ArrowInvalid, OSError) as error:
         raise _broken(file, source, "Parquet", error) from error
     stored = {field.name: _arrow_kind(field.type) for field in schema}
-    return Content(file, rows, _kinds(stored, file=file, rows=rows, source=source))
+    return _content(stored, file=file, rows=rows, source=source)
 
 
 def _avro_content(file: SourceFile, source: Source) -> Content:
@@ -99,7 +102,7 @@ def _avro_content(file: SourceFile, source: Source) -> Content:
     except (ValueError, EOFError, OSError, KeyError, IndexError) as error:
         raise _broken(file, source, "Avro", error) from error
     stored = {field["name"]: _avro_kind(field["type"]) for field in schema.get("fields", ())}
-    return Content(file, rows, _kinds(stored, file=file, rows=rows, source=source), json.dumps(schema))
+    return _content(stored, file=file, rows=rows, source=source, schema=json.dumps(schema))
 
 
 def _broken(file: SourceFile, source: Source, form: str, error: Exception) -> InputError:
@@ -110,27 +113,44 @@ def _broken(file: SourceFile, source: Source, form: str, error: Exception) -> In
     )
 
 
-def _kinds(stored: Mapping[str, str], *, file: SourceFile, rows: int, source: Source) -> tuple[str, ...]:
-    """Kinds in contract order. A file without rows fits any contract: nothing of it is read."""
+def _content(stored: Mapping[str, str], *, file: SourceFile, rows: int, source: Source, schema: str = "") -> Content:
+    """A file without rows fits any contract: nothing of it is read."""
     if stored.get(CLIENT_ID) == "string" and USER_ID not in stored:
         stored = {**stored, USER_ID: CLIENT}
     faults = list(_faults(stored, source.file_columns)) if rows else []
     if faults:
         raise InputError(
-            f"{file.uri}: {rows} rows against contract {source.table} {source.contract.version}: {'; '.join(faults)}"
+            f"{file.uri}: {rows} rows against contract {source.table} {source.contract.version}: {'; '.join(faults)}; "
+            "deliver the file as promised, or raise the contract's version and migrate its table"
         )
-    return tuple(stored.get(column.name, "") for column in source.file_columns)
+    known = [column.name for column in source.file_columns]
+    read = {*known, CLIENT_ID} if stored.get(USER_ID) == CLIENT else {*known}
+    unknown = sorted(set(stored) - read) if rows else []
+    return Content(file, rows, tuple(stored.get(name, "") for name in known), tuple(unknown), schema)
 
 
 def _faults(stored: Mapping[str, str], columns: Iterable[Column]) -> Iterator[str]:
+    """The contract's difference, a column at a time: what was expected and what was found."""
     for column in columns:
         kind = stored.get(column.name)
         if kind is None:
-            yield f"column {column.name} is missing"
+            yield f"column {column.name} is missing, expected {column.type.value}"
         elif kind == CLIENT and column.name == USER_ID:
             continue
         elif kind not in _ACCEPTED[column.type] and not (kind == "null" and column.nullable):
             yield f"column {column.name} is {kind}, expected {column.type.value}"
+
+
+def drifted(checked: Iterable[Checked]) -> Iterator[str]:
+    """A warning for each source and unknown column: the contract may want to know it. Names the first file with it."""
+    files: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for one in checked:
+        for content in one.contents:
+            for name in content.unknown:
+                files[one.delivery.source.name, name].append(content.file.uri)
+    for (source, name), uris in sorted(files.items()):
+        more = f" and {len(uris) - 1} more files" if len(uris) > 1 else ""
+        yield f"{source}: column {name} is not in contract bronze.{source} and is left out: {min(uris)}{more}"
 
 
 def _arrow_kind(type_: pa.DataType) -> str:

@@ -18,11 +18,12 @@ from data_contracts.night import NightParams
 from spark_jobs.ingest import silver
 from spark_jobs.ingest.bronze import bronze_rows, by_client
 from spark_jobs.ingest.contents import Checked
+from spark_jobs.ingest.corrections import Correction, compared
 from spark_jobs.ingest.identity import Identities
 from spark_jobs.ingest.sources import BY_NAME, Source
 from spark_jobs.lake.actions import at_once
-from spark_jobs.lake.commits import note_of_days
-from spark_jobs.lake.tables import read_table, write_table
+from spark_jobs.lake.commits import newest_version, note_of_days
+from spark_jobs.lake.tables import read_table, table_uri, write_table
 
 BySource = Mapping[Source, Sequence[Checked]]
 
@@ -64,6 +65,26 @@ def write_bronze(changed: BySource, params: NightParams, people: Identities) -> 
 
     erased = at_once(*(partial(write, source) for source in changed))
     return {source.name: rows for source, rows in zip(changed, erased, strict=True) if rows}
+
+
+def bronze_before(again: Iterable[Correction], params: NightParams) -> Mapping[tuple[Source, int], list[Correction]]:
+    """Days delivered again, by their source and the version of its bronze table before they are replaced."""
+    groups: dict[tuple[Source, int], list[Correction]] = defaultdict(list)
+    for one in again:
+        source = BY_NAME[one.source]
+        groups[source, newest_version(table_uri(params.lake, source.table)) or 0].append(one)
+    return groups
+
+
+def corrections(
+    spark: SparkSession, again: Mapping[tuple[Source, int], list[Correction]], params: NightParams
+) -> list[Correction]:
+    """What the new bronze rows of these days changed."""
+
+    def compare(source: Source, version: int) -> list[Correction]:
+        return list(compared(spark, params.lake, source, again[source, version], version=version))
+
+    return [one for many in at_once(*(partial(compare, *key) for key in again)) for one in many]
 
 
 def _of_a_file(error: Exception, source: Source) -> InputError | None:

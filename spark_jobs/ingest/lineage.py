@@ -23,6 +23,7 @@ FED_BY: dict[str, tuple[str, ...]] = {
     "silver.aggregates": ("aggregates",),
     "silver.holdings": ("holdings", "product_events"),
     "silver.items": tuple(source.name for source in SOURCES if source.name.endswith("_items")),
+    "silver.brands": ("brands",),
     "silver.people": ("users",),
 }
 

@@ -133,7 +133,13 @@ def items(bronze: Mapping[Domain, DataFrame]) -> DataFrame:
     together = reduce(lambda left, right: left.unionByName(right, allowMissingColumns=True), frames)
     missing = [name for name in names if name not in together.columns]
     complete = together.withColumns({name: F.lit(None) for name in missing})
+    complete = complete.withColumn("embedding", F.when(F.size("embedding") > 0, F.col("embedding")))
     return _first_of_each(complete, by=(ITEM_ID,), table="silver.items")
+
+
+def brands(rows: DataFrame) -> DataFrame:
+    """silver.brands from T-ECD's brands: duplicates, and those without an embedding, are published too."""
+    return _first_of_each(rows.where(F.size("embedding") > 0), by=("brand_id",), table="silver.brands")
 
 
 def latest_holdings(rows: DataFrame) -> DataFrame:

@@ -87,6 +87,7 @@ SOURCES: tuple[Source, ...] = (
     Source("marketplace_items", "tecd", "marketplace/items.pq", Layout.WHOLE),
     Source("retail_items", "tecd", "retail/items.pq", Layout.WHOLE),
     Source("offers_items", "tecd", "offers/items.pq", Layout.WHOLE),
+    Source("brands", "tecd", "brands.pq", Layout.WHOLE),
     Source("users", "tecd", "users.pq", Layout.WHOLE),
     Source("customers", "dwh", "customers", Layout.EXPORTED),
     Source("holdings", "dwh", "holdings", Layout.EXPORTED),

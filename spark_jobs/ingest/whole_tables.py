@@ -80,7 +80,7 @@ def _holdings(spark: SparkSession, params: NightParams, day: date | None) -> Dat
 
 
 def _partners(spark: SparkSession, ledger: Ledger, params: NightParams) -> Iterator[WholeTable]:
-    """Items and people of T-ECD."""
+    """Items, brands and people of T-ECD."""
     sources = {domain: f"{domain}_items" for domain in _ITEM_DOMAINS}
     items = [ledger[source, None].fingerprint for source in sources.values() if (source, None) in ledger]
     if items:
@@ -89,9 +89,19 @@ def _partners(spark: SparkSession, ledger: Ledger, params: NightParams) -> Itera
             tuple(items),
             lambda: silver.items({domain: good_rows(spark, params.lake, name) for domain, name in sources.items()}),
         )
-    if ("users", None) in ledger:
-        people = (ledger["users", None].fingerprint,)
-        yield WholeTable("silver.people", people, lambda: silver.people(good_rows(spark, params.lake, "users")))
+    for table, source, transform in (
+        ("silver.people", "users", silver.people),
+        ("silver.brands", "brands", silver.brands),
+    ):
+        if (source, None) in ledger:
+            make = partial(_of_source, spark, params, source, transform)
+            yield WholeTable(table, (ledger[source, None].fingerprint,), make)
+
+
+def _of_source(
+    spark: SparkSession, params: NightParams, source: str, transform: Callable[[DataFrame], DataFrame]
+) -> DataFrame:
+    return transform(good_rows(spark, params.lake, source))
 
 
 def _documents(spark: SparkSession, reference: Reference | None) -> Iterator[WholeTable]:

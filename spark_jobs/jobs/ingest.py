@@ -13,7 +13,8 @@ from data_contracts.identity import KeyChain
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
 from spark_jobs.ingest import lake_steps as steps
-from spark_jobs.ingest.contents import Checked, check_deliveries
+from spark_jobs.ingest.contents import Checked, check_deliveries, drifted
+from spark_jobs.ingest.corrections import repeated, told
 from spark_jobs.ingest.deliveries import find_deliveries, missing_days, require_recent_days
 from spark_jobs.ingest.histories import write_histories
 from spark_jobs.ingest.identity import Identities
@@ -48,9 +49,11 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     checked = check_deliveries(new_deliveries(found, known))
     changed = steps.by_source(checked)
     personal = personal_looking(checked)
+    again = steps.bronze_before(repeated(checked, known), params)
 
     clients = steps.enrol_clients(changed, people)
     erased = steps.write_bronze(changed, params, people)
+    corrected = steps.corrections(spark, again, params)
     days = {source: steps.days_of(many) for source, many in changed.items()}
     rejected = quarantine(spark, params.lake, days)
     ledger = {**known, **{entry.key: entry for entry in _entries(checked, rejected)}}
@@ -59,9 +62,17 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     versions |= write_whole_tables(spark, ledger, reference, params)
     if checked:
         versions[DELIVERIES] = write_ledger(spark, params.lake, ledger)
+    details = {"erased": erased, "new_clients": clients, "corrected": [one.as_json() for one in corrected]}
     return JobReport(
-        tables=_tables(params, versions, ledger, checked, rejected, people={"erased": erased, "new_clients": clients}),
-        warnings=(*missing_days(found, params), *_empty_days(checked), *_rejections(rejected), *personal),
+        tables=_tables(params, versions, ledger, checked, rejected, details=details),
+        warnings=(
+            *missing_days(found, params),
+            *_empty_days(checked),
+            *drifted(checked),
+            *told(corrected),
+            *_rejections(rejected),
+            *personal,
+        ),
     )
 
 
@@ -79,11 +90,11 @@ def _tables(
     checked: Sequence[Checked],
     rejected: Mapping[Key, Counter[str]],
     *,
-    people: Mapping[str, Any],
+    details: Mapping[str, Any],
 ) -> dict[str, TableReport]:
     of = partial(_table, params=params, ledger=ledger, checked=checked, rejected=rejected)
     tables = {name: of(name, version=versions.get(name)) for name in {*FED_BY, *versions}}
-    return {**tables, DELIVERIES: replace(tables[DELIVERIES], details={**_by_source(checked), **people})}
+    return {**tables, DELIVERIES: replace(tables[DELIVERIES], details={**_by_source(checked), **details})}
 
 
 def _table(

@@ -47,6 +47,8 @@ def spark_session(
         .config("spark.databricks.delta.snapshotPartitions", "2")
         .config("spark.sql.sources.partitionOverwriteMode", "dynamic")
         .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
+        # A column that nobody asked for may hold nanoseconds; Spark would refuse the whole file.
+        .config("spark.sql.legacy.parquet.nanosAsLong", "true")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         .config("spark.sql.files.openCostInBytes", "65536")
         # A thousand small files are listed in a few tasks, not one each.

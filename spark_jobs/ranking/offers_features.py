@@ -160,7 +160,7 @@ def _sources(pairs: Pairs) -> Floats:
         order = np.argsort(keys)
         found, at = pairs.lookup(keys[order])
         values[found, column] = places[order[at]]
-    factors = pairs.retrieval.item_factors[pairs.codes]
+    factors = pairs.retrieval.offered_factors[pairs.codes]
     values[:, -2] = np.einsum("pd,pd->p", factors, pairs.block.vectors[pairs.rows])
     values[:, -1] = _at_pairs(item_item_scores(pairs.block.history, pairs.retrieval), pairs)
     return values
@@ -172,7 +172,7 @@ _SIMILARITY = (*(f"cosine_latest_{n}" for n in range(RECENT_ITEMS)), "cosine_vec
 def _similarity(pairs: Pairs) -> Floats:
     """Cosines of the item's factors with those of the user's latest items and with the user's vector."""
     history, values = pairs.block.history, np.full((len(pairs.rows), len(_SIMILARITY)), np.nan, np.float32)
-    factors = _unit(pairs.retrieval.item_factors)
+    factors = _unit(pairs.retrieval.offered_factors)
     own = factors[pairs.codes]
     for n in range(RECENT_ITEMS):
         has_item = history.sizes > n

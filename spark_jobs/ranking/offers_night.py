@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from data_contracts.columns import AS_OF, SEGMENT, USER_ID
+from data_contracts.columns import AS_OF, DOMAIN, SEGMENT, USER_ID
 from data_contracts.night import NightParams
 from spark_jobs.candidates.base import RetrievalModel, RetrievalParams
+from spark_jobs.candidates.content import CONTENT_COLUMNS, ItemContent, content_of
 from spark_jobs.candidates.retrieval import fit_retrieval
 from spark_jobs.features.history import Events
 from spark_jobs.features.offer_tables import (
@@ -64,6 +65,7 @@ def train_retrieval_models(
         params=retrieval or RetrievalParams(),
         seed=params.seed,
         segment=rows.column(SEGMENT).to_numpy(),
+        content=item_content(spark, params, item_ids=item_ids),
     )
     files = save_retrieval(params.models_uri, model, item_ids=item_ids, items=items)
     return model, SavedModels(files, {"items": float(len(item_ids)), "training_users": float(rows.num_rows)})
@@ -84,6 +86,7 @@ def train_offer_models(spark: SparkSession, params: NightParams, *, offers: Offe
     ranker = train_offer_ranker(
         events,
         attributes=items.attributes,
+        content=item_content(spark, params, item_ids=item_ids),
         plan=plan,
         retrieval=model.params,
         params=offers or OfferParams(),
@@ -91,6 +94,13 @@ def train_offer_models(spark: SparkSession, params: NightParams, *, offers: Offe
         threads=params.training_threads,
     )
     return SavedModels(save_offer_ranker(params.models_uri, ranker), ranker.facts)
+
+
+def item_content(spark: SparkSession, params: NightParams, *, item_ids: Strings) -> ItemContent:
+    """Embeddings of the items of an index, their own and their brands'."""
+    items = read_table(spark, params.lake, "silver.items").where(F.col(DOMAIN).isin(list(params.offer_domains)))
+    brands = read_table(spark, params.lake, "silver.brands")
+    return content_of(collected(items.select(*CONTENT_COLUMNS)), collected(brands), item_ids)
 
 
 def training_events(spark: SparkSession, params: NightParams, *, item_ids: Strings) -> Events:

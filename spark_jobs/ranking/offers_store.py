@@ -23,7 +23,15 @@ from spark_jobs.ranking.offers import OfferModels, OfferRanker
 
 _ARRAYS = "arrays.npz"
 _DOCUMENT = "document.json"
-_RETRIEVAL_ARRAYS = ("item_factors", "neighbours", "neighbour_scores", "popular", "popular_scores")
+_RETRIEVAL_ARRAYS = (
+    "item_factors",
+    "offered_factors",
+    "segment_vectors",
+    "neighbours",
+    "neighbour_scores",
+    "popular",
+    "popular_scores",
+)
 _ATTRIBUTES = ("brand", "category", "subcategory", "price")
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from data_contracts.errors import InputError
 from spark_jobs.candidates.base import RetrievalParams
+from spark_jobs.candidates.content import ItemContent
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, Floats, Longs, build_history, members
 from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums
@@ -94,11 +95,19 @@ def train_offer_ranker(
     params: OfferParams,
     seed: int,
     threads: int,
+    content: ItemContent | None = None,
 ) -> OfferRanker:
     """Learn from the events of a sample of users. Raises InputError when no label is positive."""
     names = usable_features(lookback_hours=plan.lookback_hours, full_hours=plan.full_hours)
     look = partial(
-        labelled_pairs, events, attributes=attributes, retrieval=retrieval, params=params, names=names, seed=seed
+        labelled_pairs,
+        events,
+        attributes=attributes,
+        content=content,
+        retrieval=retrieval,
+        params=params,
+        names=names,
+        seed=seed,
     )
     cases = _joined([look(cut, negative_share=params.negative_share, only_active=True) for cut in plan.train])
     if not cases.labels.any():
@@ -144,6 +153,7 @@ def labelled_pairs(
     negative_share: float,
     only_active: bool,
     seed: int,
+    content: ItemContent | None = None,
 ) -> LabelledPairs:
     """Candidate pairs of a sample of users with history at a cut, with what happened in its window.
 
@@ -152,7 +162,7 @@ def labelled_pairs(
     """
     n_items = len(attributes)
     history = build_history(events, as_of=cut.as_of)
-    model = fit_retrieval(history, n_items=n_items, params=retrieval, seed=seed)
+    model = fit_retrieval(history, n_items=n_items, params=retrieval, seed=seed, content=content)
     items = item_features(item_sums(history, n_items=n_items), attributes=attributes)
     window = events.between(cut.start, cut.end)
     users = np.intersect1d(history.user_ids, window.user_id) if only_active else history.user_ids

@@ -8,7 +8,7 @@ import pytest
 
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams, Sources
-from spark_jobs.ingest.contents import check_deliveries
+from spark_jobs.ingest.contents import check_deliveries, drifted
 from spark_jobs.ingest.deliveries import find_deliveries, missing_days, require_recent_days
 from spark_jobs.ingest.ledger import Entry, require_known_folders
 from spark_jobs.ingest.reference import read_reference
@@ -38,7 +38,8 @@ def test_a_missing_column_is_refused_with_file_rows_and_contract(deliveries: Del
     told = str(refusal.value)
     assert "offers/events/01296.pq: 2 rows" in told
     assert "bronze.offers_events" in told
-    assert "column user_id is missing" in told
+    assert "column user_id is missing, expected bigint; column item_id is missing, expected string" in told
+    assert "deliver the file as promised, or raise the contract's version" in told
     assert "\n" not in told
 
 
@@ -74,7 +75,9 @@ def test_a_truncated_avro_file_is_refused(deliveries: Deliveries) -> None:
 
 def test_an_avro_file_off_its_contract_is_refused(deliveries: Deliveries) -> None:
     deliveries.avro("bank.product_events", DAY, [{**EVENT, "user_id": 1, "product_id": "x"} | {"amount": 1.0}])
-    check(deliveries)  # more than the contract asks for is fine
+    (told,) = drifted(check_deliveries(find_deliveries(deliveries.params())))  # more than promised is worth a look
+    assert told.startswith("product_events: column amount is not in contract bronze.product_events and is left out: ")
+    assert told.endswith("/12/part-0.avro")
     deliveries.avro("bank.product_events", DAY, [{k: v for k, v in EVENT.items() if k != "product_id"}])
     with pytest.raises(InputError, match="column product_id is missing"):
         check(deliveries)

@@ -134,6 +134,8 @@ def test_popular_offers_are_scored_by_their_rate_in_the_segment_or_in_all() -> N
     model = RetrievalModel(
         params=RetrievalParams(popular_half_life=6.0),
         item_factors=np.zeros((4, 2), np.float32),
+        offered_factors=np.zeros((4, 2), np.float32),
+        segment_vectors=np.zeros((1, 2), np.float32),
         neighbours=np.zeros((4, 1), np.int32),
         neighbour_scores=np.zeros((4, 1), np.float32),
         popular=np.array([[2, 0, -1], [1, 2, 0], [2, 0, -1]], np.int32),
