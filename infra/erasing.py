@@ -95,10 +95,16 @@ def _delta(spark: SparkSession, lake: str, user_id: int) -> Iterator[Line]:
 
 
 def _landed(settings: Settings, user_id: int) -> Iterator[Line]:
-    for uri in dict.fromkeys([f"{settings.lake_uri}/landing", *([settings.events] if settings.events else [])]):
+    """Events as `recs land` left them: landed, staged, or refused for their time; and those that the settings name."""
+    lake = settings.lake_uri
+    for name, uri in {
+        "landed events": f"{lake}/landing",
+        "landed events refused": f"{lake}/quarantine/landing",
+        **({"events of RECS_EVENTS": settings.events} if settings.events else {}),
+    }.items():
         found = files.erase_landed(uri, user_id)
         left = files.landed_rows(uri, user_id) if found else 0
-        yield Line(f"landed events ({uri.rpartition('/')[2]})", found, left, "every Avro file read again")
+        yield Line(name, found, left, "every Avro file read again")
 
 
 def _snapshots(settings: Settings, user_id: int, note: Erasure) -> Iterator[Line]:

@@ -36,13 +36,14 @@ def _tables(lake: str) -> Iterator[Table]:
 
 
 def _expire_landed(params: NightParams) -> int:
-    """Days of landed topics under the lake, kept as long as the bronze made of them."""
+    """Days of landed topics, and of their refused events, kept as long as the bronze made of them."""
     removed = 0
     for source in SOURCES:
         days = source.contract.retention_days
         if source.layout is Layout.HOURLY and days is not None:
             first = params.as_of - timedelta(days=days)
-            removed += expire_folders(f"{params.lake}/landing/{source.folder}", before=first)
+            for place in ("landing", "quarantine/landing"):
+                removed += expire_folders(f"{params.lake}/{place}/{source.folder}", before=first)
     return removed
 
 

@@ -120,6 +120,14 @@ def _fill_files(here: Installation, root: Path) -> None:
         DAY,
         [{"event_id": str(user), "event_time": 9, "user_id": user, "amount": 1.0} for user in (5, PERSON, PERSON)],
     )
+    refused = here.lake / "quarantine" / "landing" / "bank.transactions" / f"{DAY}" / "07" / "00000-0-a.avro"
+    refused.parent.mkdir(parents=True)
+    (landed,) = here.events.rglob("*.avro")
+    with landed.open("rb") as stream:
+        reader = fastavro.reader(stream)
+        rows = list(reader)[:2]
+    with refused.open("wb") as sink:
+        fastavro.writer(sink, reader.writer_schema, rows)
     folder = here.lake / "snapshots" / SNAPSHOT
     write_snapshot(folder, snapshot_id=SNAPSHOT, users=40)
     for path in [*folder.glob("lists/*"), *folder.glob("user_state/*")]:
@@ -155,6 +163,7 @@ def test_before_the_person_is_in_every_store(erased: Erased) -> None:
         "lake/silver/interactions",
         "lake/silver/customers",
         "lake/quarantine/retail_events",
+        "lake/quarantine/landing",
         "lake/gold/user_vectors",
         f"lake/snapshots/{SNAPSHOT}",
         "lake/validations/silver.customers",
@@ -193,7 +202,8 @@ def test_the_snapshot_is_remanifested_and_still_verified(erased: Erased) -> None
 def test_the_receipt_says_what_was_found_and_names_nobody(erased: Erased) -> None:
     found = {line.store: line.found for line in erased.receipt.lines}
     assert found["silver/interactions"] == 2  # a row, and the range of its file in the log
-    assert found["landed events (events)"] == 2
+    assert found["events of RECS_EVENTS"] == 2
+    assert found["landed events refused"] == 1
     assert found["ClickHouse lists"] == 1
     assert str(PERSON) not in str(erased.receipt)
     (kept,) = (erased.now.lake / "reports" / "erasures").glob("*.json")
