@@ -14,7 +14,7 @@ from dagster_project.runner import LocalSparkRunner
 from dagster_project.watch import exports_sensor, failure_sensor, nightly_schedule
 from data_contracts.settings import Settings
 
-NIGHT_JOB, REPAIR_JOB, UPKEEP_JOB = "night", "repair", "upkeep"
+NIGHT_JOB, REPAIR_JOB, UPKEEP_JOB, BACKFILL_JOB = "night", "repair", "upkeep", "backfill"
 _UPKEEP_HOUR = 6
 _LOCK_WAIT_SECONDS = 3600.0
 
@@ -45,10 +45,15 @@ def build_defs(settings: Settings, *, resources: Mapping[str, Any] | None = None
         selection=maintenance.SELECTION,
         description="The lake in order: expired, compacted, vacuumed, old snapshots removed.",
     )
+    backfill = dg.define_asset_job(
+        BACKFILL_JOB,
+        selection=dg.AssetSelection.groups("features"),
+        description="The features of a range of nights in one run, from the silver tables as they are.",
+    )
     alerts = alerts_of(settings)
     return dg.Definitions(
         assets=night_assets(settings),
-        jobs=[night, repair, upkeep],
+        jobs=[night, repair, upkeep, backfill],
         schedules=[
             nightly_schedule(night, settings),
             dg.build_schedule_from_partitioned_job(upkeep, hour_of_day=_UPKEEP_HOUR, minute_of_hour=0),

@@ -1,6 +1,7 @@
 """A job as Dagster assets: one process, several tables, one materialisation each with what the job reported."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -16,14 +17,22 @@ from data_contracts.settings import Settings
 
 # Whoever writes tables of the lake is in this pool, which lets one at a time: a Delta table has one writer.
 LAKE_POOL = "lake"
+# A run with this tag makes features from the first day, whatever the lake knows already.
+REBUILD_TAG = "recs/rebuild"
 _PAST_NIGHTS = 30
 
 
 def night_params(settings: Settings, context: dg.AssetExecutionContext, *, attempt: int = 1) -> NightParams:
-    """The parameters of the partition's night. Raises dagster.Failure when the settings name no source."""
+    """The parameters of the partition's night, or of the last of a range of them that the run was started for.
+
+    Raises dagster.Failure when the settings name no source.
+    """
+    first, last = nights_of(context)
     try:
         return NightParams(
-            as_of=context.partition_time_window.start.date(),
+            as_of=last,
+            backfill_from=first if first != last else None,
+            rebuild=context.run.tags.get(REBUILD_TAG) == "yes",
             attempt=attempt,
             lake=settings.lake_uri,
             sources=Sources(tecd=settings.tecd, dwh=settings.dwh, events=settings.events, reference=settings.reference),
@@ -41,6 +50,12 @@ def night_params(settings: Settings, context: dg.AssetExecutionContext, *, attem
             metadata={"exit_code": 2},
             allow_retries=False,
         ) from error
+
+
+def nights_of(context: dg.AssetExecutionContext) -> tuple[date, date]:
+    """The first and the last as-of that the run is about."""
+    keys = context.partition_key_range
+    return date.fromisoformat(keys.start), date.fromisoformat(keys.end)
 
 
 def root_run_id(context: dg.AssetExecutionContext) -> str:
@@ -113,7 +128,7 @@ def materialized(
     return dg.MaterializeResult(
         asset_key=asset_key(name),
         metadata=materialization_metadata(
-            report, name, lake=lake, past_rows=_past_rows(context, name), night=context.partition_key
+            report, name, lake=lake, past_rows=_past_rows(context, name), night=nights_of(context)[1].isoformat()
         ),
         check_results=check_results(report, name),
         data_version=dg.DataVersion(fingerprint) if fingerprint else None,

@@ -11,6 +11,7 @@ from data_contracts.errors import InputError, RecsError
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
 from infra import people
+from infra.backfill import backfill
 from infra.backtest import backtest
 from infra.console import console, errors, progress, show, show_json
 from infra.features import features
@@ -131,6 +132,7 @@ app.command()(people.erase)
 app.add_typer(people.identity, name="identity")
 app.command()(features)
 register_landing(app)
+app.command()(backfill)
 
 
 @app.command()

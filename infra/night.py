@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from dagster_project.definitions import NIGHT_JOB, build_defs
+from dagster_project.definitions import BACKFILL_JOB, NIGHT_JOB, build_defs
+from dagster_project.job_assets import REBUILD_TAG
 from dagster_project.lake_lock import lake_lock
 from dagster_project.publishing import PUBLISH
 from dagster_project.runner import LocalSparkRunner
@@ -43,7 +45,6 @@ class AssetDone:
 
 @dataclass(frozen=True)
 class NightResult:
-    run_id: str
     snapshot_id: str
     seconds: float
 
@@ -51,24 +52,44 @@ class NightResult:
 def run_night(settings: Settings, as_of: date, *, on_asset: Callable[[AssetDone], None]) -> NightResult:
     """Materialise the night of `as_of`. Raises the RecsError that stopped it; yesterday's snapshot stays current."""
     started = time.monotonic()
+    made = _run(settings, NIGHT_JOB, tags=PUBLISH, on_asset=on_asset, partition_key=as_of.isoformat())
+    return NightResult(str(made["snapshot/published"]["snapshot_id"]), seconds=time.monotonic() - started)
+
+
+def run_backfill(
+    settings: Settings, first: date, last: date, *, rebuild: bool, on_asset: Callable[[AssetDone], None]
+) -> None:
+    """Make the features of every as-of from `first` to `last`. Raises the RecsError that stopped it."""
+    span = {ASSET_PARTITION_RANGE_START_TAG: first.isoformat(), ASSET_PARTITION_RANGE_END_TAG: last.isoformat()}
+    _run(settings, BACKFILL_JOB, tags={**span, REBUILD_TAG: "yes" if rebuild else "no"}, on_asset=on_asset)
+
+
+def _run(
+    settings: Settings,
+    name: str,
+    *,
+    tags: Mapping[str, str],
+    on_asset: Callable[[AssetDone], None],
+    partition_key: str | None = None,
+) -> dict[str, Mapping[str, Any]]:
+    """Run a job of the graph here; the metadata of what it materialised. Raises the RecsError that stopped it."""
     warnings.simplefilter("ignore", dg.PreviewWarning)
     with _ends_politely(), _dagster_home(settings) as instance, lake_lock(settings.lake_uri) as lock:
         runner = LocalSparkRunner(logs=settings.data_dir / "logs", lock=lock)
-        job = build_defs(settings, resources={"spark_runner": runner}).resolve_job_def(NIGHT_JOB)
+        job = build_defs(settings, resources={"spark_runner": runner}).resolve_job_def(name)
         run_id = str(uuid.uuid4())
         with _watched(instance, run_id, total=len(list(job.asset_layer.executable_asset_keys)), on_asset=on_asset):
             result = job.execute_in_process(
                 run_config=_QUIET,
-                partition_key=as_of.isoformat(),
+                partition_key=partition_key,
                 instance=instance,
                 run_id=run_id,
-                tags={**PUBLISH, **process_tag()},
+                tags={**tags, **process_tag()},
                 raise_on_error=False,
             )
         if not result.success:
             raise _reason(result)
-        metadata = _materialized(instance, run_id)["snapshot/published"]
-        return NightResult(run_id, str(metadata["snapshot_id"]), seconds=time.monotonic() - started)
+        return _materialized(instance, run_id)
 
 
 @contextmanager

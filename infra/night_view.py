@@ -21,10 +21,10 @@ def run_and_show(settings: Settings, as_of: date, *, as_json: bool = False) -> N
         task = bars.add_task(f"night of {as_of}", total=None)
 
         def tell(done: AssetDone) -> None:
-            lines.append(_line(done))
+            lines.append(asset_line(done))
             bars.update(task, total=done.total, completed=done.done)
             if not as_json:
-                console.print(_text(done))
+                console.print(asset_text(done))
 
         result = run_night(wired, as_of, on_asset=tell)
     manifest = manifest_of(settings, result.snapshot_id)
@@ -63,11 +63,13 @@ def _about(world: Path) -> dict[str, Any]:
     return about
 
 
-def _line(done: AssetDone) -> dict[str, Any]:
+def asset_line(done: AssetDone) -> dict[str, Any]:
+    """For machines."""
     return {"asset": done.asset, **{name: done.metadata.get(name) for name in ("rows", "quarantined", "job_seconds")}}
 
 
-def _text(done: AssetDone) -> str:
+def asset_text(done: AssetDone) -> str:
+    """For people."""
     seconds, quarantined = done.metadata.get("job_seconds"), done.metadata.get("quarantined") or 0
     rows = done.metadata.get("rows")
     shown = f"{rows:>12,} rows" if isinstance(rows, int) else " " * 17

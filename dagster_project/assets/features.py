@@ -13,19 +13,20 @@ OUTPUTS = {
     "gold/segments": "the segment of every user",
     "gold/portraits": "average profile of each product's holders",
 }
-DEPS = (
-    "silver/interactions",
+STREAMS = ("silver/interactions", "silver/product_events", "silver/campaign_interactions", "silver/items")
+FACTS = (
     "silver/customers",
     "silver/holdings",
     "silver/aggregates",
-    "silver/product_events",
-    "silver/campaign_interactions",
     "silver/items",
     "silver/people",
     "silver/catalogue",
 )
-# What is made from less than all of that, so that a repair makes no more stale than it must.
+# What is made from less than everything, so that a repair makes no more stale than it must.
 DEPS_OF = {
+    "gold/user_behaviour": STREAMS,
+    "gold/user_features": ("gold/user_behaviour", *FACTS),
+    "gold/feature_profile": ("gold/user_features",),
     "gold/user_history": ("silver/interactions", "silver/items"),
     "gold/item_features": ("silver/items", "gold/user_history"),
     "gold/segments": ("gold/user_features",),
@@ -35,5 +36,12 @@ DEPS_OF = {
 
 def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     return [
-        job_assets("features", group="features", outputs=OUTPUTS, deps=DEPS, deps_of=DEPS_OF, partitions=partitions)
+        job_assets(
+            "features",
+            group="features",
+            outputs=OUTPUTS,
+            deps_of=DEPS_OF,
+            partitions=partitions,
+            backfill_policy=dg.BackfillPolicy.single_run(),
+        )
     ]
