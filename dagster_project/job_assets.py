@@ -73,7 +73,6 @@ def job_assets(
     deps_of: Mapping[str, Sequence[str]] | None = None,
     claims_attempt: bool = False,
     uses_attempt: bool = False,
-    backfill_policy: dg.BackfillPolicy | None = None,
 ) -> dg.AssetsDefinition:
     """Assets made by one Spark job. `outputs`: asset key with slashes -> what it is, in order of dependence.
 
@@ -86,15 +85,14 @@ def job_assets(
         for name, text in outputs.items()
     ]
 
-    # No backfill policy: a job looks from one as-of, so a backfill takes a run a night, which is Dagster's own way. A
-    # job that can do a range in one go has dg.BackfillPolicy.single_run().
+    # No backfill policy: with one, Dagster takes a single night started in its UI for a backfill as well. The job
+    # `backfill` makes a range of nights in one run nevertheless: its run is tagged with the range.
     @dg.multi_asset(
         name=f"{job}_job",
         specs=specs,
         check_specs=check_specs(outputs),
         can_subset=False,
         pool=LAKE_POOL,
-        backfill_policy=backfill_policy,
     )
     def launch(
         context: dg.AssetExecutionContext,

@@ -35,13 +35,4 @@ DEPS_OF = {
 
 
 def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    return [
-        job_assets(
-            "features",
-            group="features",
-            outputs=OUTPUTS,
-            deps_of=DEPS_OF,
-            partitions=partitions,
-            backfill_policy=dg.BackfillPolicy.single_run(),
-        )
-    ]
+    return [job_assets("features", group="features", outputs=OUTPUTS, deps_of=DEPS_OF, partitions=partitions)]

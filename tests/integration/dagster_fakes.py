@@ -32,9 +32,11 @@ class FakeRunner:
     contents: dict[str, str] = field(default_factory=dict)
     failures: list[Exception] = field(default_factory=list)
     ran: list[tuple[str, str]] = field(default_factory=list)
+    params: list[NightParams] = field(default_factory=list)
 
     def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
         self.ran.append((job, params.as_of.isoformat()))
+        self.params.append(params)
         if self.failures:
             raise self.failures.pop(0)
         tables = {name.replace("/", "."): self._table(job, name) for name in _OUTPUTS[job]}

@@ -9,7 +9,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from dagster_project.assets import features, ingest
-from dagster_project.definitions import REPAIR_JOB, build_defs
+from dagster_project.definitions import BACKFILL_JOB, REPAIR_JOB, build_defs
 from dagster_project.publishing import reason_not_to_publish
 from data_contracts.settings import Settings
 from tests.integration.dagster_fakes import QUIET, FakeRunner, settings_in
@@ -60,7 +60,7 @@ def test_a_changed_table_makes_exactly_its_dependents_of_that_night_stale(lake: 
     assert lake.stale(_DAY) == {"snapshot/personal", "snapshot/segment", "snapshot/popular"}
     lake.runner.contents["silver/interactions"] = "a day delivered again"
     lake.make(_DAY, only=_INGEST)
-    learnt = {"gold/user_features", "gold/user_history", "ranker", "calibrator"}
+    learnt = {"gold/user_behaviour", "gold/user_history", "ranker", "calibrator"}
     assert lake.stale(_DAY) == {"snapshot/personal", "snapshot/segment", "snapshot/popular", *learnt}
     assert lake.stale(_NEXT) == set()
 
@@ -82,7 +82,19 @@ def test_the_repair_job_makes_everything_but_the_published_snapshot() -> None:
     assert left_out == {dg.AssetKey(["snapshot", "published"])}
 
 
-def test_a_backfill_takes_a_run_a_night_since_a_job_looks_from_one_as_of() -> None:
+def test_the_backfill_job_makes_the_features_of_a_range_in_one_run(tmp_path: Path) -> None:
+    runner, instance = FakeRunner(), dg.DagsterInstance.ephemeral()
+    job = build_defs(settings_in(tmp_path), resources={"spark_runner": runner}).resolve_job_def(BACKFILL_JOB)
+    span = {"dagster/asset_partition_range_start": _DAY, "dagster/asset_partition_range_end": _NEXT}
+    tags = {**span, "recs/rebuild": "yes"}
+    assert job.execute_in_process(instance=instance, tags=tags, run_config=QUIET).success
+    assert runner.ran == [("features", _NEXT)]
+    assert (runner.params[0].backfill_from, runner.params[0].rebuild) == (date.fromisoformat(_DAY), True)
+    for key in _FEATURES:
+        assert instance.get_materialized_partitions(key) == {_DAY, _NEXT}
+
+
+def test_a_backfill_in_the_ui_takes_a_run_a_night() -> None:
     """Without a policy Dagster makes a run a partition; with one the UI calls a single night a backfill too."""
     graph = build_defs(Settings()).resolve_asset_graph()
     assert {graph.get(key).backfill_policy for key in graph.materializable_asset_keys} == {None}
