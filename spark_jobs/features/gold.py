@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import partial
+from functools import cached_property, partial
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -59,14 +59,20 @@ class Made:
 
 @dataclass(frozen=True)
 class _Run:
-    """What the steps share. first_day: of any stream, None where there is none; known: bases that states lie at."""
+    """What the steps share. known: bases that states lie at."""
 
     spark: SparkSession
     params: NightParams
     silver: Silver
-    first_day: date | None
     known: Mapping[str, frozenset[date]]
     partitions: int
+
+    @cached_property
+    def first_day(self) -> date | None:
+        """Of any stream; None where there is none. A night that goes on from another never asks."""
+        streams = (self.silver.interactions, self.silver.product_events, self.silver.campaign_interactions)
+        days = at_once(*(partial(lambda rows: rows.agg(F.min(DAY)).collect()[0][0], rows) for rows in streams))
+        return min((day for day in days if day), default=None)
 
     def at(self, as_of: date) -> NightParams:
         return self.params.model_copy(update={"as_of": as_of})
@@ -87,12 +93,12 @@ def write_gold(spark: SparkSession, params: NightParams, *, training: Iterable[d
     now = record_now(params, recipe=recipe_of(feature.name for feature in features))
     records = {} if params.rebuild else sound(read_records(params.lake), now, lake=params.lake)
     known = {name: _as_ofs_of(spark, params.lake, name) & records.keys() for name in (BEHAVIOUR, HISTORY, USERS)}
-    run = _Run(spark, params, silver, _first_day(silver), known, _partitions(records))
+    run = _Run(spark, params, silver, known, _partitions(records))
 
     nights = list(dates(params.backfill_from or params.as_of, params.as_of))
     todo = [night for night in nights if night not in known[HISTORY] or not _is_made(run, night, records, now)]
     earlier = [as_of for as_of in training if as_of not in todo and not _is_made(run, as_of, records, now)]
-    if run.first_day is not None:
+    if earlier and run.first_day is not None:
         earlier = [as_of for as_of in earlier if as_of > run.first_day]
     made = _write(run, todo, earlier)
     fresh = {as_of: replace(now, as_of=as_of, rows=rows) for as_of, rows in made.items()}
@@ -167,17 +173,11 @@ def _write_offers(run: _Run, nights: Sequence[date]) -> dict[date, dict[str, int
     known, rows = set(run.known[HISTORY]) - set(nights), {}
     for night in nights:
         base = max((one for one in known if one < night), default=None)
-        first_day = run.first_day or night
-        offers = write_offer_tables(run.spark, run.at(night), base=base, first_day=first_day, partitions=run.partitions)
+        first = base or run.first_day or night
+        offers = write_offer_tables(run.spark, run.at(night), base=base, first=first, partitions=run.partitions)
         rows[night] = {HISTORY: offers.users, ITEM_FEATURES: offers.items}
         known.add(night)
     return rows
-
-
-def _first_day(silver: Silver) -> date | None:
-    streams = (silver.interactions, silver.product_events, silver.campaign_interactions)
-    days = at_once(*(partial(lambda rows: rows.agg(F.min(DAY)).collect()[0][0], rows) for rows in streams))
-    return min((day for day in days if day), default=None)
 
 
 def _as_ofs_of(spark: SparkSession, lake: str, name: str) -> frozenset[date]:

@@ -69,17 +69,16 @@ class OfferTables:
 
 
 def write_offer_tables(
-    spark: SparkSession, params: NightParams, *, base: date | None, first_day: date, partitions: int
+    spark: SparkSession, params: NightParams, *, base: date | None, first: date, partitions: int
 ) -> OfferTables:
     """Make and write `gold.user_history` and `gold.item_features` at the as-of, for all users.
 
-    base: an earlier as-of of both tables, from which histories are folded on; None: they are folded from `first_day`.
+    base: an earlier as-of of both tables, from which histories are folded on; None: they are folded from
+    nothing. first: the first day to fold.
     """
     items = read_table(spark, params.lake, "silver.items")
-    days = day_spans(base or first_day, params.as_of, timezone=params.timezone)
-    interactions = offer_interactions(
-        read_table(spark, params.lake, "silver.interactions"), params=params, first=base or first_day
-    )
+    days = day_spans(first, params.as_of, timezone=params.timezone)
+    interactions = offer_interactions(read_table(spark, params.lake, "silver.interactions"), params=params, first=first)
     before, known, is_met = _as_known(spark, params.lake, base)
     item_ids = item_index(interactions, items, known=known[is_met], params=params)
     events = offer_events(interactions, index_frame(spark, item_ids))

@@ -16,7 +16,8 @@ def current_holdings(exported: DataFrame, product_events: DataFrame, *, start: d
 
     A closing ends the holding that was open at that moment; a closing of what nobody knows to be held says nothing.
     """
-    later = product_events.where((F.col(EVENT_TIME) >= F.lit(start)) & (F.col(EVENT_TIME) < F.lit(end)))
+    near = product_events.where(F.col(DAY) >= F.lit(start.date()))  # only spares reading
+    later = near.where((F.col(EVENT_TIME) >= F.lit(start)) & (F.col(EVENT_TIME) < F.lit(end)))
     opened = (
         later.where(F.col(EVENT_TYPE) == ProductEvent.OPENED.value)
         .groupBy(USER_ID, PRODUCT_ID, F.col(DAY).alias("opened_on"))
