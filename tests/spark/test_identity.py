@@ -18,6 +18,7 @@ from data_contracts.settings import Settings
 from spark_jobs.ingest.identity import CROSSWALK, ERASURES, Identities, register_erased, rotate
 from spark_jobs.jobs.ingest import run
 from spark_jobs.jobs.runner import JobReport
+from spark_jobs.lake.erasure import forget_history
 from spark_jobs.lake.tables import read_table
 from tests.spark.ingest_samples import AS_OF, Deliveries
 
@@ -139,6 +140,9 @@ def test_a_rotated_key_changes_the_hashes_and_no_id(bank: Bank, monkeypatch: pyt
     assert bank.ids() == before
     assert erased.isdisjoint(bytes(row["hmac"]) for row in bank.rows(ERASURES))
     assert set(rotate(bank.people).values()) == {0}
+    forget_history(bank.spark, f"{bank.lake}/identity/erasures")
+    kept = {digest for path in Path(bank.lake).glob("identity/erasures/*.parquet") for digest in _hashes(path)}
+    assert kept == {bytes(row["hmac"]) for row in bank.rows(ERASURES)}
     bank.people.require_current_keys()
 
 
@@ -146,6 +150,11 @@ def test_a_key_that_is_not_the_lakes_is_refused(bank: Bank, monkeypatch: pytest.
     monkeypatch.setenv("RECS_IDENTITY_KEY", "another")
     with pytest.raises(InputError, match="RECS_IDENTITY_KEY is not the key"):
         bank.people.require_current_keys()
+
+
+def _hashes(path: Path) -> list[bytes]:
+    hashes: list[bytes] = pq.read_table(path).column("hmac").to_pylist()
+    return hashes
 
 
 def _files_holding(folder: str, *texts: str) -> list[str]:
