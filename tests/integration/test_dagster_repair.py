@@ -36,7 +36,7 @@ class Lake:
 
     def stale(self, day: str) -> set[str]:
         graph = self.defs.resolve_asset_graph()
-        made = graph.materializable_asset_keys - {dg.AssetKey(["snapshot", "published"])}
+        made = self.defs.resolve_job_def(REPAIR_JOB).asset_layer.selected_asset_keys
         resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
         statuses = {key.to_user_string(): resolver.get_status(key, day) for key in made}
         assert StaleStatus.MISSING not in statuses.values()
@@ -74,12 +74,13 @@ def test_what_is_made_again_makes_the_next_step_stale(lake: Lake) -> None:
     assert lake.stale(_DAY) == set()
 
 
-def test_the_repair_job_makes_everything_but_the_published_snapshot() -> None:
+def test_the_repair_job_publishes_nothing_and_keeps_no_house() -> None:
     defs = build_defs(Settings())
     left_out = defs.resolve_asset_graph().materializable_asset_keys - set(
         defs.resolve_job_def(REPAIR_JOB).asset_layer.selected_asset_keys
     )
-    assert left_out == {dg.AssetKey(["snapshot", "published"])}
+    upkeep = {dg.AssetKey(["lake", name]) for name in ("maintenance", "old_snapshots")}
+    assert left_out == {dg.AssetKey(["snapshot", "published"]), *upkeep}
 
 
 def test_the_backfill_job_makes_the_features_of_a_range_in_one_run(tmp_path: Path) -> None:
