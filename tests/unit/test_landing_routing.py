@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_contracts.settings import Settings
+from infra.erasing import _landed
 from spark_jobs.ingest.sources import PATTERNS, Layout
-from spark_jobs.landing.files import FencedError, LandedFiles, SeenKeys, Shard, avro_file
-from spark_jobs.landing.routing import Place, Router
+from spark_jobs.lake.erased_files import landed_rows
+from spark_jobs.landing.files import ARRIVED, REJECTED, FencedError, LandedFiles, SeenKeys, Shard, avro_file
+from spark_jobs.landing.routing import LANDING, QUARANTINE, Place, Router
 from tests.integration.landing_bank import event
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -96,6 +99,27 @@ def test_two_who_tidy_up_the_same_staging_do_not_stumble_over_each_other(tmp_pat
         successor.result()
     files.recover(shard, "")
     assert not list(tmp_path.rglob("*.avro"))
+
+
+def test_a_person_is_erased_from_what_landed_and_from_what_was_refused(tmp_path: Path) -> None:
+    files, shard = LandedFiles(str(tmp_path), "group"), Shard("bank.transactions", 0)
+    rows = [
+        event(shard.topic, f"e{user}", at=9 * 10**18, user_id=user) | {REJECTED: "why", ARRIVED: 0} for user in (1, 2)
+    ]
+    content = {
+        f"{LANDING}/bank.transactions/2026-03-15/07/x.avro": avro_file(
+            shard.topic, [event(shard.topic, f"e{user}", at=0, user_id=user) for user in (1, 2)], is_quarantined=False
+        ),
+        f"{QUARANTINE}/bank.transactions/2026-03-15/07/x.avro": avro_file(shard.topic, rows, is_quarantined=True),
+    }
+    files.stage(shard, "flush", content)
+    files.publish(shard, "flush")
+    lines = list(_landed(Settings(lake=str(tmp_path)), 1))
+    assert [(line.store, line.found, line.left) for line in lines] == [
+        ("landed events", 1, 0),
+        ("landed events refused", 1, 0),
+    ]
+    assert [landed_rows(str(tmp_path / place), 2) for place in (LANDING, QUARANTINE)] == [1, 1]
 
 
 def test_keys_are_forgotten_when_there_are_too_many_and_read_again_when_asked_for(tmp_path: Path) -> None:
