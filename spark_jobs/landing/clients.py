@@ -1,5 +1,6 @@
 """What landing needs of Kafka's clients, with their errors in our words."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from data_contracts.events.schemas import DEAD_LETTERS
 from data_contracts.kafka import client_config
 from data_contracts.settings import Settings
 
+_log = logging.getLogger(__name__)
 _SECONDS = 10.0
 # Undecodable messages may be as large as a broker lets them be.
 _LARGEST = 16 * 2**20
@@ -27,11 +29,17 @@ def consumer(settings: Settings, *, group: str, **more: Any) -> Consumer:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "isolation.level": "read_committed",
+            "error_cb": _tell_when_away,
             "session.timeout.ms": int(settings.kafka_session_seconds * 1000),
             "heartbeat.interval.ms": int(settings.kafka_session_seconds * 1000 / 6),
             **more,
         }
     )
+
+
+def _tell_when_away(error: KafkaError) -> None:
+    if error.code() == KafkaError._ALL_BROKERS_DOWN:
+        _log.warning("Kafka does not answer, trying again: %s", error.str())
 
 
 def producer(settings: Settings) -> Producer:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,9 +17,13 @@ from confluent_kafka import TopicPartition
 
 from data_contracts.errors import InputError, UnavailableError
 from data_contracts.events import TOPICS
+from data_contracts.night import NightParams, Sources
 from data_contracts.settings import Settings
 from infra.local.kafka.running import running_kafka
+from infra.local.world.avro import TOPICS as WORLD_TOPICS
 from infra.local.world.produce import produce_events
+from spark_jobs.ingest.contents import check_deliveries
+from spark_jobs.ingest.deliveries import find_deliveries
 from spark_jobs.landing import lander, replay
 from spark_jobs.landing.clients import consumer
 from spark_jobs.landing.files import LandedFiles, Shard
@@ -243,6 +247,18 @@ def test_a_sample_world_s_events_come_through_kafka_as_the_world_has_them(bank: 
     assert done.repeated > 0 and not done.quarantined and not done.dead
     for topic in sent:
         assert places(bank.lake / "landing" / topic) == places(tmp_path / "world/events" / topic)
+
+
+def test_ingest_accepts_what_landed(bank: Bank) -> None:
+    """The four topics that a night reads, with every word of a campaign."""
+    at = now()
+    for topic in TOPICS:
+        bank.send(topic, *[event(topic, name, at=at) for name in ("one", "two")])
+    bank.land()
+    as_of = datetime.fromtimestamp(at / SECOND, ZoneInfo(bank.settings.timezone)).date() + timedelta(days=1)
+    params = NightParams(as_of=as_of, lake=str(bank.lake), sources=Sources(events=str(bank.lake / "landing")))
+    checked = check_deliveries(find_deliveries(params))
+    assert {one.delivery.source.folder: one.rows for one in checked} == dict.fromkeys(WORLD_TOPICS, 2)
 
 
 def places(folder: Path) -> set[tuple[str, str]]:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from data_contracts.errors import InputError
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Domain
-from infra.stack import environment
+from infra.stack import environment, services
 
 
 def test_a_process_of_the_stack_sees_the_settings_that_flags_gave(
@@ -25,6 +26,16 @@ def test_a_process_of_the_stack_sees_the_settings_that_flags_gave(
     assert (seen.tecd, seen.dwh, seen.reference) == ("/w/tecd", None, "/w/reference")
     assert (seen.product_horizon_days, seen.offer_domains) == (7, (Domain.MARKETPLACE, Domain.RETAIL))
     assert seen.lake_uri == given.lake_uri
+
+
+def test_a_broker_is_started_only_where_the_setting_points_to_this_machine(tmp_path: Path) -> None:
+    here = Settings(data_dir=tmp_path, kafka_bootstrap="localhost:9392")
+    (kafka,) = [one for one in services(here, with_dagster=False, with_kafka=True) if one.name == "kafka"]
+    assert (kafka.port, kafka.ready_url) == (9392, "tcp://127.0.0.1:9392")
+    assert "kafka" not in [one.name for one in services(here, with_dagster=False)]
+    elsewhere = Settings(data_dir=tmp_path, kafka_bootstrap="broker.bank:9092")
+    with pytest.raises(InputError, match=r"not at broker\.bank:9092"):
+        services(elsewhere, with_dagster=False, with_kafka=True)
 
 
 def test_a_secret_that_was_given_is_not_written_into_the_environment(tmp_path: Path) -> None:
