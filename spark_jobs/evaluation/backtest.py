@@ -16,7 +16,7 @@ from spark_jobs.candidates.blend import blend
 from spark_jobs.candidates.popular import train_popular
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.candidates.sources import SOURCES
-from spark_jobs.evaluation.figures import Lists, head_items, relevant_items, slice_figures
+from spark_jobs.evaluation.figures import Lists, head_items, relevant_items, slice_figures, warm_items
 from spark_jobs.evaluation.report import BacktestReport
 from spark_jobs.evaluation.slices import SLICES, Panel
 from spark_jobs.evaluation.tecd_log import MICROSECONDS_PER_DAY, OfferLog, read_tecd
@@ -109,7 +109,8 @@ def backtest(log: OfferLog, params: BacktestParams) -> BacktestReport:
     users = np.unique(test.user_id)
     past = log.events.before(params.cut)
     history = build_history(past, as_of=params.cut)
-    panel = Panel(history.for_users(users), head=head_items(history), n_items=len(log.item_ids))
+    warm = warm_items(history, min_users=params.retrieval.als_min_users)
+    panel = Panel(history.for_users(users), head=head_items(history), n_items=len(log.item_ids), warm=warm)
     nights = [night_lists(log, past, history, panel, seed=seed, params=params) for seed in params.seeds]
     figures = {}
     for label in LABELS:

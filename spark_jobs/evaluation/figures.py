@@ -26,6 +26,12 @@ def head_items(history: UserHistory) -> Ints:
     return order
 
 
+def warm_items(history: UserHistory, *, min_users: int) -> Ints:
+    """Items that so many users met, in order of their codes."""
+    warm: Ints = np.flatnonzero(np.bincount(history.item_code) >= min_users).astype(np.int32)
+    return warm
+
+
 def relevant_items(test: Events, users: Longs, *, label: str, n_items: int) -> Relevant:
     counted = test if label == "any" else test.take(members(label)[test.action])
     rows = np.searchsorted(users, counted.user_id)

@@ -1,7 +1,7 @@
 """Slices of a test: which users, which items of their lists and which of what they met are looked at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +24,14 @@ def without(codes: Ints, is_out: Mask) -> Ints:
 
 @dataclass(frozen=True)
 class Panel:
-    """U test users: their history (empty for some) and the most popular items of everybody's, int32 [HEAD_ITEMS]."""
+    """U test users: their history (empty for some), the most popular items of everybody's, int32 [HEAD_ITEMS], and
+    those that enough users met to be learned from, int32.
+    """
 
     history: UserHistory
     head: Ints
     n_items: int
+    warm: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
     @property
     def seen(self) -> Relevant:
@@ -65,6 +68,10 @@ def _head(panel: Panel, codes: Ints) -> Mask:
     return np.isin(codes, panel.head)
 
 
+def _warm(panel: Panel, codes: Ints) -> Mask:
+    return np.isin(codes, panel.warm)
+
+
 def _seen(panel: Panel, codes: Ints) -> Mask:
     return panel.seen.hits(codes)
 
@@ -85,4 +92,5 @@ SLICES: dict[str, Slice] = {
     "history": Slice(only_with_history=True, left_out=_nothing),
     "tail": Slice(only_with_history=True, left_out=_head),
     "new": Slice(only_with_history=True, left_out=_seen),
+    "cold": Slice(only_with_history=True, left_out=_warm),
 }

@@ -7,7 +7,7 @@ late, takes the table back to its date and tells on from there.
 
 import json
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
@@ -18,6 +18,7 @@ from data_contracts.tables import contract
 from spark_jobs.ingest import silver
 from spark_jobs.ingest.lake_steps import good_rows
 from spark_jobs.ingest.ledger import Ledger
+from spark_jobs.ingest.sources import BY_NAME
 from spark_jobs.ingest.validity import AGGREGATES, CUSTOMERS, VALID_FROM, VALID_TO, told_by
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.commits import last_write, newest_version
@@ -42,7 +43,7 @@ def _write_history(spark: SparkSession, ledger: Ledger, params: NightParams, tab
         return None
     uri = table_uri(params.lake, table)
     told = told_exports(uri, table)
-    first = first_to_tell(told, exports)
+    first = first_to_tell(told, exports, since=_kept_since(exports, HISTORIES[table]))
     if first is None:
         return newest_version(uri)
     days = sorted(day for day in exports if day >= first)
@@ -73,9 +74,19 @@ def told_exports(uri: str, table: str) -> Exports:
     return {date.fromisoformat(day): fingerprint for day, fingerprint in note["exports"].items()}
 
 
-def first_to_tell(told: Exports, exports: Exports) -> date | None:
-    """The first date from which the table must be told again; None where it is told."""
-    return min((day for day in {*told, *exports} if told.get(day) != exports.get(day)), default=None)
+def first_to_tell(told: Exports, exports: Exports, *, since: date = date.min) -> date | None:
+    """The first date from which the table must be told again; None where it is told.
+
+    since: exports before it are no longer in bronze; what they told stays told.
+    """
+    days = {day for day in {*told, *exports} if told.get(day) != exports.get(day)}
+    return min((day for day in days if day >= since), default=None)
+
+
+def _kept_since(exports: Exports, source: str) -> date:
+    """The first date whose export bronze surely still holds: its contract tells how long, less a week to be safe."""
+    kept = BY_NAME[source].contract.retention_days
+    return date.min if kept is None else max(exports) - timedelta(days=max(kept - 7, 0))
 
 
 def _as_before(history: DataFrame, first: date) -> DataFrame:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from spark_jobs.ingest.histories import first_to_tell
 from spark_jobs.ingest.validity import aggregates_at, customers_at, told_by
 from spark_jobs.jobs.ingest import run
 from spark_jobs.lake.commits import last_commit
@@ -144,3 +145,10 @@ def test_a_month_is_what_the_last_export_said_of_it(spark: SparkSession, deliver
     history = read_table(spark, deliveries.params().lake, "silver.aggregates")
     for day, months in money.items():
         assert {row["month"]: row["turnover"] for row in aggregates_at(history, day).collect()} == months
+
+
+def test_an_export_that_bronze_has_forgotten_is_not_told_again() -> None:
+    told, now = {DAYS[0]: "a", DAYS[2]: "b"}, {DAYS[0]: "changed", DAYS[2]: "b"}
+    assert first_to_tell(told, now) == DAYS[0]
+    assert first_to_tell(told, now, since=DAYS[1]) is None
+    assert first_to_tell(told, {**now, DAYS[3]: "new"}, since=DAYS[1]) == DAYS[3]

@@ -12,6 +12,7 @@ from data_contracts.vocabulary import Domain
 from spark_jobs.candidates.base import RetrievalParams
 from spark_jobs.evaluation import backtest as subject
 from spark_jobs.evaluation.backtest import BacktestParams, backtest, backtest_plan, backtest_tecd, night_lists
+from spark_jobs.evaluation.figures import warm_items
 from spark_jobs.evaluation.slices import SLICES, Panel
 from spark_jobs.evaluation.tecd_log import MICROSECONDS_PER_DAY, OfferLog, read_tecd
 from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, build_history
@@ -76,7 +77,7 @@ def test_the_report_has_every_label_slice_source_and_metric() -> None:
     figures = json.loads(report.to_json())
     assert set(figures) == {"any", "click"}
     for slices in figures.values():
-        assert set(slices) == set(SLICES) == {"all", "history", "tail", "new"}
+        assert set(slices) == set(SLICES) == {"all", "history", "tail", "new", "cold"}
         for sources in slices.values():
             assert {*SOURCES, "ranked-blend", "ranked-popular", "ranked dealt"} <= set(sources)
             for source in SOURCES:
@@ -129,6 +130,16 @@ def test_the_new_slice_holds_no_seen_item_and_the_tail_no_popular_one() -> None:
     new = SLICES["new"].lists(panel, everything)
     assert not panel.seen.hits(new).any()
     assert ((new >= 0).sum(axis=1) == N_ITEMS - history.sizes).all()
+
+
+def test_the_cold_slice_holds_what_few_met() -> None:
+    history = build_history(offer_events(), as_of=TEST_DAY * DAY)
+    users = np.bincount(history.item_code, minlength=N_ITEMS)
+    panel = Panel(history, head=np.empty(0, np.int32), n_items=N_ITEMS, warm=warm_items(history, min_users=25))
+    everything = np.tile(np.arange(N_ITEMS, dtype=np.int32), (len(history), 1))
+    left = SLICES["cold"].lists(panel, everything)
+    assert set(left[left >= 0].tolist()) == set(np.flatnonzero(users < 25).tolist())
+    assert 0 < len(panel.warm) < N_ITEMS
 
 
 def test_training_looks_from_the_same_hour_a_day_earlier() -> None:
