@@ -19,12 +19,13 @@ demo: setup ## the main job: a sample world, one night, look-ups, a compliance s
 test: setup ## the whole test suite
 	@$(BIN)/python -m pytest
 
-check: setup ## format, lint, types, layers, SQL
+check: setup ## format, lint, types, layers, SQL, the asset graph
 	@$(BIN)/ruff format --check -q . || { echo "check: formatting differs; run make format"; exit 1; }
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint -q sql
+	@DAGSTER_HOME= $(BIN)/python -W ignore -m dagster definitions validate -m dagster_project.definitions --log-level error
 
 format: setup ## format Python and SQL in place
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
