@@ -127,7 +127,7 @@ def test_every_process_of_a_job_ends_with_it_and_its_memory_is_counted() -> None
 
 def test_the_graph_names_its_jobs_schedule_and_sensors() -> None:
     defs = build_defs(Settings())
-    assert {job.name for job in defs.jobs or ()} == {"night", "repair", "upkeep"}
+    assert {job.name for job in defs.jobs or ()} == {"night", "repair", "upkeep", "backfill"}
     assert {sensor.name for sensor in defs.sensors or ()} == {"exports_arrived", "tell_of_failures"}
 
 
