@@ -34,10 +34,12 @@ class Check:
 
 
 def checks_of(promised: TableContract) -> tuple[Check, ...]:
-    """In the order in which they are shown. None for a table that is kept as delivered: there every row was checked
-    against the contract when it was written, and those that broke it carry the reason and are in quarantine.
+    """In the order in which they are shown.
+
+    None for a table that is kept as delivered: every row of it was checked against the contract when it was written,
+    and those that broke it carry the reason and are in quarantine. None for a snapshot's, which the gate reads whole.
     """
-    return () if promised.is_as_delivered or promised.layer is Layer.QUARANTINE else tuple(_checks(promised))
+    return () if promised.is_as_delivered or promised.layer is Layer.SNAPSHOT else tuple(_checks(promised))
 
 
 def _checks(promised: TableContract) -> Iterator[Check]:
@@ -58,9 +60,9 @@ def promise_of(column: Column) -> str:
     if column.values is not None:
         parts.append(f"one of {', '.join(column.values)}")
     if column.min is not None:
-        parts.append(f"from {_number(column.min)}")
+        parts.append(f"from {bound_text(column.min)}")
     if column.max is not None:
-        parts.append(f"up to {_number(column.max)}")
+        parts.append(f"up to {bound_text(column.max)}")
     if column.unit is not None:
         parts.append(f"in {column.unit}")
     if column.type in FLOATS:
@@ -68,5 +70,6 @@ def promise_of(column: Column) -> str:
     return f"{column.name}: {', '.join(parts)}"
 
 
-def _number(bound: object) -> str:
+def bound_text(bound: object) -> str:
+    """A bound without the decimals that it does not need."""
     return f"{bound:g}" if isinstance(bound, float) else str(bound)

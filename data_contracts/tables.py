@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from data_contracts.columns import REJECTED
 from data_contracts.errors import InputError
 
-_FOLDER = Path(__file__).parent / "tables"
+TABLES = Path(__file__).parent / "tables"
 
 
 class ColumnType(StrEnum):
@@ -68,11 +68,12 @@ class Column(BaseModel):
 
 
 class Layer(StrEnum):
+    """Where a table lies: Delta tables of the lake, but for a snapshot's, which are Parquet and published."""
+
     BRONZE = "bronze"
     SILVER = "silver"
     GOLD = "gold"
     IDENTITY = "identity"
-    QUARANTINE = "quarantine"
     SNAPSHOT = "snapshot"
 
 
@@ -81,13 +82,15 @@ class TableContract(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(pattern=r"^(bronze|silver|gold|identity)\.[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^(bronze|silver|gold|identity|snapshot)\.[a-z][a-z0-9_]*$")
     version: str = Field(pattern=r"^\d+\.\d+$")
     grain: str = Field(min_length=5)
     owner: str
     freshness_hours: int = Field(gt=0)
     retention_days: int | None = Field(
-        gt=0, description="rows whose first partition column is older than this are expired; null keeps them for ever"
+        None,
+        gt=0,
+        description="rows whose first partition column is older than this are expired; null keeps them for ever",
     )
     key: tuple[str, ...] = ()
     partition_by: tuple[str, ...] = ()
@@ -105,6 +108,12 @@ class TableContract(BaseModel):
         if self.retention_days is not None and not self.partition_by:
             raise ValueError(f"{self.name}: rows expire by their first partition column, but partition_by is empty")
         return self
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """Major and minor version."""
+        major, minor = self.version.split(".")
+        return int(major), int(minor)
 
     @property
     def layer(self) -> Layer:
@@ -128,11 +137,27 @@ class TableContract(BaseModel):
 @cache
 def contract(name: str) -> TableContract:
     """The contract of a table such as `silver.interactions`. Raises InputError if there is none or it is broken."""
-    path = _FOLDER / f"{name}.yaml"
+    path = TABLES / f"{name}.yaml"
     if not path.exists():
         raise InputError(f"there is no contract for table {name}; known: {', '.join(table_names())}")
-    return TableContract.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return parse_contract(path.read_text(encoding="utf-8"), where=str(path))
+
+
+def parse_contract(text: str, *, where: str) -> TableContract:
+    """A contract from its YAML. Raises InputError naming `where` and the first field that is wrong."""
+    try:
+        return TableContract.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise InputError(f"{where}: no YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the contract"
+        raise InputError(f"{where}: {field}: {first['msg']}") from error
+
+
+def all_contracts() -> dict[str, TableContract]:
+    return {name: contract(name) for name in table_names()}
 
 
 def table_names() -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
+    return tuple(sorted(path.stem for path in TABLES.glob("*.yaml")))

@@ -10,7 +10,7 @@ import typer
 from data_contracts.errors import InputError, RecsError
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
-from infra import people
+from infra import contracts, people
 from infra.backfill import backfill
 from infra.backtest import backtest
 from infra.console import console, errors, progress, show, show_json
@@ -133,6 +133,7 @@ app.add_typer(people.identity, name="identity")
 app.command()(features)
 register_landing(app)
 app.command()(backfill)
+app.add_typer(contracts.app, name="contracts")
 
 
 @app.command()
