@@ -89,6 +89,20 @@ def last_write(uri: str) -> Commit | None:
     return None
 
 
+def last_written_files(uri: str) -> tuple[AddedFile, ...]:
+    """Files that hold the rows of the last write as they lie now, compacted or thinned out since."""
+    written = last_write(uri)
+    files: dict[str, AddedFile] = {}
+    for version in () if written is None else range(written.version, (newest_version(uri) or 0) + 1):
+        for action in _actions(uri, version):
+            if "remove" in action:
+                files.pop(unquote(action["remove"]["path"]), None)
+            elif "add" in action:
+                added = _added(action["add"])
+                files[added.path] = added
+    return tuple(files.values())
+
+
 def note_of_days(days: Sequence[date]) -> str:
     """The note of a commit that replaced these days."""
     return json.dumps({_DAYS: [day.isoformat() for day in sorted(set(days))]})
@@ -125,13 +139,17 @@ def _days(commit: Commit) -> Iterator[date]:
 
 def _commit(uri: str, version: int) -> Commit:
     """Raises FileNotFoundError for a commit that the log no longer holds."""
-    lines = read_bytes(f"{uri}/_delta_log/{version:020d}.json").decode("utf-8").splitlines()
-    actions = [json.loads(line) for line in lines if line.strip()]
+    actions = _actions(uri, version)
     added = tuple(_added(action["add"]) for action in actions if "add" in action)
     files = [action[kind] for action in actions for kind in ("add", "remove") if kind in action]
     touched = tuple(file.get("partitionValues", {}) for file in files if file.get("dataChange", True))
     info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
     return Commit(version, added, info.get("userMetadata"), info.get("operation", "WRITE"), touched)
+
+
+def _actions(uri: str, version: int) -> list[dict[str, Any]]:
+    lines = read_bytes(f"{uri}/_delta_log/{version:020d}.json").decode("utf-8").splitlines()
+    return [json.loads(line) for line in lines if line.strip()]
 
 
 def _added(action: Mapping[str, Any]) -> AddedFile:

@@ -1,11 +1,11 @@
-"""Small lake tables read without Spark: the rows of the files that a table's last write added."""
+"""Small lake tables read without Spark: the rows of a table's last write, wherever they lie by now."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from spark_jobs.lake.commits import last_write
+from spark_jobs.lake.commits import last_written_files
 from spark_jobs.lake.files import file_system
 from spark_jobs.lake.tables import table_uri
 
@@ -13,9 +13,8 @@ from spark_jobs.lake.tables import table_uri
 def last_written(lake: str, table: str, columns: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of a table, or of the partitions, that one write replaces whole; nothing where there is none."""
     uri = table_uri(lake, table)
-    commit = last_write(uri)
     rows: list[dict[str, Any]] = []
-    for file in () if commit is None else commit.added:
+    for file in last_written_files(uri):
         system, path = file_system(f"{uri}/{file.path}")
         partition = {name: value for name, value in file.partition.items() if name in columns}
         with system.open_input_file(path) as stream:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from delta import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from data_contracts.night import NightParams, Sources
 from data_contracts.tables import contract
 from data_contracts.vocabulary import ProductEvent
+from infra.features import feature_rows
 from spark_jobs.features.days import dates
 from spark_jobs.features.gold import write_gold
 from spark_jobs.features.increments import read_records
@@ -116,6 +118,17 @@ def test_a_backfill_repairs_the_nights_between_and_a_rebuild_changes_none_of_the
     told = {(name, day): nightly.table(name, day) for name in STATES for day in dates(first, LAST)}
     assert nightly.night(LAST, backfill_from=first, rebuild=True) == tuple(dates(first, LAST))
     assert {(name, day): nightly.table(name, day) for name in STATES for day in dates(first, LAST)} == told
+
+
+def test_what_a_night_saw_of_its_features_is_read_without_spark_also_after_compaction(nightly: Lake) -> None:
+    nightly.night(LAST)
+    told = {row["feature"]: row for row in feature_rows(nightly.uri)}
+    assert told["f_offers_view_7d"]["as_of"] == LAST.isoformat()
+    assert told["f_offers_view_7d"]["null_share"] == 0 < told["f_offers_view_7d"]["p99"]
+    assert told["f_money_turnover"]["null_share"] == 1
+    profile = DeltaTable.forPath(nightly.spark, table_uri(nightly.uri, "gold.feature_profile"))
+    profile.optimize().executeCompaction()
+    assert {row["feature"]: row for row in feature_rows(nightly.uri)} == told
 
 
 def test_records_that_cannot_be_read_only_cost_a_rebuild(nightly: Lake) -> None:
