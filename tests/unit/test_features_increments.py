@@ -38,7 +38,16 @@ from spark_jobs.features.history import (
     decayed_name,
     fold_history,
 )
-from spark_jobs.features.increments import Fold, Record, folds, has_features, is_current, layout_of
+from spark_jobs.features.increments import (
+    Fold,
+    Record,
+    folds,
+    has_features,
+    is_current,
+    layout_of,
+    read_records,
+    write_records,
+)
 
 DAYS = 40
 USERS = 3
@@ -287,3 +296,12 @@ def test_states_of_another_time_zone_or_offer_domain_are_not_folded_on(tmp_path:
     others = [{"timezone": "Asia/Novosibirsk"}, {"offer_domains": ("marketplace",)}]
     layouts = {layout_of(params.model_copy(update=other)) for other in ({}, *others)}
     assert len(layouts) == 3
+
+
+def test_records_that_cannot_be_read_count_as_none(tmp_path: Path) -> None:
+    assert read_records(str(tmp_path)) == {}
+    write_records(str(tmp_path), {A: record(A), C: record(C)})
+    assert read_records(str(tmp_path)) == {A: record(A), C: record(C)}
+    for broken in ("{broken", "[1]", '[{"as_of": "2026-03-01"}]'):
+        (tmp_path / "features" / "records.json").write_text(broken)
+        assert read_records(str(tmp_path)) == {}
