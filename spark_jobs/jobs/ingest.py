@@ -35,11 +35,13 @@ from spark_jobs.ingest.reference import read_reference
 from spark_jobs.ingest.whole_tables import write_whole_tables
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.commits import last_write
+from spark_jobs.lake.migrations import migrate
 from spark_jobs.lake.tables import rows_written, table_uri
 
 
 def run(spark: SparkSession, params: NightParams) -> JobReport:
     """Everything is checked before anything is written; the ledger is written last."""
+    migrate(spark, params.lake)
     people = Identities(spark, params.lake, KeyChain.of(Settings()))
     found = find_deliveries(params)
     require_recent_days(found, params)

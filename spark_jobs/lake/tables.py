@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from data_contracts.columns import FEATURE_PREFIX
@@ -27,7 +27,21 @@ def read_table(spark: SparkSession, lake: str, name: str) -> DataFrame:
     if not table_exists(lake, name):
         return empty_table(spark, name)
     frame = spark.read.format("delta").load(table_uri(lake, name))
-    return frame if promised.feature_columns else frame.select(*promised.column_names)
+    return frame if promised.feature_columns else frame.select(*_as_promised(frame, promised))
+
+
+def _as_promised(frame: DataFrame, promised: TableContract) -> list[Column]:
+    """Columns of a table that an older version of its contract may have written: what it lacks and may be null is."""
+    lacking = set(promised.column_names) - set(frame.columns)
+    if lost := sorted(column.name for column in promised.columns if column.name in lacking and not column.nullable):
+        raise InputError(
+            f"{promised.name} was written by an older contract than {promised.version} and lacks {', '.join(lost)}: "
+            "make it anew, or add a step to spark_jobs/lake/migrations"
+        )
+    return [
+        (F.lit(None) if column.name in lacking else F.col(column.name)).cast(column.type.value).alias(column.name)
+        for column in promised.columns
+    ]
 
 
 def empty_table(spark: SparkSession, name: str) -> DataFrame:
