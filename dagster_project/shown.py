@@ -25,6 +25,7 @@ def materialization_metadata(
         **{key: table[key] for key in ("read", "bytes") if table.get(key) is not None},
         "quarantined": table.get("quarantined", 0),
         "job_seconds": round(report["seconds"], 1),
+        "check_seconds": round(report.get("check_seconds", 0.0), 1),
         "job_peak_mb": report["peak_mb"],
         **({"jvm_peak_mb": report["jvm_peak_mb"]} if report.get("jvm_peak_mb") else {}),
         "log": dg.MetadataValue.path(report["log"]),

@@ -61,6 +61,7 @@ BENCHES = {
         ),
         Bench("demo", "infra.bench.demo:run", (*_NIGHT, "infra/demo.py", "infra/local"), "make demo after set-up"),
         Bench("tecd", "infra.bench.tecd:run", _NIGHT, "the night and the backtest on real T-ECD days"),
+        Bench("checks", "infra.bench.checks:run", _NIGHT, "checking tables against their contracts"),
         Bench("night-growth", "infra.bench.night_growth:run", _NIGHT, "how a night grows with history and users"),
         Bench("publish", "infra.bench.publish:run", (*_SERVING, "infra/bench/publish.py"), "loading and publishing"),
         Bench("lookup", "infra.bench.lookup:run", _LOOKUP, "look-ups"),
