@@ -14,7 +14,9 @@ import yaml
 
 from dagster_project.definitions import NIGHT_JOB, build_defs
 from dagster_project.lake_lock import lake_lock
+from data_contracts.checks import checks_of
 from data_contracts.settings import Settings
+from data_contracts.tables import contract, table_names
 from sql.client import Address, connected
 from sql.pointer import current
 from tests.e2e.nights import Night, Recs, night_arguments
@@ -35,6 +37,15 @@ def test_every_asset_of_the_nights_job_is_made(night: Night) -> None:
     job = build_defs(Settings()).resolve_job_def(NIGHT_JOB)
     expected = {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
     assert {line["asset"] for line in night.printed["assets"]} == expected
+
+
+def test_every_table_of_the_night_is_validated_and_keeps_its_contract(night: Night) -> None:
+    kept = {path.parent.name: json.loads(path.read_text()) for path in night.recs.lake.glob("validations/*/*.json")}
+    tables = {line["asset"].replace("/", ".") for line in night.printed["assets"]}
+    assert {name for name in tables if name in table_names() and checks_of(contract(name))} <= kept.keys()
+    broken = {name: check for name, one in kept.items() for check in one["checks"] if not check["passed"]}
+    assert broken == {}
+    assert kept["gold.user_features"]["rows"] > 0
 
 
 def test_every_customer_of_the_bank_is_in_the_snapshot(night: Night) -> None:
