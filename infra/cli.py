@@ -10,10 +10,10 @@ import typer
 from data_contracts.errors import InputError, RecsError
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
-from infra import contracts, people
+from infra import contracts, people, served
 from infra.backfill import backfill
 from infra.backtest import backtest
-from infra.console import console, errors, progress, show, show_json
+from infra.console import errors, progress, show, show_json
 from infra.features import features
 from infra.landing import register as register_landing
 
@@ -133,6 +133,8 @@ app.add_typer(people.identity, name="identity")
 app.command()(features)
 register_landing(app)
 app.command()(backfill)
+for command in (served.snapshots, served.publish, served.rollback, served.block, served.unblock):
+    app.command()(command)
 app.add_typer(contracts.app, name="contracts")
 
 
@@ -204,82 +206,6 @@ def ask(
         show_json(answer)
         return
     show(answer_rows(answer), as_json=False, title=answer_title(answer))
-
-
-@app.command()
-def snapshots(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the snapshots in ClickHouse, their gate and which one is served.
-
-    Example: `recs snapshots --json`
-    """
-    from infra.publishing import snapshot_rows
-
-    show(snapshot_rows(_settings(data_dir=data_dir)), as_json=as_json, title="snapshots")
-
-
-@app.command()
-def publish(
-    snapshot_id: Annotated[str, typer.Argument(help="Such as 2026-03-15.1")],
-    why: Annotated[str, typer.Option(help="Kept with the move.")] = "",
-    data_dir: DataDir = None,
-) -> None:
-    """Make a snapshot current; loads and verifies it first when ClickHouse does not have it.
-
-    Example: `recs publish 2026-03-15.1 --why "approved by risk"`
-    """
-    from infra.publishing import publish_one
-
-    with progress() as bars:
-        bars.add_task(f"publishing {snapshot_id}", total=None)
-        publish_one(_settings(data_dir=data_dir), snapshot_id, why=why)
-    console.print(f"{snapshot_id} is current")
-
-
-@app.command()
-def rollback(
-    to: Annotated[str | None, typer.Option(help="A snapshot id. [default: what was served before]")] = None,
-    why: Annotated[str, typer.Option(help="Kept with the move.")] = "",
-    data_dir: DataDir = None,
-) -> None:
-    """Go back to the snapshot that was served before. Blocks and rules stay as they are.
-
-    Example: `recs rollback --why "odd lists for segment 3"`
-    """
-    from infra.publishing import roll_back
-
-    console.print(f"{roll_back(_settings(data_dir=data_dir), to=to, why=why)} is current")
-
-
-@app.command()
-def block(
-    item: Annotated[str, typer.Argument(help="Product or offer id.")],
-    why: Annotated[str, typer.Option(help="Kept with the block.")] = "",
-    data_dir: DataDir = None,
-) -> None:
-    """Stop showing an item, at once, everywhere, whatever the snapshot.
-
-    Example: `recs block loan_refinance --why "compliance 481"`
-    """
-    from infra.publishing import set_block
-
-    set_block(_settings(data_dir=data_dir), item, blocked=True, why=why)
-    console.print(f"{item} is blocked")
-
-
-@app.command()
-def unblock(
-    item: Annotated[str, typer.Argument(help="Product or offer id.")],
-    why: Annotated[str, typer.Option(help="Kept with the move.")] = "",
-    data_dir: DataDir = None,
-) -> None:
-    """End a block.
-
-    Example: `recs unblock loan_refinance`
-    """
-    from infra.publishing import set_block
-
-    set_block(_settings(data_dir=data_dir), item, blocked=False, why=why)
-    console.print(f"{item} may be shown again")
 
 
 @app.command()

@@ -1,0 +1,87 @@
+"""The commands on what is served: list, publish, roll back, block."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_contracts.settings import Settings
+from infra.console import console, progress, show
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded stack. [default: RECS_DATA_DIR]")]
+
+
+def snapshots(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the snapshots in ClickHouse, their gate and which one is served.
+
+    Example: `recs snapshots --json`
+    """
+    from infra.publishing import snapshot_rows
+
+    show(snapshot_rows(_settings(data_dir)), as_json=as_json, title="snapshots")
+
+
+def publish(
+    snapshot_id: Annotated[str, typer.Argument(help="Such as 2026-03-15.1")],
+    why: Annotated[str, typer.Option(help="Kept with the move.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Make a snapshot current; loads and verifies it first when ClickHouse does not have it.
+
+    Example: `recs publish 2026-03-15.1 --why "approved by risk"`
+    """
+    from infra.publishing import publish_one
+
+    with progress() as bars:
+        bars.add_task(f"publishing {snapshot_id}", total=None)
+        publish_one(_settings(data_dir), snapshot_id, why=why)
+    console.print(f"{snapshot_id} is current")
+
+
+def rollback(
+    to: Annotated[str | None, typer.Option(help="A snapshot id. [default: what was served before]")] = None,
+    why: Annotated[str, typer.Option(help="Kept with the move.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Go back to the snapshot that was served before. Blocks and rules stay as they are.
+
+    Example: `recs rollback --why "odd lists for segment 3"`
+    """
+    from infra.publishing import roll_back
+
+    console.print(f"{roll_back(_settings(data_dir), to=to, why=why)} is current")
+
+
+def block(
+    item: Annotated[str, typer.Argument(help="Product or offer id.")],
+    why: Annotated[str, typer.Option(help="Kept with the block.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Stop showing an item, at once, everywhere, whatever the snapshot.
+
+    Example: `recs block loan_refinance --why "compliance 481"`
+    """
+    from infra.publishing import set_block
+
+    set_block(_settings(data_dir), item, blocked=True, why=why)
+    console.print(f"{item} is blocked")
+
+
+def unblock(
+    item: Annotated[str, typer.Argument(help="Product or offer id.")],
+    why: Annotated[str, typer.Option(help="Kept with the move.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """End a block.
+
+    Example: `recs unblock loan_refinance`
+    """
+    from infra.publishing import set_block
+
+    set_block(_settings(data_dir), item, blocked=False, why=why)
+    console.print(f"{item} may be shown again")
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    return Settings() if data_dir is None else Settings(data_dir=data_dir)
