@@ -70,10 +70,15 @@ def night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iter
     own = interactions(spark, local(offer_events(days=DAYS), made))
     other = interactions(spark, local(offer_events(days=DAYS, seed=8), made), domain="retail")
     write_table(own.union(other), made.lake, "silver.interactions")
-    write_offer_tables(spark, made)
+    offer_tables(spark, made)
     retrieval.run(spark, made)
     train_offer_models(spark, made)
     yield made
+
+
+def offer_tables(spark: SparkSession, night: NightParams) -> None:
+    """As of a first night, which folds every day there is."""
+    write_offer_tables(spark, night, base=None, first=night.as_of - timedelta(days=DAYS + 1), partitions=2)
 
 
 def in_memory(night: NightParams) -> UserHistory:
@@ -130,7 +135,7 @@ def test_who_did_not_consent_is_not_trained_on(spark: SparkSession, night: Night
         [(user, user % 2 == 1) for user in range(1, 61)], "user_id long, consent_profiling boolean"
     )
     write_table(_customers(customers), strict.lake, "silver.customers")
-    write_offer_tables(spark, strict)
+    offer_tables(spark, strict)
     retrieval.run(spark, strict)
     model, item_ids, _ = load_retrieval(strict.models_uri)
     assert len(item_ids) > 30
@@ -142,7 +147,7 @@ def test_a_history_of_a_day_is_refused_with_what_is_missing(spark: SparkSession,
     events = local(offer_events(days=DAYS), short)
     last_day = events.between(microseconds(short.cut_off) - 86_400_000_000, microseconds(short.cut_off))
     write_table(interactions(spark, last_day), short.lake, "silver.interactions")
-    write_offer_tables(spark, short)
+    offer_tables(spark, short)
     retrieval.run(spark, short)
     with pytest.raises(InputError, match="days too short"):
         train_offer_models(spark, short)
@@ -150,7 +155,7 @@ def test_a_history_of_a_day_is_refused_with_what_is_missing(spark: SparkSession,
 
 def test_a_lake_without_offers_ranks_none_and_says_so(spark: SparkSession, tmp_path: Path) -> None:
     empty = params(str(tmp_path))
-    write_offer_tables(spark, empty)
+    offer_tables(spark, empty)
     assert retrieval.run(spark, empty).tables["retrieval_model"].rows == 0
     saved = train_offer_models(spark, empty)
     assert not saved.files

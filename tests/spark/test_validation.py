@@ -77,11 +77,15 @@ def test_a_key_said_twice_is_found_and_personal_values_are_counted_but_never_sho
 
 def test_one_check_finds_the_feature_that_is_not_finite_among_many(spark: SparkSession, lake: str) -> None:
     names = [f"f_{number}" for number in range(300)]
-    ddl = ", ".join(("user_id bigint", "as_of date", *(f"{name} float" for name in names)))
-    good = (1, FIRST, *([None] * 150 + [3.4e38] * 150))
+    own = ("user_id bigint", "as_of date", "seen_until bigint", "pair_products binary", "pair_signals binary")
+    ddl = ", ".join((*own, *(f"{name} float" for name in names)))
+    good = (1, FIRST, None, None, None, *([None] * 150 + [3.4e38] * 150))
     for bad in (float("nan"), float("-inf")):
         write_table(
-            spark.createDataFrame([good, (2, FIRST, *([0.5] * 299), bad)], ddl), lake, FEATURES, partitions=[FIRST]
+            spark.createDataFrame([good, (2, FIRST, 9, b"", b"", *([0.5] * 299), bad)], ddl),
+            lake,
+            FEATURES,
+            partitions=[FIRST],
         )
         assert set(failures(only(validate_tables(spark, lake, [FEATURES])))) == {"table_features"}
     write_table(spark.createDataFrame([good], ddl), lake, FEATURES, partitions=[FIRST])
