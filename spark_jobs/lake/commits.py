@@ -90,8 +90,12 @@ def last_write(uri: str) -> Commit | None:
 
 
 def last_written_files(uri: str) -> tuple[AddedFile, ...]:
-    """Files that hold the rows of the last write as they lie now, compacted or thinned out since."""
+    """Files that hold the rows of the last write as they lie now, compacted or thinned out since.
+
+    Upkeep that came later touches other partitions as well: only those that were written count.
+    """
     written = last_write(uri)
+    own = [file.partition for file in written.added] if written else []
     files: dict[str, AddedFile] = {}
     for version in () if written is None else range(written.version, (newest_version(uri) or 0) + 1):
         for action in _actions(uri, version):
@@ -99,7 +103,8 @@ def last_written_files(uri: str) -> tuple[AddedFile, ...]:
                 files.pop(unquote(action["remove"]["path"]), None)
             elif "add" in action:
                 added = _added(action["add"])
-                files[added.path] = added
+                if added.partition in own:
+                    files[added.path] = added
     return tuple(files.values())
 
 
