@@ -21,7 +21,7 @@ from spark_jobs.features.cells import (
     SUMS,
     Behaviour,
     Longs,
-    Records,
+    place_of,
     topic_code,
 )
 from spark_jobs.features.streams import family_topic
@@ -118,18 +118,13 @@ def _rows(behaviour: Behaviour, topics: Topics, moment: Moment) -> Rows:
 
 def _distinct_items(behaviour: Behaviour) -> npt.NDArray[np.float64]:
     """Of each cell: how many items of its domain and group are known, at the first cell of both; else 0."""
-    places, counts = np.unique(_places(behaviour.item_user, behaviour.items), return_counts=True)
-    own, first = np.unique(_places(behaviour.cell_user, behaviour.cells), return_index=True)
+    places, counts = np.unique(place_of(behaviour.item_user, behaviour.items), return_counts=True)
+    own, first = np.unique(place_of(behaviour.cell_user, behaviour.cells), return_index=True)
     told = np.zeros(len(behaviour.cells), np.float64)
     at = np.minimum(np.searchsorted(own, places), max(len(own) - 1, 0))
     is_there = own[at] == places if len(own) else np.zeros(len(places), bool)
     told[first[at[is_there]]] = counts[is_there]
     return told
-
-
-def _places(user: Longs, rows: Records) -> Longs:
-    place: Longs = (user << 16) | (rows["domain"].astype(np.int64) << 8) | rows["group"]
-    return place
 
 
 def _chosen(rows: Rows, mask: Bools) -> Rows:

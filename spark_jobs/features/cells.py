@@ -153,7 +153,7 @@ def _items_of(day: Happenings) -> Records:
     return items
 
 
-def _place(user: Longs, rows: Records) -> Longs:
+def place_of(user: Longs, rows: Records) -> Longs:
     """User, domain and group as one ascending number."""
     place: Longs = (user << 16) | (rows["domain"].astype(np.int64) << 8) | rows["group"]
     return place
@@ -163,7 +163,7 @@ def _merged(user: Longs, rows: Records, what: str) -> tuple[Longs, Records]:
     """One row a user and key: sums added in the order given, the latest moment, all active days."""
     if not len(user):
         return user, rows
-    place = _place(user, rows)
+    place = place_of(user, rows)
     order = np.lexsort((rows[what], place))
     place, rows = place[order], rows[order]
     is_first = np.r_[True, (place[1:] != place[:-1]) | (rows[what][1:] != rows[what][:-1])]
@@ -183,7 +183,7 @@ def _is_kept(rows: Records, end: int) -> npt.NDArray[np.bool_]:
 
 def _latest(user: Longs, items: Records, *, most: int) -> tuple[Longs, Records]:
     """The `most` latest of each user, domain and group; among equally late ones those with the smallest numbers."""
-    place = _place(user, items)
+    place = place_of(user, items)
     _, first, sizes = np.unique(place, return_index=True, return_counts=True)
     if not len(sizes) or sizes.max() <= most:
         return user, items
