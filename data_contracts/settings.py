@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     clock_skew_seconds: int = Field(300, ge=0, description="how far ahead of its arrival an event may claim to be")
     landing_batch_events: int = Field(50_000, ge=1, description="events after which `recs land` writes files")
     landing_flush_seconds: float = Field(60, gt=0, description="seconds after which it writes what it has")
+    landed_days: int = Field(400, ge=30, description="days that a landed topic is kept of which no table is made")
 
     # Time
     timezone: str = Field("Europe/Moscow", description="the bank's time zone; date D means 00:00 of D there")

@@ -25,6 +25,7 @@ from spark_jobs.lake.erasure import delta_tables, erase_person, find_person, for
 from spark_jobs.lake.files import write_bytes
 from spark_jobs.lake.session import spark_session
 from spark_jobs.lake.tables import table_exists, table_uri
+from spark_jobs.landing.erase_topics import erase_from_topics
 from sql.client import Address, connected
 from sql.erase import erase_user
 from sql.migrate import migrate
@@ -40,6 +41,11 @@ class Line:
     verified: str
 
 
+_KAFKA_LEFT = Line(
+    f"Kafka {', '.join(TOPICS)}", None, None, "until the topics' retention passes, or by --kafka; never ingested again"
+)
+
+
 @dataclass(frozen=True)
 class Receipt:
     """`person`: their keyed hash, the only way in which the id is told."""
@@ -53,17 +59,17 @@ class Receipt:
         return not any(line.left for line in self.lines)
 
 
-def erase_everywhere(settings: Settings, user_id: int) -> Receipt:
-    """Raises BusyError while a night runs on this lake, UnavailableError without ClickHouse."""
+def erase_everywhere(settings: Settings, user_id: int, *, with_kafka: bool = False) -> Receipt:
+    """Raises BusyError while a night runs on this lake, UnavailableError without ClickHouse, or Kafka if asked for."""
     with (
         lake_lock(settings.lake_uri),
         clickhouse(settings) as wired,
         spark_for(wired, "recs erase") as spark,
     ):
-        return erase_with(spark, wired, user_id)
+        return erase_with(spark, wired, user_id, with_kafka=with_kafka)
 
 
-def erase_with(spark: SparkSession, settings: Settings, user_id: int) -> Receipt:
+def erase_with(spark: SparkSession, settings: Settings, user_id: int, *, with_kafka: bool = False) -> Receipt:
     """The same by somebody who holds the lake and has ClickHouse running. The receipt is kept with the reports."""
     lake, now = settings.lake_uri, datetime.now(UTC)
     people = Identities(spark, lake, KeyChain.of(settings))
@@ -71,6 +77,7 @@ def erase_with(spark: SparkSession, settings: Settings, user_id: int) -> Receipt
     person = register_erased(people, user_id, on=now.date()).hex()
     lines = (
         *_delta(spark, lake, user_id),
+        *(_topics(settings, user_id) if with_kafka else [_KAFKA_LEFT]),
         *_landed(settings, user_id),
         *_snapshots(settings, user_id, Erasure(receipt=person, at=now)),
         _documents(lake, user_id),
@@ -92,6 +99,11 @@ def _delta(spark: SparkSession, lake: str, user_id: int) -> Iterator[Line]:
         yield Line(table, traces.rows + traces.log_entries, remains, "all files of all versions and the log read again")
     others = len(delta_tables(lake)) - len(found)
     yield Line(f"{others} other Delta tables", 0, 0, "all files of all versions and the log read")
+
+
+def _topics(settings: Settings, user_id: int) -> Iterator[Line]:
+    for one in erase_from_topics(settings, user_id):
+        yield Line(f"Kafka {one.topic}", one.found, one.left, "emptied of what has landed, read again")
 
 
 def _landed(settings: Settings, user_id: int) -> Iterator[Line]:
@@ -133,7 +145,6 @@ def _documents(lake: str, user_id: int) -> Line:
 def _elsewhere(settings: Settings) -> Iterator[Line]:
     """What cannot be counted from here, and what is to be done about it."""
     yield Line("models", None, None, "hold items and weights, no people: retrained by the next night")
-    yield Line(f"Kafka {', '.join(TOPICS)}", None, None, "gone when the topics' retention passes; never ingested again")
     for name in ("tecd", "dwh"):
         if uri := getattr(settings, name):
             yield Line(f"source {name} ({uri})", None, None, "not ours: to be delivered again without the person")

@@ -21,12 +21,17 @@ def erase(
     user: Annotated[str, typer.Option(help="The internal id of the person.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     events: Annotated[str | None, typer.Option(help="URI of the landed events. [default: RECS_EVENTS]")] = None,
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="Also from Kafka: topics with the person are emptied of what has landed.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove a person from the lake with its history, snapshots, landed events and ClickHouse, and print a receipt.
 
-    Examples: `recs erase --user 1042`, `recs erase --user 1042 --yes --json > receipt.json`
+    Kafka cannot delete one message: --kafka empties a topic, for all its readers, of everything that has landed.
+
+    Examples: `recs erase --user 1042`, `recs erase --user 1042 --kafka --yes --json > receipt.json`
     """
     from infra.erasing import erase_everywhere
 
@@ -35,7 +40,7 @@ def erase(
         raise typer.Exit(1)
     with progress(quiet=as_json) as bars:
         bars.add_task("erasing", total=None)
-        receipt = erase_everywhere(_settings(data_dir=data_dir, events=events), user_id)
+        receipt = erase_everywhere(_settings(data_dir=data_dir, events=events), user_id, with_kafka=kafka)
     if as_json:
         show_json({**asdict(receipt), "complete": receipt.is_complete})
     else:
@@ -43,7 +48,9 @@ def erase(
         show([asdict(line) for line in receipt.lines], as_json=False, title=title)
     if not receipt.is_complete:
         left = ", ".join(line.store for line in receipt.lines if line.left)
-        raise GateError(f"the person is still in {left}: run recs erase again, or mend what holds them")
+        raise GateError(
+            f"the person is still in {left}: land what waits in Kafka, mend what holds them, and run recs erase again"
+        )
 
 
 @identity.command()

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pyspark.sql import SparkSession
 
 from data_contracts.columns import DAY
+from data_contracts.events import TOPICS
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
 from data_contracts.tables import contract, table_names
@@ -21,7 +22,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     settings = Settings()
     limits = Limits(small_files=settings.compact_files, vacuum_hours=settings.vacuum_hours)
     done = [maintain(spark, table, as_of=params.as_of, limits=limits) for table in _tables(params.lake) if table.exists]
-    return JobReport(tables={"maintenance": _report(done, landed_days=_expire_landed(params))})
+    return JobReport(tables={"maintenance": _report(done, landed_days=expire_landed(params, settings))})
 
 
 def _tables(lake: str) -> Iterator[Table]:
@@ -35,15 +36,18 @@ def _tables(lake: str) -> Iterator[Table]:
         yield Table(name, table_uri(lake, name), DAY, source.contract.retention_days)
 
 
-def _expire_landed(params: NightParams) -> int:
-    """Days of landed topics, and of their refused events, kept as long as the bronze made of them."""
+def expire_landed(params: NightParams, settings: Settings) -> int:
+    """Remove days of landed topics, and of their refused events: kept as long as the bronze that is made of them, or
+    by the settings. Returns how many.
+    """
+    bronze = {source.folder: source.contract.retention_days for source in SOURCES if source.layout is Layout.HOURLY}
     removed = 0
-    for source in SOURCES:
-        days = source.contract.retention_days
-        if source.layout is Layout.HOURLY and days is not None:
+    for topic in TOPICS:
+        days = bronze.get(topic, settings.landed_days)
+        if days is not None:
             first = params.as_of - timedelta(days=days)
             for place in ("landing", "quarantine/landing"):
-                removed += expire_folders(f"{params.lake}/{place}/{source.folder}", before=first)
+                removed += expire_folders(f"{params.lake}/{place}/{topic}", before=first)
     return removed
 
 

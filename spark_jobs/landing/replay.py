@@ -4,23 +4,21 @@ What was sent again is remembered as the committed offsets of a consumer group o
 unless this is killed between sending and committing; then landing drops the second by its idempotency key.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from data_contracts.errors import UnavailableError
 from data_contracts.events import TOPICS, versions
 from data_contracts.events.schemas import DEAD_LETTERS
 from data_contracts.settings import Settings
-from spark_jobs.landing.clients import consumer, producer, translated
+from spark_jobs.landing.clients import producer
 from spark_jobs.landing.dead_letters import ATTEMPTS, ORIGIN, DeadLetter, once_each
+from spark_jobs.landing.reading import from_beginning, messages, partitions, reader
 
 GROUP_SUFFIX = "-dlq-replay"
 _SECONDS = 30.0
-_ALIVE_SECONDS = 5.0
-_POLL_SECONDS = 0.2
 _MOST_IN_FLIGHT = 10_000
 
 
@@ -32,12 +30,11 @@ class Shown:
 
 def show(settings: Settings, topics: Sequence[str] = ()) -> list[Shown]:
     """Every dead letter of some topics (none named: of all), once each, in order of origin."""
-    with _reader(settings) as client:
-        committed = client.committed(_partitions(client, topics), timeout=_SECONDS)
+    with reader(settings, group=settings.kafka_group + GROUP_SUFFIX) as client:
+        committed = client.committed(partitions(client, _letters_of(topics)), timeout=_SECONDS)
         done = {(one.topic, one.partition): one.offset for one in committed}
-        start = [TopicPartition(one.topic, one.partition, OFFSET_BEGINNING) for one in committed]
         shown: dict[str, Shown] = {}
-        for message in _messages(client, start):
+        for message in messages(client, [from_beginning(one) for one in committed]):
             letter = DeadLetter.read(message)
             is_replayed = (message.offset() or 0) < done[message.topic() or "", message.partition() or 0]
             shown[letter.origin] = Shown(letter, is_replayed)
@@ -50,11 +47,11 @@ def replay(settings: Settings, topics: Sequence[str] = (), *, limit: int | None 
     Partition, payload, key, headers and time are as they first came. Whatever is undecodable still becomes a dead
     letter of the same origin again, one attempt more.
     """
-    with _reader(settings) as client:
-        committed = client.committed(_partitions(client, topics), timeout=_SECONDS)
-        start = [one if one.offset >= 0 else _from_beginning(one) for one in committed]
+    with reader(settings, group=settings.kafka_group + GROUP_SUFFIX) as client:
+        committed = client.committed(partitions(client, _letters_of(topics)), timeout=_SECONDS)
+        start = [one if one.offset >= 0 else from_beginning(one) for one in committed]
         read: list[Message] = []
-        for message in _messages(client, start):
+        for message in messages(client, start):
             read.append(message)
             if limit is not None and len(read) >= limit:
                 break
@@ -65,6 +62,11 @@ def replay(settings: Settings, topics: Sequence[str] = (), *, limit: int | None 
             offsets = [TopicPartition(str(topic), number or 0, offset) for (topic, number), offset in newest.items()]
             client.commit(offsets=offsets, asynchronous=False)
         return letters
+
+
+def _letters_of(topics: Sequence[str]) -> list[str]:
+    """Raises InputError for a topic that nobody described."""
+    return [versions(topic)[0].topic + DEAD_LETTERS for topic in topics or TOPICS]
 
 
 def _send(settings: Settings, letters: Sequence[DeadLetter]) -> None:
@@ -88,40 +90,3 @@ def _send(settings: Settings, letters: Sequence[DeadLetter]) -> None:
         raise KafkaException(failed[0])
     if len(sender):
         raise UnavailableError(f"Kafka at {settings.kafka_bootstrap} took none of {len(sender)} messages: try again")
-
-
-@contextmanager
-def _reader(settings: Settings) -> Iterator[Consumer]:
-    """A consumer that chooses its partitions itself."""
-    client = consumer(settings, group=settings.kafka_group + GROUP_SUFFIX, **{"enable.partition.eof": True})
-    try:
-        with translated(settings):
-            yield client
-    finally:
-        client.close()
-
-
-def _partitions(client: Consumer, topics: Sequence[str]) -> list[TopicPartition]:
-    """Of the dead-letter topics that exist. Raises InputError for a topic that nobody described."""
-    wanted = {versions(topic)[0].topic + DEAD_LETTERS for topic in topics or TOPICS}
-    there = client.list_topics(timeout=_ALIVE_SECONDS).topics
-    return [TopicPartition(name, number) for name in sorted(wanted & set(there)) for number in there[name].partitions]
-
-
-def _from_beginning(partition: TopicPartition) -> TopicPartition:
-    return TopicPartition(partition.topic, partition.partition, OFFSET_BEGINNING)
-
-
-def _messages(client: Consumer, start: Sequence[TopicPartition]) -> Iterator[Message]:
-    """Everything from these offsets to the present ends."""
-    client.assign(list(start))
-    waiting = len(start)
-    while waiting:
-        for message in client.consume(500, _POLL_SECONDS):
-            error = message.error()
-            if error is None:
-                yield message
-            elif error.code() == KafkaError._PARTITION_EOF:
-                waiting -= 1
-            elif error.fatal():
-                raise KafkaException(error)

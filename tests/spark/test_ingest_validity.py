@@ -12,6 +12,7 @@ from spark_jobs.ingest.histories import first_to_tell
 from spark_jobs.ingest.validity import aggregates_at, customers_at, told_by
 from spark_jobs.jobs.ingest import run
 from spark_jobs.lake.commits import last_commit
+from spark_jobs.lake.files import delete_folder
 from spark_jobs.lake.tables import empty_table, read_table, table_uri
 from tests.spark.ingest_samples import AS_OF, Deliveries
 
@@ -118,6 +119,21 @@ def test_nights_tell_on_from_where_the_last_one_was_and_late_or_changed_exports_
     night({0: {**EXPORTS[0], 1: 11, 9: 90}, 2: EXPORTS[2]})  # again and otherwise; late
     known_at_first = customers_at(read_table(spark, deliveries.params().lake, "silver.customers"), DAYS[0])
     assert {row["user_id"]: row["region"] for row in known_at_first.collect()} == known[DAYS[0]]
+
+
+def test_a_lake_from_before_there_were_intervals_is_told_anew(spark: SparkSession, deliveries: Deliveries) -> None:
+    deliver(deliveries, DAYS[0], EXPORTS[0])
+    deliver(deliveries, DAYS[1], EXPORTS[1])
+    run(spark, deliveries.params(only=("dwh",)))
+    lake, table = deliveries.params().lake, "silver.customers"
+    newest = read_table(spark, lake, table).where("valid_to is null").drop("valid_from", "valid_to").collect()
+    as_1_0 = spark.createDataFrame(newest, read_table(spark, lake, table).drop("valid_from", "valid_to").schema)
+    delete_folder(table_uri(lake, table))
+    as_1_0.write.format("delta").save(table_uri(lake, table))
+    for step in Path(f"{lake}/migrations").glob("0002_*"):
+        step.unlink()
+    run(spark, deliveries.params(only=("dwh",)))
+    assert told(spark, deliveries) == retold(dict(zip(DAYS[:2], EXPORTS[:2], strict=True)))
 
 
 def test_an_export_without_rows_is_no_news(spark: SparkSession, deliveries: Deliveries) -> None:

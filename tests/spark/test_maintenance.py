@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from data_contracts.events import TOPICS
 from data_contracts.night import NightParams, Sources
 from data_contracts.settings import Settings
 from data_contracts.tables import contract, table_names
 from spark_jobs.features.offer_tables import WINDOW_DAYS
 from spark_jobs.ingest.deliveries import STALE_DAYS
+from spark_jobs.jobs.maintenance import expire_landed
 from spark_jobs.lake.commits import changed_days, last_write, newest_version
 from spark_jobs.lake.maintenance import Limits, Table, Upkeep, expire_folders, maintain
 from spark_jobs.ranking.windows import MIN_HISTORY_DAYS, training_windows
@@ -71,6 +73,15 @@ def test_landed_days_go_and_what_is_no_day_stays(tmp_path: Path) -> None:
     assert expire_folders(str(tmp_path), before=date(2026, 3, 10)) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-03-15", "offsets"]
     assert expire_folders(str(tmp_path / "nothing"), before=AS_OF) == 0
+
+
+def test_every_landed_topic_expires(tmp_path: Path) -> None:
+    for topic in TOPICS:
+        for day in (AS_OF - timedelta(days=1), AS_OF - timedelta(days=3000)):
+            (tmp_path / "landing" / topic / f"{day}" / "07").mkdir(parents=True)
+    params = NightParams(as_of=AS_OF, lake=str(tmp_path), sources=Sources(events="events"), product_horizon_days=7)
+    assert expire_landed(params, Settings()) == len(TOPICS)
+    assert {path.name for path in tmp_path.glob("landing/*/*")} == {f"{AS_OF - timedelta(days=1)}"}
 
 
 @pytest.mark.parametrize("name", [name for name in table_names() if contract(name).retention_days is not None])

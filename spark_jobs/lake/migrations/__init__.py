@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from data_contracts.errors import InputError
 from spark_jobs.lake.files import file_system, write_bytes
 from spark_jobs.lake.migrations.step_0001_user_ids import reject_impossible_user_ids
+from spark_jobs.lake.migrations.step_0002_validity import remove_tables_without_validity
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Step:
         return f"{self.number:04d}_{self.run.__name__}"
 
 
-STEPS: tuple[Step, ...] = (Step(1, reject_impossible_user_ids),)
+STEPS: tuple[Step, ...] = (Step(1, reject_impossible_user_ids), Step(2, remove_tables_without_validity))
 
 
 def migrate(spark: SparkSession, lake: str, *, steps: Sequence[Step] = STEPS) -> tuple[str, ...]:
