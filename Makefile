@@ -3,6 +3,8 @@ SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON ?= python3.11
 export PYTHON
+# Processes that run test files side by side, each with a Spark of its own (1 GB); the long nights come first.
+TEST_WORKERS ?= 2
 
 # pytest's own -m 'not chaos' keeps the long form out of make test.
 .PHONY: help setup demo test chaos check format bench dev proto lock clean
@@ -17,7 +19,7 @@ demo: setup ## the main job: a sample world, one night, look-ups, a compliance s
 	@$(BIN)/recs demo
 
 test: setup ## the whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: setup ## format, lint, types, layers, SQL, the asset graph
 	@$(BIN)/ruff format --check -q . || { echo "check: formatting differs; run make format"; exit 1; }

@@ -9,6 +9,7 @@ import typer
 from data_contracts.errors import InputError
 from data_contracts.settings import Settings
 from infra.console import console, progress, show_json
+from infra.options import AsJson, DataDir, settings_of
 
 
 def backfill(
@@ -17,8 +18,8 @@ def backfill(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Fold from the first day there is, whatever is known already.")
     ] = False,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the embedded stack.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make the features of every night of a range that are missing, or that late days have made wrong.
 
@@ -52,6 +53,5 @@ def backfill(
 
 def _settings(data_dir: Path | None) -> Settings:
     """Sources are not read; the lake is."""
-    chosen: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
-    settings = Settings(**chosen)
+    settings = settings_of(data_dir=data_dir)
     return settings if settings.tecd else settings.model_copy(update={"tecd": settings.lake_uri})

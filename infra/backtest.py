@@ -12,6 +12,7 @@ from data_contracts.errors import InputError
 from data_contracts.settings import Settings
 from infra.ablation import Ablate, TecdDay, show_ablation
 from infra.console import console, progress, show, show_json
+from infra.options import AsJson
 from spark_jobs.candidates.base import RetrievalParams
 from spark_jobs.evaluation.intervals import Estimate
 from spark_jobs.evaluation.report import Row
@@ -49,7 +50,7 @@ def backtest(
     neighbours: Annotated[int | None, _knob("Neighbours kept per item.")] = None,
     popularity_exponent: Annotated[float | None, _knob("Discount of popularity between items; 0.5 is cosine.")] = None,
     recency_half_life: Annotated[float | None, _knob("Hours after which a seen item counts half.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say how good the lists would have been: every source against what users did later.
 

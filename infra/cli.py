@@ -16,6 +16,7 @@ from infra.backtest import backtest
 from infra.console import errors, progress, show, show_json
 from infra.features import features
 from infra.landing import register as register_landing
+from infra.options import AsJson, DataDir, settings_of
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,8 +26,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded stack. [default: RECS_DATA_DIR]")]
 WithKafka = Annotated[bool, typer.Option("--kafka", help="With a Kafka broker, at RECS_KAFKA_BOOTSTRAP.")]
 Horizon = Annotated[
     int | None, typer.Option(min=1, help="Days ahead that products are about. [default: the world's, else the setting]")
@@ -118,7 +117,7 @@ def night(
     """
     from infra.night_view import run_and_show
 
-    chosen = _settings(
+    chosen = settings_of(
         data_dir=data_dir,
         **_sources(world_dir, tecd=tecd, dwh=dwh, events=events, reference=reference),
         offer_domains=offer_domains,
@@ -200,7 +199,7 @@ def ask(
     from infra.ask import ask as ask_api
 
     answer = ask_api(
-        _settings(api_port=api_port), user, channel=channel.value, top_k=top_k, kind=kind.value, locale=locale
+        settings_of(api_port=api_port), user, channel=channel.value, top_k=top_k, kind=kind.value, locale=locale
     )
     if as_json:
         show_json(answer)
@@ -244,14 +243,9 @@ def bench(
     show(rows if as_json else [readme.cells(row) for row in rows], as_json=as_json, title="figures")
 
 
-def _settings(**changes: Any) -> Settings:
-    """Settings with those options that were given."""
-    return Settings(**{name: value for name, value in changes.items() if value is not None})
-
-
 def _stack_settings(data_dir: Path | None, api_port: int | None, clickhouse_port: int | None, **more: Any) -> Settings:
     url = None if clickhouse_port is None else f"http://localhost:{clickhouse_port}"
-    return _settings(data_dir=data_dir, api_port=api_port, clickhouse_url=url, **more)
+    return settings_of(data_dir=data_dir, api_port=api_port, clickhouse_url=url, **more)
 
 
 def _sources(world_dir: Path | None, **given: str | None) -> dict[str, str | None]:

@@ -8,11 +8,11 @@ import typer
 from data_contracts.tables import all_contracts
 from data_contracts.tables import contract as contract_of
 from infra.console import console, show, show_json
+from infra.options import AsJson
 
 app = typer.Typer(
     invoke_without_command=True, no_args_is_help=False, help="What every table promises.", rich_markup_mode="markdown"
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.callback()

@@ -1,14 +1,13 @@
 """`recs features`: every registered feature, with what the last night saw of it. Reads the lake's files, not Spark."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from data_contracts.errors import InputError
-from data_contracts.settings import Settings
 from infra.console import console, show, show_json
+from infra.options import AsJson, DataDir, settings_of
 
 _WIDE = 130
 _SEEN = ("null_share", "zero_share", "mean", "p1", "p25", "p50", "p75", "p99")
@@ -16,14 +15,14 @@ _SEEN = ("null_share", "zero_share", "mean", "p1", "p25", "p50", "p75", "p99")
 
 def features(
     names: Annotated[list[str] | None, typer.Argument(help="Only features with one of these in their name.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of the embedded stack.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """List every feature: unit, source, half-life, owner, and the last night's nulls and quantiles.
 
     Examples: `recs features`, `recs features telemetry mortgage --json`
     """
-    settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     every = feature_rows(settings.lake_uri)
     rows = [row for row in every if not names or any(name in row["feature"] for name in names)]
     if not rows:

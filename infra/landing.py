@@ -11,11 +11,11 @@ import typer
 from data_contracts.errors import InputError
 from data_contracts.settings import Settings
 from infra.console import console, errors, show, show_json
+from infra.options import AsJson
 
 if TYPE_CHECKING:
     from spark_jobs.landing.batches import Landed
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Topics = Annotated[
     list[str] | None, typer.Option("--topic", help="Only this topic; may be given again. [default: all]")
 ]

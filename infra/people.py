@@ -1,19 +1,16 @@
 """The commands about people: `recs erase`, and `recs identity rotate` for the keys that hash who they are."""
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from data_contracts.errors import GateError, InputError
-from data_contracts.settings import Settings
 from infra.console import console, progress, show, show_json
+from infra.options import AsJson, DataDir, settings_of
 
 identity = typer.Typer(no_args_is_help=True, help="Keys that hash who people are.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded stack. [default: RECS_DATA_DIR]")]
 _LARGEST_ID = 2**63 - 1
 
 
@@ -40,7 +37,7 @@ def erase(
         raise typer.Exit(1)
     with progress(quiet=as_json) as bars:
         bars.add_task("erasing", total=None)
-        receipt = erase_everywhere(_settings(data_dir=data_dir, events=events), user_id, with_kafka=kafka)
+        receipt = erase_everywhere(settings_of(data_dir=data_dir, events=events), user_id, with_kafka=kafka)
     if as_json:
         show_json({**asdict(receipt), "complete": receipt.is_complete})
     else:
@@ -63,16 +60,12 @@ def rotate(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     with progress(quiet=as_json) as bars:
         bars.add_task("hashing again", total=None)
-        rewritten = rotate_keys(_settings(data_dir=data_dir))
+        rewritten = rotate_keys(settings_of(data_dir=data_dir))
     if as_json:
         show_json(rewritten)
         return
     for table, rows in rewritten.items():
         console.print(f"{table}: {rows} rows hashed with the newest key")
-
-
-def _settings(**given: Any) -> Settings:
-    return Settings(**{name: value for name, value in given.items() if value is not None})
 
 
 def _user_id(text: str) -> int:

@@ -1,15 +1,11 @@
 """The commands on what is served: list, publish, roll back, block."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from data_contracts.settings import Settings
 from infra.console import console, progress, show
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded stack. [default: RECS_DATA_DIR]")]
+from infra.options import AsJson, DataDir, settings_of
 
 
 def snapshots(data_dir: DataDir = None, as_json: AsJson = False) -> None:
@@ -19,7 +15,7 @@ def snapshots(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """
     from infra.publishing import snapshot_rows
 
-    show(snapshot_rows(_settings(data_dir)), as_json=as_json, title="snapshots")
+    show(snapshot_rows(settings_of(data_dir=data_dir)), as_json=as_json, title="snapshots")
 
 
 def publish(
@@ -35,7 +31,7 @@ def publish(
 
     with progress() as bars:
         bars.add_task(f"publishing {snapshot_id}", total=None)
-        publish_one(_settings(data_dir), snapshot_id, why=why)
+        publish_one(settings_of(data_dir=data_dir), snapshot_id, why=why)
     console.print(f"{snapshot_id} is current")
 
 
@@ -50,7 +46,7 @@ def rollback(
     """
     from infra.publishing import roll_back
 
-    console.print(f"{roll_back(_settings(data_dir), to=to, why=why)} is current")
+    console.print(f"{roll_back(settings_of(data_dir=data_dir), to=to, why=why)} is current")
 
 
 def block(
@@ -64,7 +60,7 @@ def block(
     """
     from infra.publishing import set_block
 
-    set_block(_settings(data_dir), item, blocked=True, why=why)
+    set_block(settings_of(data_dir=data_dir), item, blocked=True, why=why)
     console.print(f"{item} is blocked")
 
 
@@ -79,9 +75,5 @@ def unblock(
     """
     from infra.publishing import set_block
 
-    set_block(_settings(data_dir), item, blocked=False, why=why)
+    set_block(settings_of(data_dir=data_dir), item, blocked=False, why=why)
     console.print(f"{item} may be shown again")
-
-
-def _settings(data_dir: Path | None) -> Settings:
-    return Settings() if data_dir is None else Settings(data_dir=data_dir)
