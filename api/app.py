@@ -14,8 +14,9 @@ from api.answers import Writer
 from api.clickhouse_store import ClickHouseStore
 from api.logs import protect_access_log
 from api.lookup import Lookup
-from api.problems import install_problems, problem_schemas
+from api.problems import document_refusals, install_problems, problem_schemas
 from api.routes import Service, router
+from api.security import Guard
 from api.store import Store
 from api.watch import Watch
 from data_contracts.settings import Settings
@@ -28,6 +29,7 @@ class _App(FastAPI):
         if self.openapi_schema is None:
             schema = super().openapi()
             schema["components"]["schemas"].update(problem_schemas())
+            document_refusals(schema)
         return super().openapi()
 
 
@@ -42,6 +44,7 @@ def create_app(settings: Settings, *, store: Store | None = None, clock: Callabl
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = _service(settings, store or ClickHouseStore(Address.of(settings)), clock)
         app.state.service = service
+        await app.state.guard.start()
         # The first look comes before the first request, so that it is not answered from the copy on disk.
         await service.watch.poll()
         watching = asyncio.create_task(service.watch.run(every_seconds=settings.pointer_poll_seconds))
@@ -60,6 +63,7 @@ def create_app(settings: Settings, *, store: Store | None = None, clock: Callabl
         description="What to show a bank's user now: looked up in the published snapshot, through the policy.",
         lifespan=lifespan,
     )
+    app.state.guard = Guard.of(settings, clock=clock)
     install_problems(app)
     app.include_router(router)
     return app

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from api.models import FieldError, Problem
+from api.security import Refused
 from data_contracts.errors import UnavailableError
 
 MEDIA_TYPE = "application/problem+json"
@@ -29,6 +30,21 @@ def problem_schemas() -> dict[str, Any]:
     return {**schema.pop("$defs"), "Problem": schema}
 
 
+def document_refusals(schema: dict[str, Any]) -> None:
+    """Adds to every operation that needs a token how it refuses, so that no route need say so."""
+    for operations in schema["paths"].values():
+        for operation in operations.values():
+            if operation.get("security"):
+                for status, description in _REFUSALS.items():
+                    operation["responses"].setdefault(status, documented(description))
+
+
+_REFUSALS = {
+    "401": "No token, or one that does not hold; WWW-Authenticate tells.",
+    "403": "The token lacks the scope, or is bound to another channel.",
+}
+
+
 def install_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -39,6 +55,10 @@ def install_problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         return _problem(request, HTTPStatus(error.status_code), str(error.detail), headers=error.headers)
+
+    @app.exception_handler(Refused)
+    async def not_admitted(request: Request, error: Refused) -> Response:
+        return _problem(request, error.status, error.detail, headers=error.headers)
 
     @app.exception_handler(UnavailableError)
     async def away(request: Request, error: UnavailableError) -> Response:

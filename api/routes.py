@@ -22,6 +22,7 @@ from api.models import (
 )
 from api.problems import documented
 from api.recommend import Question
+from api.security import Scope, requires
 from api.store import Store
 from api.watch import Watch
 from data_contracts.vocabulary import Channel, Kind, Tier
@@ -52,6 +53,7 @@ router = APIRouter()
     "/api/v1/recommendations",
     response_model=Recommendations,
     responses={422: documented("A parameter is missing or wrong; `errors` names it.")},
+    dependencies=[requires(Scope.RECOMMENDATIONS_READ)],
     tags=["recommendations"],
 )
 async def recommendations(
@@ -74,7 +76,12 @@ async def recommendations(
     return Response(body, media_type="application/json")
 
 
-@router.get("/api/v1/snapshots", responses={503: documented("ClickHouse does not answer.")}, tags=["snapshots"])
+@router.get(
+    "/api/v1/snapshots",
+    responses={503: documented("ClickHouse does not answer.")},
+    dependencies=[requires(Scope.RECOMMENDATIONS_READ)],
+    tags=["snapshots"],
+)
 async def snapshots(service: Running) -> Snapshots:
     """The snapshots that ClickHouse holds, newest first, and the one that this service answers from."""
     current = service.watch.serving.snapshot_id

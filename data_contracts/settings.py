@@ -16,6 +16,9 @@ def _split_commas(value: object) -> object:
 
 # Plain commas, not JSON: RECS_OFFER_DOMAINS=marketplace,offers
 OfferDomains = Annotated[tuple[Domain, ...], NoDecode, BeforeValidator(_split_commas)]
+# Asymmetric ones only: who can check a token must not be able to make one.
+Algorithm = Literal["ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512", "Ed25519", "EdDSA"]
+Algorithms = Annotated[tuple[Algorithm, ...], NoDecode, BeforeValidator(_split_commas)]
 
 
 class Settings(BaseSettings):
@@ -111,6 +114,32 @@ class Settings(BaseSettings):
     pointer_poll_seconds: float = Field(0.25, gt=0, description="how often the API looks at the pointers")
     lookup_deadline_ms: int = Field(80, gt=0, description="longest wait for ClickHouse before the next tier answers")
     rec_id_key: SecretStr = Field(SecretStr("development-only"), description="key that signs rec_id")
+
+    # Who may ask
+    auth: Literal["on", "off"] = Field("on", description="bearer tokens; off admits everybody who reaches the port")
+    oauth_issuer: str = Field("recs-local", min_length=1, description="claim iss of tokens that are accepted")
+    oauth_audience: str = Field("recs", min_length=1, description="claim aud of tokens that are accepted")
+    oauth_jwks: str | None = Field(
+        None, description="the issuer's public keys, https URL or file; default those of the local issuer in <data_dir>"
+    )
+    oauth_algorithms: Algorithms = Field(
+        ("ES256", "PS256", "RS256"), min_length=1, description="signatures that are accepted, comma separated"
+    )
+    oauth_leeway_seconds: float = Field(30, ge=0, le=300, description="clocks that tokens' times may be wrong by")
+    oauth_jwks_refresh_seconds: float = Field(300, gt=0, description="age at which the keys are read again")
+    oauth_jwks_again_seconds: float = Field(
+        5, gt=0, description="shortest time between two looks for a key that is not known"
+    )
+    token: SecretStr = Field(SecretStr(""), description="bearer token of `recs ask`; default one of the local issuer")
+
+    @property
+    def issuer_dir(self) -> Path:
+        """Where the local issuer keeps its keys."""
+        return self.data_dir / "issuer"
+
+    @property
+    def jwks_uri(self) -> str:
+        return self.oauth_jwks or str((self.issuer_dir / "jwks.json").absolute())
 
     @property
     def lake_uri(self) -> str:

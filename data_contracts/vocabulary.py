@@ -28,6 +28,17 @@ class Channel(StrEnum):
     CRM = "crm"
 
 
+class Scope(StrEnum):
+    """What a bearer token may be allowed. One entry a right; routes name it, tokens carry it."""
+
+    RECOMMENDATIONS_READ = "recommendations:read"
+    FEEDBACK_WRITE = "feedback:write"
+    LISTS_READ = "lists:read"
+    SNAPSHOTS_WRITE = "snapshots:write"
+    RULES_WRITE = "rules:write"
+    PROFILES_READ = "profiles:read"
+
+
 class Tier(StrEnum):
     """Where an answer came from, best first."""
 

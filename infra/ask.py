@@ -5,10 +5,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from data_contracts.errors import InputError, UnavailableError
 from data_contracts.settings import Settings
+from infra.tokens import own_token
 
 _TIMEOUT_SECONDS = 5
 
@@ -17,11 +19,18 @@ def ask(settings: Settings, user_id: str, **query: str | int) -> dict[str, Any]:
     """The API's answer. Raises InputError when it refuses the question, UnavailableError when nobody answers."""
     parameters = urllib.parse.urlencode({"user_id": user_id, **query})
     url = f"http://127.0.0.1:{settings.api_port}/api/v1/recommendations?{parameters}"
+    token = own_token(settings)
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - our own API, by http
             found: dict[str, Any] = json.loads(answer.read())
             return found
     except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.UNAUTHORIZED:
+            raise InputError(
+                f"the API did not take the token ({_detail(error.read())}): "
+                "name the stack's --data-dir, where its issuer is, or set RECS_TOKEN"
+            ) from error
         raise InputError(f"the API refused the question: {_detail(error.read())}") from error
     except OSError as error:
         raise UnavailableError(

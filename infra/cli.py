@@ -17,6 +17,7 @@ from infra.console import errors, progress, show, show_json
 from infra.features import features
 from infra.landing import register as register_landing
 from infra.options import AsJson, DataDir, settings_of
+from infra.tokens import token
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -135,6 +136,7 @@ app.command()(backfill)
 for command in (served.snapshots, served.publish, served.rollback, served.block, served.unblock):
     app.command()(command)
 app.add_typer(contracts.app, name="contracts")
+app.command()(token)
 
 
 @app.command()
@@ -189,18 +191,20 @@ def ask(
     kind: Kind = Kind.PRODUCT,
     locale: Annotated[str, typer.Option(help="en or ru")] = "en",
     api_port: Annotated[int | None, typer.Option(help="Port of the API.")] = None,
+    data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask the running API what it would show a user.
 
-    Example: `recs ask 1042 --channel mobile --top-k 5`
+    Shows it RECS_TOKEN, else a token of the local issuer in the data folder that the API was started with.
+
+    Example: `recs ask 1042 --channel mobile --top-k 5 --data-dir .local/demo`
     """
     from infra.ask import answer_rows, answer_title
     from infra.ask import ask as ask_api
 
-    answer = ask_api(
-        settings_of(api_port=api_port), user, channel=channel.value, top_k=top_k, kind=kind.value, locale=locale
-    )
+    chosen = settings_of(api_port=api_port, data_dir=data_dir)
+    answer = ask_api(chosen, user, channel=channel.value, top_k=top_k, kind=kind.value, locale=locale)
     if as_json:
         show_json(answer)
         return

@@ -23,6 +23,7 @@ from infra.local.world import generate
 from infra.night_view import run_and_show
 from infra.publishing import set_block, snapshot_rows
 from infra.stack import clickhouse_folder, wait_until_ready
+from infra.tokens import ensure_issuer
 
 _USERS, _DAYS, _HORIZON_DAYS, _SEED = 5_000, 30, 7, 7
 _LAST_DATE = date(2026, 3, 16)
@@ -63,7 +64,8 @@ def run_demo(folder: Path) -> None:
         show(snapshot_rows(settings), as_json=False, title="snapshots")
     stage("Done")
     console.print(f"See it all in the Dagster UI:  .venv/bin/recs dev --data-dir {folder} --world {world}")
-    console.print(f"Ask on your own:               .venv/bin/recs up --data-dir {folder}, then recs ask {user}")
+    here = f"--data-dir {folder}"
+    console.print(f"Ask on your own:               .venv/bin/recs up {here}, then .venv/bin/recs ask {user} {here}")
 
 
 def _settings(folder: Path, world: Path) -> Settings:
@@ -90,6 +92,7 @@ def _make_world(world: Path) -> None:
 def _stack(settings: Settings) -> Iterator[Settings]:
     """An embedded ClickHouse and the API on free ports, for this block."""
     with running_clickhouse(clickhouse_folder(settings)) as url:
+        ensure_issuer(settings)
         wired = settings.model_copy(update={"clickhouse_url": url, "api_port": _free_port()})
         command = [sys.executable, "-m", "uvicorn", "api.main:app", "--port", str(wired.api_port)]
         environment = {**os.environ, "RECS_CLICKHOUSE_URL": url, "RECS_DATA_DIR": str(settings.data_dir.absolute())}

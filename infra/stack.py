@@ -24,6 +24,7 @@ from infra.console import console
 from infra.dagster_runs import close_dead_runs
 from infra.local.clickhouse.running import running_clickhouse
 from infra.night import dagster_home
+from infra.tokens import ensure_issuer
 
 _LOCAL_HOSTS = {"localhost", "127.0.0.1"}
 _READY_SECONDS = 60
@@ -96,6 +97,7 @@ def run_stack(settings: Settings, *, with_dagster: bool, with_kafka: bool = Fals
         _refuse_taken(service)
     if with_dagster:
         _close_dead_runs(settings)
+    ensure_issuer(settings)
     manager = Manager()
     variables = environment(settings)
     for service in wanted:

@@ -1,5 +1,6 @@
 """Fixtures that more than one folder uses: one Spark session a worker."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,9 @@ from pyspark.sql import SparkSession
 
 from data_contracts.settings import Settings
 from spark_jobs.lake.session import spark_session
+
+# Tests of what is answered need no tokens; those of who may ask set it themselves.
+os.environ.setdefault("RECS_AUTH", "off")
 
 # A slow machine is no failure: nothing here is timed.
 settings.register_profile("recs", deadline=None)

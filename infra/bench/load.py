@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import aiohttp
 import numpy as np
@@ -49,6 +49,7 @@ class Contestant:
 
     watched: Sequence[psutil.Process]
     is_good: Callable[[bytes], bool]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     async def open_loop(self, urls: Sequence[str], *, per_second: float) -> Load:
         """Ask for each URL when it is due, whatever became of those before."""
@@ -79,7 +80,7 @@ class Contestant:
 
     async def _asked(self, session: aiohttp.ClientSession, url: str, *, since: float) -> "_Answer":
         try:
-            async with session.get(url) as response:
+            async with session.get(url, headers=self.headers) as response:
                 body = await response.read()
                 is_answered = response.status == 200
         except aiohttp.ClientError:

@@ -15,11 +15,14 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from data_contracts.settings import Settings
+from data_contracts.vocabulary import Scope
 from infra.bench.figure import Figure
 from infra.bench.load import Contestant, Load, merged
 from infra.bench.lookup_world import SNAPSHOT, publish_world
 from infra.bench.service import running_app
 from infra.local.clickhouse.running import running_clickhouse
+from infra.tokens import ensure_issuer, issue
 from sql.client import Address
 
 _USERS, _PER_SECOND, _CONNECTIONS = 200_000, 100, 64
@@ -47,7 +50,7 @@ def run() -> list[Figure]:
             services = (
                 _Service(
                     f"{ours}/api/v1/recommendations?channel=web&top_k=10",
-                    Contestant((our_process, database), is_good=_is_personal),
+                    Contestant((our_process, database), is_good=_is_personal, headers=_bearer(scratch)),
                 ),
                 _Service(
                     f"{obvious}/recommendations?snapshot_id={SNAPSHOT}&top_k=10",
@@ -55,6 +58,13 @@ def run() -> list[Figure]:
                 ),
             )
             return asyncio.run(_measured(services, users))
+
+
+def _bearer(data_dir: str) -> dict[str, str]:
+    settings = Settings(data_dir=Path(data_dir))
+    ensure_issuer(settings)
+    scopes = [Scope.RECOMMENDATIONS_READ]
+    return {"Authorization": f"Bearer {issue(settings, scopes=scopes, client='bench', seconds=7200)}"}
 
 
 def _is_personal(body: bytes) -> bool:

@@ -36,7 +36,7 @@ def run() -> list[Figure]:
             verify(store, load(store, snapshot_uri=f"{scratch}/{_EARLIER}"))
             publish(store, _EARLIER, actor="bench")
             figures = [*_loading(store, f"{scratch}/{SNAPSHOT}"), *_moving(store), *_looking_up(store, users)]
-            environment = {**os.environ, "RECS_CLICKHOUSE_URL": url, "RECS_DATA_DIR": scratch}
+            environment = {**os.environ, "RECS_CLICKHOUSE_URL": url, "RECS_DATA_DIR": scratch, "RECS_AUTH": "off"}
             with running_app("api.main:app", environment) as (service, _):
                 return [*figures, _following(store, service, user=int(users[0]))]
 
