@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
+from api import metrics
 from api.batches import Batches
+from api.breaker import Breaker
 from api.recommend import Question, Reply, UserData, recommend
 from api.store import Store
 from api.watch import Watch
@@ -22,23 +25,50 @@ ABANDON_SECONDS = 1.0
 class Lookup:
     """Never raises for want of a list: without an answer in time, everyone is answered as somebody unknown."""
 
-    def __init__(self, store: Store, watch: Watch, *, deadline_seconds: float) -> None:
+    def __init__(self, store: Store, watch: Watch, *, deadline_seconds: float, breaker: Breaker) -> None:
         self._store = store
         self._watch = watch
         self._deadline = deadline_seconds
-        self._batches = Batches(self._answer, largest=LARGEST_BATCH, in_flight=BATCHES_IN_FLIGHT)
+        self._breaker = breaker
+        self._batches = Batches(self._watched, largest=LARGEST_BATCH, in_flight=BATCHES_IN_FLIGHT)
 
     async def ask(self, question: Question) -> Reply:
-        if self._watch.is_up and self._watch.serving.snapshot.is_whole:
+        started = time.perf_counter()
+        reply = await self._from_database(question) or recommend(self._watch.serving, [question], None)[0]
+        metrics.ANSWERS.labels(reply.tier.value).observe(time.perf_counter() - started)
+        return reply
+
+    async def _from_database(self, question: Question) -> Reply | None:
+        """None where it is down, spared, late or failing."""
+        if not (self._watch.is_up and self._watch.serving.snapshot.is_whole):
+            why = "down"
+        elif not self._breaker.lets_through():
+            why = "breaker"
+        else:
             try:
                 async with asyncio.timeout(self._deadline):
                     return await self._batches.ask(question)
-            except (TimeoutError, RecsError):
+            except TimeoutError:
+                why = "late"
+            except RecsError:
                 # The watch tells and logs that the database is in trouble; here it would be once a request.
-                _LOG.debug("a look-up falls to the static tier")
+                why = "refused"
             except Exception:
                 _LOG.exception("a look-up falls to the static tier")
-        return recommend(self._watch.serving, [question], None)[0]
+                why = "error"
+        metrics.REPLACED.labels(why).inc()
+        return None
+
+    async def _watched(self, questions: Sequence[Question]) -> Sequence[Reply]:
+        metrics.BATCHES.observe(len(questions))
+        started = time.perf_counter()
+        try:
+            replies = await self._answer(questions)
+        except Exception:
+            self._breaker.failed()
+            raise
+        self._breaker.answered(seconds=time.perf_counter() - started)
+        return replies
 
     async def _answer(self, questions: Sequence[Question]) -> Sequence[Reply]:
         # One serving for the whole batch, taken once: an answer never mixes snapshots.
@@ -48,4 +78,5 @@ class Lookup:
             lists, states = await asyncio.gather(
                 self._store.lists(serving.snapshot_id, user_ids), self._store.user_states(serving.snapshot_id, user_ids)
             )
-        return recommend(serving, questions, UserData(states, lists))
+        # Too old to be called personal: what the snapshot says of the user only serves the policy.
+        return recommend(serving, questions, UserData(states, {} if self._watch.outdated else lists))

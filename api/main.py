@@ -1,6 +1,9 @@
 """Entry point of the service: `uvicorn api.main:app --port 8080`."""
 
 from api.app import create_app
+from api.logs import write_logs
 from data_contracts.settings import Settings
 
-app = create_app(Settings())
+_settings = Settings()
+write_logs(_settings.log_format, key=_settings.rec_id_key.get_secret_value().encode())
+app = create_app(_settings)

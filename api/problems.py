@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from api.models import FieldError, Problem
 from api.security import Refused
-from data_contracts.errors import UnavailableError
+from data_contracts.errors import GateError, InputError, UnavailableError
 
 MEDIA_TYPE = "application/problem+json"
 _SCHEMAS = "#/components/schemas/"
@@ -42,6 +42,8 @@ def document_refusals(schema: dict[str, Any]) -> None:
 _REFUSALS = {
     "401": "No token, or one that does not hold; WWW-Authenticate tells.",
     "403": "The token lacks the scope, or is bound to another channel.",
+    "429": "Too many requests of this client or about this user; Retry-After tells.",
+    "503": "Too many requests at once, or what is needed does not answer; Retry-After tells.",
 }
 
 
@@ -59,6 +61,14 @@ def install_problems(app: FastAPI) -> None:
     @app.exception_handler(Refused)
     async def not_admitted(request: Request, error: Refused) -> Response:
         return _problem(request, error.status, error.detail, headers=error.headers)
+
+    @app.exception_handler(InputError)
+    async def wrong(request: Request, error: InputError) -> Response:
+        return _problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+
+    @app.exception_handler(GateError)
+    async def not_passed(request: Request, error: GateError) -> Response:
+        return _problem(request, HTTPStatus.CONFLICT, str(error))
 
     @app.exception_handler(UnavailableError)
     async def away(request: Request, error: UnavailableError) -> Response:

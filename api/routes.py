@@ -108,11 +108,11 @@ async def readyz(service: Running) -> Readiness:
     """The best tier that could be served now, and why it is no better. Static is ready too: a look-up never fails."""
     watch = service.watch
     has_lists = watch.is_up and watch.serving.snapshot.is_whole
-    reasons = [trouble for trouble in (watch.outage, watch.lag) if trouble]
+    reasons = [trouble for trouble in (watch.outage, watch.lag, watch.outdated) if trouble]
     if watch.is_up and not watch.serving.snapshot.is_whole and not watch.lag:
         reasons.append("no snapshot is published")
     return Readiness(
-        tier=Tier.PERSONAL if has_lists else Tier.STATIC,
+        tier=Tier.STATIC if not has_lists else Tier.SEGMENT if watch.outdated else Tier.PERSONAL,
         reasons=reasons,
         snapshot_id=watch.serving.snapshot_id or None,
         policy_hash=watch.serving.policy.hash,

@@ -7,7 +7,7 @@ snapshot is loaded; a load that fails leaves what was there.
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -29,11 +29,20 @@ class Watch:
     `outage` says why the database cannot be used now, `lag` why what it points to is not served yet; "" for neither.
     """
 
-    def __init__(self, store: Store, *, clock: Callable[[], datetime], timezone: ZoneInfo, copy: Path) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], datetime],
+        timezone: ZoneInfo,
+        copy: Path,
+        max_age: timedelta = timedelta.max,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._timezone = timezone
         self._copy = copy
+        self._max_age = max_age
         self._rules_seq = -1
         self.outage = "ClickHouse has not been asked yet"
         self.lag = ""
@@ -45,6 +54,20 @@ class Watch:
     @property
     def is_up(self) -> bool:
         return not self.outage
+
+    @property
+    def age(self) -> timedelta | None:
+        """Since the moment up to which the served snapshot saw its sources; negative in a sample world to come."""
+        cut_off = self.serving.snapshot.cut_off(self._timezone)
+        return None if cut_off is None else self._clock() - cut_off
+
+    @property
+    def outdated(self) -> str:
+        """Why personal lists are no longer shown as such; "" while they are."""
+        age = self.age
+        if age is None or age <= self._max_age:
+            return ""
+        return f"snapshot {self.serving.snapshot_id} is {age.days} days old: its personal lists are not shown"
 
     async def run(self, *, every_seconds: float) -> None:
         """Poll for good."""

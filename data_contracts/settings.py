@@ -132,6 +132,21 @@ class Settings(BaseSettings):
     )
     token: SecretStr = Field(SecretStr(""), description="bearer token of `recs ask`; default one of the local issuer")
 
+    # Limits
+    client_rate: float = Field(5_000, ge=0, description="requests a second of one client, twice that at once; 0: any")
+    user_rate: float = Field(100, ge=0, description="requests a second about one user, twice that at once; 0: any")
+    max_concurrency: int = Field(100, ge=1, description="requests in progress beyond which more are refused with 503")
+    max_body_bytes: int = Field(1_000_000, ge=1_000, description="largest body of a request")
+    body_seconds: float = Field(10, gt=0, description="longest that a body may take to come")
+
+    # When things are down
+    breaker_failures: int = Field(5, ge=1, description="failed look-ups in a row after which ClickHouse is spared")
+    breaker_retry_seconds: float = Field(0.5, gt=0, description="wait before the next trial of a spared ClickHouse")
+    max_snapshot_age_days: float = Field(3, gt=0, description="age at which personal lists are no longer shown")
+
+    # Watching the day
+    log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, else JSON")
+
     @property
     def issuer_dir(self) -> Path:
         """Where the local issuer keeps its keys."""

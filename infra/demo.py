@@ -95,7 +95,12 @@ def _stack(settings: Settings) -> Iterator[Settings]:
         ensure_issuer(settings)
         wired = settings.model_copy(update={"clickhouse_url": url, "api_port": _free_port()})
         command = [sys.executable, "-m", "uvicorn", "api.main:app", "--port", str(wired.api_port)]
-        environment = {**os.environ, "RECS_CLICKHOUSE_URL": url, "RECS_DATA_DIR": str(settings.data_dir.absolute())}
+        environment = {
+            **os.environ,
+            "RECS_CLICKHOUSE_URL": url,
+            "RECS_DATA_DIR": str(settings.data_dir.absolute()),
+            "RECS_MAX_SNAPSHOT_AGE_DAYS": "36500",  # the sample world keeps its date
+        }
         log = settings.data_dir / "logs" / "api.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:

@@ -10,8 +10,16 @@ from pyspark.sql import SparkSession
 from data_contracts.settings import Settings
 from spark_jobs.lake.session import spark_session
 
-# Tests of what is answered need no tokens; those of who may ask set it themselves.
-os.environ.setdefault("RECS_AUTH", "off")
+# Tests of what is answered need no tokens and no limits, and their world has a date of its own; those of who may ask,
+# and how often, set these themselves.
+for name, value in {
+    "RECS_AUTH": "off",
+    "RECS_CLIENT_RATE": "0",
+    "RECS_USER_RATE": "0",
+    "RECS_MAX_CONCURRENCY": "10000",
+    "RECS_MAX_SNAPSHOT_AGE_DAYS": "36500",
+}.items():
+    os.environ.setdefault(name, value)
 
 # A slow machine is no failure: nothing here is timed.
 settings.register_profile("recs", deadline=None)

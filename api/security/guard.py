@@ -10,7 +10,7 @@ import hmac
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import Request, Security
 from fastapi.openapi.models import HTTPBearer
@@ -25,6 +25,12 @@ from data_contracts.settings import Settings
 from data_contracts.vocabulary import Scope
 
 _LOG = logging.getLogger("recs.api")
+
+
+class Meter(Protocol):
+    """What `api.limits` does: headers that tell what is left; raises Refused (429)."""
+
+    def take(self, client: str, user: str | None) -> dict[str, str]: ...
 
 
 class Guard:
@@ -92,7 +98,9 @@ class _Requires(SecurityBase):
             channel=request.query_params.get("channel"),
             certificate=client_certificate(request.scope),
         )
-        request.scope["caller"] = caller
+        limits: Meter = request.app.state.limits
+        # Added to the answer's headers at the edge.
+        request.scope["told"] = limits.take(caller.client, request.query_params.get("user_id"))
         return caller
 
 

@@ -16,7 +16,9 @@ def running_app(app: str, environment: Mapping[str, str]) -> Iterator[tuple[str,
     """A service of its own process, warm, while the block lasts."""
     port = _free_port()
     command = [sys.executable, "-m", "uvicorn", app, "--port", str(port), "--no-access-log", "--log-level", "warning"]
-    with subprocess.Popen(command, env=environment) as process:
+    # The measured world keeps its date; what is measured is not how many questions a caller may ask.
+    told = {"RECS_MAX_SNAPSHOT_AGE_DAYS": "36500", "RECS_CLIENT_RATE": "1000000", **environment}
+    with subprocess.Popen(command, env=told) as process:
         try:
             wait_until_ready(f"http://127.0.0.1:{port}/healthz")
             yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)

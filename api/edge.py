@@ -1,0 +1,136 @@
+"""What surrounds every request, whichever route it is for: its trace, its time, its size, and whether there is room.
+
+A plain ASGI wrapper, since it sees each request twice and must cost little.
+"""
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.exceptions import HTTPException
+
+from api import metrics
+from api.logs import TRACE
+from data_contracts.settings import Settings
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_MOST_HEADERS = 100
+_LARGEST_HEADERS = 32_768
+# Answered always, so that a service at its limit is seen to be alive and can be measured.
+_ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class Edge:
+    def __init__(self, app: Application, *, settings: Settings) -> None:
+        self._app = app
+        self._largest_body = settings.max_body_bytes
+        self._body_seconds = settings.body_seconds
+        self._most_at_once = settings.max_concurrency
+        self._at_once = 0
+        metrics.gauge("recs_requests_in_progress", "Requests being answered now", lambda: self._at_once)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        trace = _trace_id(scope["headers"])
+        TRACE.set(trace)
+        status = [0]
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status[0] = message["status"]
+                told = scope.get("told", {})
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-trace-id", trace.encode()),
+                    *((name.lower().encode(), value.encode()) for name, value in told.items()),
+                ]
+            await send(message)
+
+        try:
+            await self._admitted(scope, receive, sending)
+        finally:
+            route = getattr(scope.get("route"), "path", None)
+            metrics.answered(route, scope["method"], status[0] or 500, time.perf_counter() - started)
+
+    async def _admitted(self, scope: Message, receive: Receive, send: Send) -> None:
+        headers = scope["headers"]
+        if len(headers) > _MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > _LARGEST_HEADERS:
+            await _refuse(scope, send, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many headers", why="headers")
+            return
+        if self._at_once >= self._most_at_once and scope["path"] not in _ALWAYS:
+            await _refuse(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, "busy: ask again", why="busy", retry=True)
+            return
+        self._at_once += 1
+        try:
+            await self._app(scope, self._bounded(receive), send)
+        finally:
+            self._at_once -= 1
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """The body, as long as it is small and comes soon; else 413 or 408, raised where the route reads it."""
+        size = [0]
+        deadline: list[float] = []
+
+        async def bounded() -> Message:
+            if not deadline:
+                deadline.append(asyncio.get_running_loop().time() + self._body_seconds)
+            if size[0] < 0:  # the body is whole: what comes now is the end of the connection
+                return await receive()
+            try:
+                async with asyncio.timeout_at(deadline[0]):
+                    message = await receive()
+            except TimeoutError:
+                metrics.REFUSALS.labels("slow body").inc()
+                raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from None
+            size[0] += len(message.get("body", b""))
+            if size[0] > self._largest_body:
+                metrics.REFUSALS.labels("large body").inc()
+                detail = f"the body is larger than {self._largest_body} bytes"
+                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+            if not message.get("more_body"):
+                size[0] = -1
+            return message
+
+        return bounded
+
+
+def _trace_id(headers: list[tuple[bytes, bytes]]) -> str:
+    """The caller's (W3C traceparent), else a new one."""
+    for name, value in headers:
+        if name == b"traceparent":
+            found = _TRACEPARENT.fullmatch(value)
+            return found[1].decode() if found else os.urandom(16).hex()
+    return os.urandom(16).hex()
+
+
+async def _refuse(
+    scope: Message, send: Send, status: HTTPStatus, detail: str, *, why: str, retry: bool = False
+) -> None:
+    metrics.REFUSALS.labels(why).inc()
+    problem = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "instance": scope["path"],
+        "errors": [],
+    }
+    body = orjson.dumps(problem)
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    if retry:
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

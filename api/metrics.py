@@ -1,0 +1,66 @@
+"""What Prometheus is told at `/metrics`. Labels take their values from short lists only: routes, tiers, outcomes.
+
+Counters live here; who has a value that can be read at any moment registers it with `gauge`. Nothing here ever holds
+a user, a token or a text that a caller chose.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+REGISTRY = CollectorRegistry()
+
+_SECONDS = (0.002, 0.004, 0.008, 0.015, 0.03, 0.05, 0.08, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
+REQUESTS = Counter("recs_requests", "Requests answered", ["route", "method", "status"], registry=REGISTRY)
+SECONDS = Histogram("recs_request_seconds", "Time to answer a request", ["route"], buckets=_SECONDS, registry=REGISTRY)
+ANSWERS = Histogram("recs_answer_seconds", "Time to find what to show", ["tier"], buckets=_SECONDS, registry=REGISTRY)
+BATCHES = Histogram(
+    "recs_batch_questions",
+    "Questions that shared one look-up in ClickHouse",
+    buckets=(1, 2, 5, 10, 20, 50, 100),
+    registry=REGISTRY,
+)
+REFUSALS = Counter("recs_refusals", "Requests refused before they were answered", ["why"], registry=REGISTRY)
+REPLACED = Counter("recs_static_instead", "Answers from memory in place of ClickHouse", ["why"], registry=REGISTRY)
+
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+NO_ROUTE = "none"
+
+
+class _Gauges(Collector):
+    """Read when Prometheus asks. One name is one gauge: registered again, the newest reading counts."""
+
+    def __init__(self) -> None:
+        self.readings: dict[str, tuple[str, Callable[[], float | None]]] = {}
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        for name, (about, read) in self.readings.items():
+            value = read()
+            if value is not None:
+                yield GaugeMetricFamily(name, about, value=value)
+
+
+_GAUGES = _Gauges()
+REGISTRY.register(_GAUGES)
+
+
+def gauge(name: str, about: str, read: Callable[[], float | None]) -> None:
+    """Tell a value that is read at each scrape; None for none at the moment. `read` must be quick and not raise."""
+    _GAUGES.readings[name] = (about, read)
+
+
+def exposition() -> bytes:
+    return generate_latest(REGISTRY)
+
+
+def answered(route: str | None, method: str, status: int, seconds: float) -> None:
+    """`route` is the template of a path, never the path itself."""
+    label = route or NO_ROUTE
+    REQUESTS.labels(label, method if method in METHODS else "other", str(status)).inc()
+    SECONDS.labels(label).observe(seconds)
