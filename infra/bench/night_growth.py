@@ -37,13 +37,14 @@ class NightCost:
     worker_mb: float
 
 
-def run() -> list[Figure]:
-    return [*history_figures(HISTORY_DAYS), *users_figures(USERS)]
-
-
-def history() -> list[Figure]:
-    """Only the part about days."""
+def by_history() -> list[Figure]:
+    """Half an hour."""
     return history_figures(HISTORY_DAYS)
+
+
+def by_users() -> list[Figure]:
+    """About two hours, most of them for a million users."""
+    return users_figures(USERS)
 
 
 def history_figures(lengths: Sequence[int]) -> list[Figure]:
