@@ -91,7 +91,13 @@ def _service(settings: Settings, store: Store, clock: Callable[[], datetime]) ->
     return Service(
         store=store,
         watch=watch,
-        lookup=Lookup(store, watch, deadline_seconds=settings.lookup_deadline_ms / 1000, breaker=_breaker(settings)),
+        lookup=Lookup(
+            store,
+            watch,
+            deadline_seconds=settings.lookup_deadline_ms / 1000,
+            breaker=_breaker(settings),
+            late_events=timedelta(days=settings.late_event_days),
+        ),
         writer=Writer(key=_key(settings), timezone=timezone),
         clock=clock,
     )

@@ -13,6 +13,7 @@ from sql.client import Address, AsyncStore, connected_async
 from sql.pointer import read_pointers_async
 from sql.rules import current_rule_set_async
 from sql.states import State
+from sql.user_events import read_events
 
 
 class ClickHouseStore:
@@ -56,6 +57,9 @@ class ClickHouseStore:
         store = await self._store()
         rows = await store.few_rows("user_state_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
         return {user_id: UserState(*state) for user_id, *state in rows}
+
+    async def user_events(self, user_ids: Sequence[int], *, cut_off: int, now: int, late: int) -> pa.Table | None:
+        return await read_events(await self._store(), user_ids, cut_off=cut_off, now=now, late=late)
 
     async def snapshots(self) -> Sequence[SnapshotRow]:
         store = await self._store()

@@ -4,14 +4,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 
 from api import metrics
 from api.batches import Batches
 from api.breaker import Breaker
+from api.overlay_changes import Changes
 from api.recommend import Question, Reply, UserData, recommend
+from api.serving import Serving
 from api.store import Store
 from api.watch import Watch
 from data_contracts.errors import RecsError
+from data_contracts.overlay import overlay
+from data_contracts.overlay.rows import micros
 
 _LOG = logging.getLogger("recs.api")
 
@@ -25,10 +30,19 @@ ABANDON_SECONDS = 1.0
 class Lookup:
     """Never raises for want of a list: without an answer in time, everyone is answered as somebody unknown."""
 
-    def __init__(self, store: Store, watch: Watch, *, deadline_seconds: float, breaker: Breaker) -> None:
+    def __init__(
+        self,
+        store: Store,
+        watch: Watch,
+        *,
+        deadline_seconds: float,
+        breaker: Breaker,
+        late_events: timedelta = timedelta(days=7),
+    ) -> None:
         self._store = store
         self._watch = watch
         self._deadline = deadline_seconds
+        self._late = late_events // timedelta(microseconds=1)
         self._breaker = breaker
         self._batches = Batches(self._watched, largest=LARGEST_BATCH, in_flight=BATCHES_IN_FLIGHT)
 
@@ -75,8 +89,22 @@ class Lookup:
         serving = self._watch.serving
         user_ids = sorted({question.user_id for question in questions})
         async with asyncio.timeout(max(self._deadline, ABANDON_SECONDS)):
-            lists, states = await asyncio.gather(
-                self._store.lists(serving.snapshot_id, user_ids), self._store.user_states(serving.snapshot_id, user_ids)
+            lists, states, changes = await asyncio.gather(
+                self._store.lists(serving.snapshot_id, user_ids),
+                self._store.user_states(serving.snapshot_id, user_ids),
+                self._changes(serving, user_ids),
             )
         # Too old to be called personal: what the snapshot says of the user only serves the policy.
-        return recommend(serving, questions, UserData(states, {} if self._watch.outdated else lists))
+        return recommend(serving, questions, UserData(states, {} if self._watch.outdated else lists, changes))
+
+    async def _changes(self, serving: Serving, user_ids: Sequence[int]) -> Changes | None:
+        """Raises as the other look-ups do.
+
+        Without events nobody knows what a user holds and consents to by now: as without a state, only what is safe for
+        anyone may be shown.
+        """
+        cut_off, now = map(micros, self._watch.moments(serving.snapshot))
+        events = await self._store.user_events(user_ids, cut_off=cut_off, now=now, late=self._late)
+        if events is None:
+            return None
+        return Changes.of(serving, overlay(events, cut_off=cut_off, now=now, late=self._late))

@@ -1,7 +1,8 @@
 """Questions to answers: candidates from the tiers in turn, through the policy, for a batch of questions at once. Pure.
 
-Who is known gets the personal list, filled up from their segment's, the popular and the static list; who cannot be
-looked up (`data` None) gets what memory holds, as somebody unknown.
+Who is known gets the personal list, filled up from their segment's, the popular and the static list; what happened
+since the snapshot takes out and reorders (`overlay_changes`), and the policy sees holdings and consents as of now. Who
+cannot be looked up (`data` None) gets what memory holds, as somebody unknown.
 """
 
 from collections import defaultdict
@@ -10,10 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from api.overlay_changes import Changes
 from api.serving import Candidate, Candidates, Serving, candidates
 from api.store import Lists, UserState
 from data_contracts.policy import Decision, Users, decide, decide_offers, employment_codes, holdings_matrix, may_profile
 from data_contracts.vocabulary import Channel, Kind, Tier, Variant
+
+_BEST_FIRST = list(Tier).index
 
 
 @dataclass(frozen=True)
@@ -26,15 +30,19 @@ class Question:
 
 @dataclass(frozen=True)
 class UserData:
-    """What the snapshot says of users: rows by user id; who is in neither is unknown."""
+    """What the snapshot says of users: rows by user id; who is in neither is unknown.
+
+    `changes`: what happened since, None where nothing did.
+    """
 
     states: Mapping[int, UserState]
     lists: Mapping[int, Lists]
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True)
 class Reply:
-    """`tier` is that of the best item shown or, where nothing may be shown, of the list it would have come from."""
+    """`tier` is the best of the items shown or, where nothing may be shown, that of the list they would be from."""
 
     serving: Serving
     tier: Tier
@@ -50,11 +58,19 @@ def recommend(serving: Serving, questions: Sequence[Question], data: UserData | 
     nothing = UserState()
     states = [data.states.get(question.user_id, nothing) if data else nothing for question in questions]
     users = _users(serving, states)
+    changes = data.changes if data else None
+    if changes:
+        users = changes.seen_now(users, [question.user_id for question in questions])
     is_profiled = may_profile(users).tolist()
     offered = [
         _candidates(serving, question, state, data, is_profiled=profiled)
         for question, state, profiled in zip(questions, states, is_profiled, strict=True)
     ]
+    if changes:
+        offered = [
+            changes.arranged(serving, question.user_id, question.channel, question.kind, found)
+            for question, found in zip(questions, offered, strict=True)
+        ]
     kept: list[list[bool]] = [[] for _ in questions]
     for rows in _alike(questions):
         chosen = [questions[row] for row in rows]
@@ -114,4 +130,4 @@ def _decide(serving: Serving, users: Users, questions: Sequence[Question], offer
 def _reply(serving: Serving, offered: Sequence[Candidate], keep: Sequence[bool]) -> Reply:
     shown = tuple(candidate for candidate, is_kept in zip(offered, keep, strict=False) if is_kept)
     source = shown or offered
-    return Reply(serving, tier=source[0].tier if source else Tier.STATIC, shown=shown)
+    return Reply(serving, tier=min((one.tier for one in source), key=_BEST_FIRST, default=Tier.STATIC), shown=shown)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from typing import Self
 from zoneinfo import ZoneInfo
 
@@ -16,7 +17,7 @@ from data_contracts.catalogue import Catalogue, LocalText, Reasons, Rules
 from data_contracts.columns import ITEM_ID, KIND
 from data_contracts.night import parse_snapshot_id
 from data_contracts.policy import CompiledPolicy, compile_policy
-from data_contracts.vocabulary import Kind, Tier
+from data_contracts.vocabulary import Family, Kind, Tier
 
 NO_SCORE = -1
 
@@ -49,6 +50,16 @@ class Snapshot:
     fallback: FallbackLists = field(default_factory=FallbackLists)
     is_whole: bool = False
 
+    @cached_property
+    def offer_codes(self) -> Mapping[str, int]:
+        """Item codes of offers by their ids, made once a snapshot: events name items by id."""
+        ids, kinds = self.items[ITEM_ID].to_pylist(), self.items[KIND].to_pylist()
+        return {
+            item_id: code
+            for code, (item_id, kind) in enumerate(zip(ids, kinds, strict=True))
+            if kind == Kind.OFFER.value
+        }
+
     @property
     def as_of(self) -> date | None:
         return parse_snapshot_id(self.snapshot_id)[0] if self.snapshot_id else None
@@ -63,6 +74,7 @@ class Serving:
     """Snapshot, rules and blocks, compiled for one day.
 
     `position`: item code of a product -> its position in the serving catalogue, -1 where that has it no longer.
+    `values`: of the catalogue's products; `is_of_family` [P] by family.
     `tails`: what follows a personal list, by kind and segment (segment's list, popular, static); `popular_tails` the
     same without a segment. `without_user`: what is answered when nothing can be learnt of the user.
     """
@@ -73,6 +85,8 @@ class Serving:
     policy: CompiledPolicy
     is_blocked_item: NDArray[np.bool_]  # by item code
     position: Sequence[int]
+    values: NDArray[np.float64]
+    is_of_family: Mapping[str, NDArray[np.bool_]]
     tails: Mapping[tuple[Kind, int], Candidates]
     popular_tails: Mapping[Kind, Candidates]
     without_user: Mapping[Kind, Candidates]
@@ -81,6 +95,7 @@ class Serving:
     @classmethod
     def of(cls, snapshot: Snapshot, rule_set: RuleSet, blocks: frozenset[str], *, today: date) -> Self:
         """`today` in the bank's time zone."""
+        _ = snapshot.offer_codes
         policy = compile_policy(rule_set.catalogue, rule_set.rules, today=today, blocks=blocks)
         ids, is_product = snapshot.items[ITEM_ID], pc.equal(snapshot.items[KIND], Kind.PRODUCT.value)
         position = [policy.position.get(product_id, -1) for product_id in ids.filter(is_product).to_pylist()]
@@ -96,6 +111,8 @@ class Serving:
             policy=policy,
             is_blocked_item=np.asarray(pc.is_in(ids, pa.array(sorted(policy.blocked_ids), pa.string())), np.bool_),
             position=position,
+            values=np.array([product.value for product in rule_set.catalogue.products], dtype=np.float64),
+            is_of_family={family.value: policy.family == number for number, family in enumerate(Family)},
             tails={
                 (kind, segment): (*candidates(lists, kind, position, Tier.SEGMENT), *popular_tails[kind])
                 for segment, lists in fallback.segments.items()

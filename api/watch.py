@@ -69,6 +69,12 @@ class Watch:
             return ""
         return f"snapshot {self.serving.snapshot_id} is {age.days} days old: its personal lists are not shown"
 
+    def moments(self, snapshot: Snapshot) -> tuple[datetime, datetime]:
+        """A snapshot's cut-off, and now, which is never before it: see `_today`."""
+        now = self._clock()
+        cut_off = snapshot.cut_off(self._timezone) or now
+        return cut_off, max(now, cut_off)
+
     async def run(self, *, every_seconds: float) -> None:
         """Poll for good."""
         while True:
@@ -125,6 +131,7 @@ class Watch:
             # Touched once before it is served, so that no user's request is the one that finds it cold.
             self._store.lists(snapshot_id, [0]),
             self._store.user_states(snapshot_id, [0]),
+            self._store.user_events([0], cut_off=0, now=0, late=0),
         )
         return Snapshot(snapshot_id, items, fallback, is_whole=True)
 

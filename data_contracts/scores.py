@@ -32,5 +32,9 @@ def quantise(probability: ArrayLike) -> NDArray[np.uint16]:
 
 def dequantise(score: ArrayLike) -> NDArray[np.float64]:
     """The probability in the middle of each stored score's step, any shape."""
-    logit = np.asarray(score, dtype=np.float64) * _STEP - LOGIT_LIMIT
-    return np.asarray(1.0 / (1.0 + np.exp(-logit)))
+    return np.asarray(1.0 / (1.0 + np.exp(-log_odds(score))))
+
+
+def log_odds(score: ArrayLike) -> NDArray[np.float64]:
+    """The logit in the middle of each stored score's step, any shape."""
+    return np.asarray(np.asarray(score, dtype=np.float64) * _STEP - LOGIT_LIMIT)

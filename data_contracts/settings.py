@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     kafka_password: SecretStr = Field(SecretStr(""), description="Kafka password")
     kafka_ca_file: Path | None = Field(None, description="certificate of Kafka's authority; default the machine's")
     kafka_group: str = Field("recs-land", min_length=1, description="consumer group of `recs land`")
+    overlay_group: str = Field("recs-overlay", min_length=1, description="consumer group of `recs overlay`")
+    overlay_batch_events: int = Field(5_000, ge=1, description="events after which `recs overlay` stores what it has")
+    overlay_flush_seconds: float = Field(0.2, gt=0, le=60, description="seconds after which it does, however few")
     kafka_session_seconds: float = Field(
         45, ge=1, le=600, description="silence after which a consumer is taken for dead and its partitions move on"
     )

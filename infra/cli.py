@@ -18,6 +18,7 @@ from infra.features import features
 from infra.landing import register as register_landing
 from infra.options import AsJson, DataDir, settings_of
 from infra.tokens import token
+from infra.overlay import overlay
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -132,6 +133,7 @@ app.command()(people.erase)
 app.add_typer(people.identity, name="identity")
 app.command()(features)
 register_landing(app)
+app.command()(overlay)
 app.command()(backfill)
 for command in (served.snapshots, served.publish, served.rollback, served.block, served.unblock):
     app.command()(command)

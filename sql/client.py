@@ -97,6 +97,13 @@ class AsyncStore:
             rows: Rows = orjson.loads(body)["data"]
             return rows
 
+    async def few_columns(self, name: str, /, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """The same column by column, in the statement's order."""
+        with _translated(self.address, name):
+            body = await self._client.raw_query(statement(name), parameters=parameters, fmt="JSONCompactColumns")
+            columns: Sequence[Sequence[Any]] = orjson.loads(body)
+            return columns
+
     async def table(self, name: str, /, **parameters: Any) -> pa.Table:
         with _translated(self.address, name):
             return await self._client.query_arrow(statement(name), parameters=parameters, use_strings=True)

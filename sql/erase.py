@@ -1,4 +1,5 @@
-"""Takes a person out of ClickHouse: every kept snapshot's partition is replaced by one without them, and verified anew.
+"""Takes a person out of ClickHouse: every kept snapshot's partition is replaced by one without them, and verified anew;
+streamed events are deleted.
 
 Serving notices nothing: a partition is replaced at once. Old parts stay on the server's disk, out of reach of queries,
 until it cleans up (`old_parts_lifetime`, 8 minutes by default).
@@ -13,6 +14,7 @@ from data_contracts.manifest import Erasure, Manifest
 from sql.client import Store
 from sql.load import replace_staged
 from sql.states import SnapshotState, State, put_state, snapshot_states
+from sql.user_events import USER_EVENTS, erase_events
 from sql.verify import loaded_counts, verify
 
 PEOPLE_TABLES = tuple(table for table, columns in SNAPSHOT_COLUMNS.items() if USER_ID in columns)
@@ -36,6 +38,8 @@ def erase_user(store: Store, user_id: int, *, manifests: Mapping[str, Manifest],
         if entry.state is not State.DROPPED:
             removed = sum(_rewrite(store, table, entry.snapshot_id, user_id) for table in PEOPLE_TABLES)
             _seal(store, entry, manifests.get(entry.snapshot_id), note=note, has_changed=removed > 0)
+    if before[USER_EVENTS]:
+        erase_events(store, user_id)
     return Erased(before=before, after=rows_of(store, user_id))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from api.store import ITEMS, FallbackLists, Lists, Pointers, Ranked, RuleSet, SnapshotRow, UserState
 from data_contracts.catalogue import (
@@ -123,6 +124,7 @@ class FakeStore:
     fallback: FallbackLists = FALLBACK
     personal: Mapping[int, Lists] = field(default_factory=lambda: dict(LISTS))
     states: Mapping[int, UserState] = field(default_factory=lambda: dict(STATES))
+    events: pa.Table | None = None
     failure: Exception | None = None
     delay: float = 0
     asked: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
@@ -156,6 +158,13 @@ class FakeStore:
     async def user_states(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, UserState]:
         await self._reached()
         return {user_id: self.states[user_id] for user_id in user_ids if user_id in self.states}
+
+    async def user_events(self, user_ids: Sequence[int], *, cut_off: int, now: int, late: int) -> pa.Table | None:
+        await self._reached()
+        if self.events is None:
+            return None
+        found = self.events.filter(pc.is_in(self.events["user_id"], pa.array(user_ids, pa.int64())))
+        return found if found.num_rows else None
 
     async def snapshots(self) -> Sequence[SnapshotRow]:
         await self._reached()

@@ -1,0 +1,154 @@
+"""What the overlay of a batch's users changes, in the numbers of one serving: product positions and item codes.
+
+Suppressed items leave a user's candidates. Boosts order them anew: an item's worth is its probability times, for a
+product, its value, as the night ranked it; a boost of b makes of a probability p the one whose log-odds are b more.
+Candidates that nothing boosts keep their order, whatever their worths say, and a boosted one goes up past all that
+are worth less than it is now (a tired one down past those worth more). Only the order is made so: scores stay the
+calibrated probabilities.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.serving import NO_SCORE, Candidates, Serving
+from data_contracts.overlay import Boosts, Overlay, Pairs
+from data_contracts.policy import Users
+from data_contracts.policy.users import CHANNEL_CONSENT
+from data_contracts.scores import dequantise, log_odds
+from data_contracts.vocabulary import Channel, Kind
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class OfferChanges:
+    """Of one user, by item code."""
+
+    suppressed: frozenset[int] = frozenset()
+    boosts: Mapping[int, float] | None = None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """T users with events; P products. `rows`: user id -> row."""
+
+    rows: Mapping[int, int]
+    held: Bools  # [T, P]
+    released: Bools  # [T, P]
+    suppressed: Bools  # [T, P]
+    boosts: NDArray[np.float64]  # [T, P], log-odds
+    withdrawn: NDArray[np.uint8]  # [T]
+    given: NDArray[np.uint8]  # [T]
+    offers: Mapping[int, OfferChanges]  # by row
+
+    @classmethod
+    def of(cls, serving: Serving, overlay: Overlay) -> Self:
+        shape = (len(overlay.user_ids), serving.policy.products)
+        suppressed = _flags(serving, overlay.suppressed, shape)
+        for row, product in zip(*np.nonzero(_flags(serving, overlay.families_of, shape)), strict=True):
+            suppressed[row] |= serving.policy.family == serving.policy.family[product]
+        boosts = _summed(serving, overlay.boosts, shape)
+        for row, family, strength in _named(overlay.family_boosts):
+            boosts[row] += strength * serving.is_of_family[family]
+        return cls(
+            rows={user_id: row for row, user_id in enumerate(overlay.user_ids.tolist())},
+            held=_flags(serving, overlay.held, shape),
+            released=_flags(serving, overlay.released, shape),
+            suppressed=suppressed,
+            boosts=boosts,
+            withdrawn=overlay.withdrawn,
+            given=overlay.given,
+            offers=_offers(serving, overlay),
+        )
+
+    def seen_now(self, users: Users, user_ids: Sequence[int]) -> Users:
+        """The snapshot's users with what they hold and consent to now. Who was unknown stays so."""
+        pairs = [(place, self.rows[user_id]) for place, user_id in enumerate(user_ids) if user_id in self.rows]
+        if not pairs:
+            return users
+        places, rows = np.array(pairs).T
+        holdings, consents = users.holdings.copy(), users.consents.copy()
+        holdings[places] = (holdings[places] & ~self.released[rows]) | self.held[rows]
+        consents[places] = (consents[places] | self.given[rows]) & ~self.withdrawn[rows]
+        return replace(users, holdings=holdings, consents=consents)
+
+    def arranged(self, serving: Serving, user_id: int, channel: Channel, kind: Kind, found: Candidates) -> Candidates:
+        """A user's candidates, best first, as they are now."""
+        row = self.rows.get(user_id)
+        if row is None or not found:
+            return found
+        # Also of somebody unknown, whom the policy would answer in the app for want of consents on record.
+        if self.withdrawn[row] & CHANNEL_CONSENT[channel]:
+            return ()
+        if kind is Kind.OFFER:
+            return self._arranged_offers(row, found)
+        suppressed, boosts = self.suppressed[row], self.boosts[row]
+        if suppressed.any():
+            found = tuple(candidate for candidate in found if not suppressed[candidate.index])
+        if not boosts.any():
+            return found
+        index = np.array([candidate.index for candidate in found], dtype=np.intp)
+        return _ranked(found, boosts[index], serving.values[index])
+
+    def _arranged_offers(self, row: int, found: Candidates) -> Candidates:
+        changes = self.offers.get(row)
+        if changes is None:
+            return found
+        found = tuple(candidate for candidate in found if candidate.index not in changes.suppressed)
+        boosts = changes.boosts
+        if not boosts:
+            return found
+        return _ranked(found, np.array([boosts.get(candidate.index, 0.0) for candidate in found]), np.ones(len(found)))
+
+
+def _ranked(found: Candidates, boosts: NDArray[np.float64], values: NDArray[np.float64]) -> Candidates:
+    if not boosts.any():
+        return found
+    # The static list has no scores: nothing there is worth more than the least of what was scored.
+    scores = np.array([max(candidate.score, 0) if candidate.score != NO_SCORE else 0 for candidate in found])
+    was = dequantise(scores) * values
+    stands = np.minimum.accumulate(was)
+    now = values / (1.0 + np.exp(-(log_odds(scores) + boosts)))
+    worth = np.where(boosts > 0, np.maximum(stands, now), np.where(boosts < 0, np.minimum(stands, now), stands))
+    return tuple(found[place] for place in np.argsort(-worth, kind="stable").tolist())
+
+
+def _flags(serving: Serving, pairs: Pairs, shape: tuple[int, int]) -> Bools:
+    flags = np.zeros(shape, dtype=np.bool_)
+    position = serving.policy.position
+    known = [
+        (row, position[name]) for row, name in zip(pairs.rows.tolist(), pairs.names, strict=True) if name in position
+    ]
+    if known:
+        flags[tuple(np.array(known).T)] = True
+    return flags
+
+
+def _summed(serving: Serving, boosts: Boosts, shape: tuple[int, int]) -> NDArray[np.float64]:
+    sums = np.zeros(shape)
+    for row, name, strength in _named(boosts):
+        if name in serving.policy.position:
+            sums[row, serving.policy.position[name]] += strength
+    return sums
+
+
+def _offers(serving: Serving, overlay: Overlay) -> Mapping[int, OfferChanges]:
+    codes, products = serving.snapshot.offer_codes, serving.policy.position
+    suppressed: defaultdict[int, set[int]] = defaultdict(set)
+    for row, name in zip(overlay.suppressed.rows.tolist(), overlay.suppressed.names, strict=True):
+        if name not in products and name in codes:
+            suppressed[row].add(codes[name])
+    boosts: defaultdict[int, dict[int, float]] = defaultdict(dict)
+    for row, name, strength in _named(overlay.boosts):
+        if name not in products and name in codes:
+            boosts[row][codes[name]] = strength
+    return {row: OfferChanges(frozenset(suppressed.get(row, ())), boosts.get(row)) for row in {*suppressed, *boosts}}
+
+
+def _named(boosts: Boosts) -> list[tuple[int, str, float]]:
+    return list(zip(boosts.rows.tolist(), boosts.names, boosts.strengths.tolist(), strict=True))

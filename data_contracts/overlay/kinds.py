@@ -1,0 +1,99 @@
+"""The one table of overlay kinds: which event has which effect, for how long, how strongly.
+
+An event may stand in several lines. Strengths are log-odds, so a boost of 0.7 doubles small chances; they fade with
+their half-life and are cut at `MOST_BOOST`.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from data_contracts.vocabulary import CampaignEvent, FeedbackEvent, ProductEvent, TelemetryEvent
+
+PRODUCT_EVENTS, CAMPAIGNS = "bank.product_events", "campaign.interactions"
+TELEMETRY, FEEDBACK = "digital.telemetry", "recommendation.feedback"
+MOST_BOOST = 3.0
+MICROS = 1_000_000
+
+
+class Effect(StrEnum):
+    """What an event does. The last event wins between HOLD and RELEASE, and between WITHDRAW and GIVE.
+
+    What shuts a door counts as long as a snapshot may not have seen it; what opens one (RELEASE, GIVE), and boosts,
+    only after the snapshot's cut-off.
+    """
+
+    HOLD = "hold"  # the product counts as held
+    RELEASE = "release"  # and no longer
+    SUPPRESS = "suppress"  # the item is not shown
+    SUPPRESS_FAMILY = "suppress_family"  # nor any of its family
+    WITHDRAW = "withdraw"  # nothing is shown in the event's channel
+    GIVE = "give"  # and again it may be
+    BOOST = "boost"  # the item moves up
+    BOOST_FAMILY = "boost_family"  # everything of the family that was searched for moves up
+    FATIGUE = "fatigue"  # the item moves down, from `after` events on
+
+
+@dataclass(frozen=True)
+class OverlayKind:
+    """`window` None is for good."""
+
+    topic: str
+    event_type: str
+    effect: Effect
+    window: timedelta | None = None
+    strength: float = 0.0
+    half_life: timedelta | None = None
+    after: int = 1
+
+
+def _days(number: float) -> timedelta:
+    return timedelta(days=number)
+
+
+# The window of what is held outlasts the oldest snapshot that a rollback may return to.
+KINDS = (
+    OverlayKind(PRODUCT_EVENTS, ProductEvent.OPENED, Effect.HOLD, _days(60)),
+    OverlayKind(PRODUCT_EVENTS, ProductEvent.CLOSED, Effect.RELEASE, _days(60)),
+    OverlayKind(PRODUCT_EVENTS, ProductEvent.DECLINED, Effect.SUPPRESS_FAMILY, _days(30)),
+    OverlayKind(CAMPAIGNS, CampaignEvent.PURCHASED, Effect.HOLD, _days(60)),
+    OverlayKind(CAMPAIGNS, CampaignEvent.DISMISSED, Effect.SUPPRESS, _days(30)),
+    OverlayKind(CAMPAIGNS, CampaignEvent.SHOWN, Effect.FATIGUE, _days(14), strength=-1.5, after=3),
+    OverlayKind(CAMPAIGNS, CampaignEvent.CLICKED, Effect.BOOST, _days(14), strength=0.8, half_life=_days(2)),
+    OverlayKind(CAMPAIGNS, CampaignEvent.COMPLAINED, Effect.SUPPRESS),
+    OverlayKind(CAMPAIGNS, CampaignEvent.COMPLAINED, Effect.WITHDRAW),
+    OverlayKind(CAMPAIGNS, CampaignEvent.UNSUBSCRIBED, Effect.WITHDRAW),
+    OverlayKind(TELEMETRY, TelemetryEvent.PRODUCT_VIEW, Effect.BOOST, _days(14), strength=0.8, half_life=_days(2)),
+    OverlayKind(TELEMETRY, TelemetryEvent.SEARCH, Effect.BOOST_FAMILY, _days(7), strength=0.5, half_life=_days(1)),
+    OverlayKind(FEEDBACK, FeedbackEvent.PURCHASED, Effect.HOLD, _days(60)),
+    OverlayKind(FEEDBACK, FeedbackEvent.DISMISSED, Effect.SUPPRESS, _days(30)),
+    OverlayKind(FEEDBACK, FeedbackEvent.CLICKED, Effect.BOOST, _days(14), strength=1.0, half_life=_days(2)),
+    OverlayKind(FEEDBACK, FeedbackEvent.COMPLAINED, Effect.SUPPRESS),
+    OverlayKind(FEEDBACK, FeedbackEvent.COMPLAINED, Effect.WITHDRAW),
+    OverlayKind(FEEDBACK, FeedbackEvent.OPTED_OUT, Effect.WITHDRAW),
+    OverlayKind(FEEDBACK, FeedbackEvent.OPTED_IN, Effect.GIVE),
+)
+
+TOPICS = tuple(sorted({kind.topic for kind in KINDS}))
+
+_AFTER_CUT_OFF = frozenset({Effect.BOOST, Effect.BOOST_FAMILY})
+# Types of events that no rule asks for before the cut-off: most events are of these, and most are older than it.
+FLEETING = tuple(
+    sorted(
+        {kind.event_type for kind in KINDS} - {kind.event_type for kind in KINDS if kind.effect not in _AFTER_CUT_OFF}
+    )
+)
+
+
+def longest_window(topic: str, event_type: str) -> timedelta | None:
+    """How long some rule needs an event: None for good, zero where no rule does."""
+    windows = [kind.window for kind in KINDS if (kind.topic, kind.event_type) == (topic, event_type)]
+    if None in windows:
+        return None
+    return max((window for window in windows if window is not None), default=timedelta())
+
+
+def oldest_needed(*, cut_off: int, now: int, late: int) -> int:
+    """The moment before which only what lasts for good is needed, in microseconds as its arguments."""
+    windows = [kind.window for kind in KINDS if kind.effect not in _AFTER_CUT_OFF and kind.window is not None]
+    return min(cut_off - late, now - max(windows) // timedelta(microseconds=1))

@@ -1,0 +1,83 @@
+"""What is kept of an event, and until when. Pure.
+
+Of a search the family that it is about is kept and not its words, which may say anything about a person.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from data_contracts.columns import EVENT_ID, EVENT_TIME, EVENT_TYPE, FAMILY, ITEM_ID, PRODUCT_ID, USER_ID
+from data_contracts.events import newest
+from data_contracts.overlay.kinds import KINDS, MICROS, longest_window
+from data_contracts.overlay.search import family_of_search
+
+TOPIC, CHANNEL = "topic", "channel"
+# Times are microseconds since 1970, UTC; "" where an event has no item, channel or family.
+EVENTS = pa.schema(
+    [
+        (USER_ID, pa.int64()),
+        (EVENT_TIME, pa.int64()),
+        *((name, pa.string()) for name in (TOPIC, EVENT_TYPE, EVENT_ID, ITEM_ID, CHANNEL, FAMILY)),
+    ]
+)
+_NEEDED = {(kind.topic, kind.event_type): longest_window(kind.topic, kind.event_type) for kind in KINDS}
+_MICROSECOND = timedelta(microseconds=1)
+# The last second of ClickHouse's DateTime, in 2106.
+FOR_GOOD = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One row of EVENTS; `expires_at` in seconds, FOR_GOOD for what never does."""
+
+    user_id: int
+    event_time: int
+    topic: str
+    event_type: str
+    event_id: str
+    item_id: str
+    channel: str
+    family: str
+    expires_at: int
+
+
+def row_of(topic: str, event: Mapping[str, Any], *, arrived: int, skew: int) -> EventRow | None:
+    """None for an event that no rule needs, or no longer needs on its arrival. Times in microseconds.
+
+    An event more than `skew` ahead of its arrival counts from its arrival: a producer's wrong clock must neither keep
+    a boost alive for years nor lose an opt-out.
+    """
+    event_type = event[EVENT_TYPE]
+    if (topic, event_type) not in _NEEDED:
+        return None
+    schema = newest(topic)
+    happened = event[schema.event_time]
+    happened = max(happened if happened <= arrived + skew else arrived, 0)
+    query = event.get("query")
+    family = (family_of_search(query) or "") if query else ""
+    if query and not family:
+        return None
+    window = _NEEDED[topic, event_type]
+    expires = FOR_GOOD if window is None else (happened + window // _MICROSECOND) // MICROS
+    if expires * MICROS <= arrived:
+        return None
+    return EventRow(
+        user_id=event[USER_ID],
+        event_time=happened,
+        topic=topic,
+        event_type=event_type,
+        event_id=event[schema.idempotency_key],
+        item_id=event.get(PRODUCT_ID) or event.get(ITEM_ID) or "",
+        channel=event.get(CHANNEL) or "",
+        family=family,
+        expires_at=expires,
+    )
+
+
+def micros(moment: datetime) -> int:
+    """Of an aware moment."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND

@@ -1,0 +1,94 @@
+"""The command `recs overlay`: streamed events into ClickHouse, for look-ups."""
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from data_contracts.errors import UnavailableError
+from data_contracts.settings import Settings
+from infra.console import console
+
+if TYPE_CHECKING:
+    from api.overlay_writer import Stored
+    from data_contracts.overlay import EventRow
+
+_RETRY_SECONDS = 0.5
+_LOG = logging.getLogger("recs.overlay")
+
+
+def overlay(
+    quiet: Annotated[bool, typer.Option("--quiet", help="Tell only of trouble.")] = False,
+) -> None:
+    """Bring bank events from Kafka into answers, until Ctrl-C or SIGTERM.
+
+    Any number may run at once: they share the partitions of the topics.
+
+    Example: `recs overlay`
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    told_to_stop: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: told_to_stop.append(number))
+    run(
+        Settings(),
+        is_stopped=lambda: bool(told_to_stop),
+        tell=(lambda _: None) if quiet else lambda stored: console.print(_line(stored)),
+    )
+
+
+def run(settings: Settings, *, is_stopped: Callable[[], bool], tell: "Callable[[Stored], None]") -> None:
+    """Wait for ClickHouse and Kafka, make what they lack, and write until told to stop."""
+    from api.overlay_writer import OverlayWriter
+    from data_contracts.events.registry import registry
+    from spark_jobs.landing.clients import ensure_topics, translated
+    from sql.client import Address, connected
+    from sql.migrate import migrate
+    from sql.user_events import put_events
+
+    address = Address.of(settings)
+    if not _until_there(lambda: (migrate(address), ensure_topics(settings)), is_stopped):
+        return
+    with translated(settings):
+        while not is_stopped():
+            try:
+                with connected(address) as store:
+
+                    def put(rows: "Sequence[EventRow]") -> None:
+                        put_events(store, rows)
+
+                    OverlayWriter(settings, registry(settings), put=put, tell=tell, is_stopped=is_stopped).run()
+            except UnavailableError as error:
+                # Only connecting raises it: a writer waits by itself.
+                _LOG.warning("%s; trying again", error)
+                time.sleep(_RETRY_SECONDS)
+
+
+def _until_there(prepare: Callable[[], object], is_stopped: Callable[[], bool]) -> bool:
+    """False when told to stop before."""
+    is_told = False
+    while not is_stopped():
+        try:
+            prepare()
+        except UnavailableError as error:
+            if not is_told:
+                _LOG.warning("%s; trying again", error)
+                is_told = True
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return True
+    return False
+
+
+def _line(stored: "Stored") -> str:
+    """Such as `14:02:11 stored 212 events · 31 unneeded · oldest 0.2 s · 7 waiting`."""
+    parts = [f"{datetime.now():%H:%M:%S} stored {stored.stored} events"]
+    parts += [f"{stored.unneeded} unneeded"] if stored.unneeded else []
+    parts += [f"{stored.undecodable} undecodable"] if stored.undecodable else []
+    parts += [f"oldest {stored.seconds:.1f} s"] if stored.stored else []
+    parts += [f"{stored.behind} waiting"] if stored.behind else []
+    return " · ".join(parts)

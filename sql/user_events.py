@@ -1,0 +1,58 @@
+"""Streamed events in ClickHouse: stored in batches, read for many users at once, taken out for one."""
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+
+import pyarrow as pa
+
+from data_contracts.columns import EVENT_TIME, USER_ID
+from data_contracts.overlay import EVENTS, FLEETING, EventRow, oldest_needed
+from sql.client import AsyncStore, Store
+
+USER_EVENTS = "user_events"
+_STORED = pa.schema(
+    [
+        (USER_ID, pa.uint64()),
+        (EVENT_TIME, pa.timestamp("us", "UTC")),
+        *(field for field in EVENTS if field.name not in (USER_ID, EVENT_TIME)),
+        ("expires_at", pa.uint32()),
+    ]
+)
+# As the look-up selects them.
+_SELECTED = (USER_ID, *(name for name in EVENTS.names if name not in (USER_ID, EVENT_TIME)), EVENT_TIME)
+
+
+def put_events(store: Store, rows: Iterable[EventRow]) -> None:
+    """Store some events. Those that are stored already are stored again, and merge with their first copy."""
+    listed = list(rows)
+    columns = [list(map(attrgetter(field.name), listed)) for field in _STORED]
+    table = pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, _STORED, strict=True)], schema=_STORED
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, _STORED) as stream:
+        stream.write_table(table)
+    store.send("user_events_v1/put", sink.getvalue().to_pybytes())
+
+
+async def read_events(
+    store: AsyncStore, user_ids: Sequence[int], *, cut_off: int, now: int, late: int
+) -> pa.Table | None:
+    """What the overlay of these users needs, as EVENTS; None where nothing happened. Times in microseconds."""
+    columns = await store.few_columns(
+        "user_events_v1/lookup",
+        user_ids=list(user_ids),
+        cut_off=cut_off,
+        since=oldest_needed(cut_off=cut_off, now=now, late=late),
+        fleeting=list(FLEETING),
+    )
+    if not columns or not columns[0]:
+        return None
+    named = dict(zip(_SELECTED, columns, strict=True))
+    return pa.table([pa.array(named[field.name], field.type) for field in EVENTS], schema=EVENTS)
+
+
+def erase_events(store: Store, user_id: int) -> None:
+    """The text of a mutation is kept, and so the id in it, until another one has been made."""
+    store.run("user_events_v1/without_user", user_id=user_id)
+    store.run("user_events_v1/forget")

@@ -1,0 +1,23 @@
+-- Grain: one event of a user that some rule of the overlay needs, as it came; what it means is computed when read.
+-- Equal rows, such as an event that was delivered twice, merge into one with its first storing; until then they are
+-- both read, and the overlay counts an idempotency key (topic, event_id) once. Rows go when no rule needs them; those
+-- that last for good expire at the end of DateTime, in 2106.
+-- Many small inserts and look-ups by user: granules, blocks and parts as in lists.
+CREATE TABLE IF NOT EXISTS user_events (
+    user_id UInt64 CODEC (T64, LZ4),
+    event_time DateTime64(6, 'UTC') CODEC (Delta, LZ4),
+    topic LowCardinality(String),
+    event_type LowCardinality(String),
+    event_id String,
+    item_id String,
+    channel LowCardinality(String),
+    family LowCardinality(String),
+    expires_at SimpleAggregateFunction(max, DateTime('UTC')),
+    stored_at SimpleAggregateFunction(min, DateTime64(6, 'UTC')) DEFAULT now64(6, 'UTC')
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (user_id, event_time, topic, event_type, event_id, item_id, channel, family)
+TTL expires_at DELETE
+SETTINGS index_granularity = 128, min_compress_block_size = 8192, max_compress_block_size = 8192,
+min_rows_for_wide_part = 1099511627776, min_bytes_for_wide_part = 1099511627776,
+finished_mutations_to_keep = 1
