@@ -17,8 +17,8 @@ from infra.console import errors, progress, show, show_json
 from infra.features import features
 from infra.landing import register as register_landing
 from infra.options import AsJson, DataDir, settings_of
+from infra.overlay import overlay as overlay_command
 from infra.tokens import token
-from infra.overlay import overlay
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,7 +28,14 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 
-WithKafka = Annotated[bool, typer.Option("--kafka", help="With a Kafka broker, at RECS_KAFKA_BOOTSTRAP.")]
+WithKafka = Annotated[
+    bool | None,
+    typer.Option(
+        "--kafka/--no-kafka",
+        help="A Kafka broker of its own at RECS_KAFKA_BOOTSTRAP. [default: where the overlay finds none]",
+    ),
+]
+WithOverlay = Annotated[bool, typer.Option("--overlay/--no-overlay", help="Bring Kafka's events into answers.")]
 Horizon = Annotated[
     int | None, typer.Option(min=1, help="Days ahead that products are about. [default: the world's, else the setting]")
 ]
@@ -133,7 +140,7 @@ app.command()(people.erase)
 app.add_typer(people.identity, name="identity")
 app.command()(features)
 register_landing(app)
-app.command()(overlay)
+app.command("overlay")(overlay_command)
 app.command()(backfill)
 for command in (served.snapshots, served.publish, served.rollback, served.block, served.unblock):
     app.command()(command)
@@ -146,16 +153,17 @@ def up(
     data_dir: DataDir = None,
     api_port: Annotated[int | None, typer.Option(help="Port of the API. [default: RECS_API_PORT]")] = None,
     clickhouse_port: Annotated[int | None, typer.Option(help="Port of the embedded ClickHouse.")] = None,
-    kafka: WithKafka = False,
+    kafka: WithKafka = None,
+    overlay: WithOverlay = True,
 ) -> None:
-    """Start the embedded ClickHouse and the API; stays until Ctrl-C.
+    """Start the day: embedded ClickHouse and Kafka, the overlay and the API; stays until Ctrl-C.
 
-    Example: `recs up --api-port 8081`
+    Examples: `recs up --api-port 8081`, `recs up --no-overlay`
     """
     from infra.stack import run_stack
 
     chosen = _stack_settings(data_dir, api_port, clickhouse_port)
-    raise typer.Exit(run_stack(chosen, with_dagster=False, with_kafka=kafka))
+    raise typer.Exit(run_stack(chosen, with_dagster=False, with_kafka=kafka, with_overlay=overlay))
 
 
 @app.command()
@@ -166,7 +174,8 @@ def dev(
     dagster_port: Annotated[int | None, typer.Option(help="Port of the Dagster UI.")] = None,
     world_dir: Annotated[Path | None, typer.Option("--world", help="Sources for nights started in the UI.")] = None,
     horizon_days: Horizon = None,
-    kafka: WithKafka = False,
+    kafka: WithKafka = None,
+    overlay: WithOverlay = True,
 ) -> None:
     """Start the whole embedded stack with the Dagster UI; stays until Ctrl-C.
 
@@ -182,7 +191,7 @@ def dev(
         **_sources(world_dir),
         product_horizon_days=_horizon(world_dir, horizon_days),
     )
-    raise typer.Exit(run_stack(chosen, with_dagster=True, with_kafka=kafka))
+    raise typer.Exit(run_stack(chosen, with_dagster=True, with_kafka=kafka, with_overlay=overlay))
 
 
 @app.command()

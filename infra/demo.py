@@ -1,9 +1,6 @@
-"""The main job as a story: a sample world, one night, look-ups by channel, a compliance stop."""
+"""The main job as a story: a sample world, one night, look-ups by channel, a compliance stop, an event of the day."""
 
-import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +15,7 @@ from data_contracts.errors import RecsError
 from data_contracts.settings import Settings
 from infra.ask import answer_rows, answer_title, ask
 from infra.console import console, progress, show
+from infra.demo_event import running, show_event
 from infra.local.clickhouse.running import running_clickhouse
 from infra.local.world import generate
 from infra.night_view import run_and_show
@@ -61,6 +59,8 @@ def run_demo(folder: Path) -> None:
         show(answer_rows(offers), as_json=False, title=f"offers: {answer_title(offers)}")
         stage("4. A compliance stop holds at once")
         _show_block(settings, user)
+        stage("5. An event changes an answer")
+        show_event(settings, user, result.snapshot_id)
         show(snapshot_rows(settings), as_json=False, title="snapshots")
     stage("Done")
     console.print(f"See it all in the Dagster UI:  .venv/bin/recs dev --data-dir {folder} --world {world}")
@@ -93,24 +93,17 @@ def _stack(settings: Settings) -> Iterator[Settings]:
     """An embedded ClickHouse and the API on free ports, for this block."""
     with running_clickhouse(clickhouse_folder(settings)) as url:
         ensure_issuer(settings)
-        wired = settings.model_copy(update={"clickhouse_url": url, "api_port": _free_port()})
-        command = [sys.executable, "-m", "uvicorn", "api.main:app", "--port", str(wired.api_port)]
-        environment = {
-            **os.environ,
-            "RECS_CLICKHOUSE_URL": url,
-            "RECS_DATA_DIR": str(settings.data_dir.absolute()),
-            "RECS_MAX_SNAPSHOT_AGE_DAYS": "36500",  # the sample world keeps its date
-        }
-        log = settings.data_dir / "logs" / "api.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
-            api = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
-            try:
-                wait_until_ready(f"http://127.0.0.1:{wired.api_port}/healthz")
-                yield wired
-            finally:
-                api.terminate()
-                api.wait(timeout=20)
+        wired = settings.model_copy(
+            update={
+                "clickhouse_url": url,
+                "api_port": _free_port(),
+                "max_snapshot_age_days": 36_500,  # the sample world keeps its date
+            }
+        )
+        command = ["uvicorn", "api.main:app", "--port", str(wired.api_port)]
+        with running("api", command, wired):
+            wait_until_ready(f"http://127.0.0.1:{wired.api_port}/healthz")
+            yield wired
 
 
 def _show_block(settings: Settings, user: str) -> None:

@@ -51,7 +51,12 @@ def run(settings: Settings, *, is_stopped: Callable[[], bool], tell: "Callable[[
     from sql.user_events import put_events
 
     address = Address.of(settings)
-    if not _until_there(lambda: (migrate(address), ensure_topics(settings)), is_stopped):
+
+    def prepare() -> None:
+        migrate(address)
+        ensure_topics(settings)
+
+    if not _until_there(prepare, is_stopped):
         return
     with translated(settings):
         while not is_stopped():
@@ -68,7 +73,7 @@ def run(settings: Settings, *, is_stopped: Callable[[], bool], tell: "Callable[[
                 time.sleep(_RETRY_SECONDS)
 
 
-def _until_there(prepare: Callable[[], object], is_stopped: Callable[[], bool]) -> bool:
+def _until_there(prepare: Callable[[], None], is_stopped: Callable[[], bool]) -> bool:
     """False when told to stop before."""
     is_told = False
     while not is_stopped():

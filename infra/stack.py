@@ -1,4 +1,4 @@
-"""The embedded stack: ClickHouse, the API and, for development, the Dagster UI, under one supervisor."""
+"""The embedded stack: ClickHouse, Kafka, the overlay, the API and, for development, the Dagster UI, supervised."""
 
 import os
 import shlex
@@ -34,13 +34,13 @@ _READY_SECONDS = 60
 class Service:
     """A process of the stack: its command, the port it takes, and the URL that answers once it is ready.
 
-    `tcp://` is answered by whoever accepts connections.
+    `tcp://` is answered by whoever accepts connections; a process without a port (0) is not waited for.
     """
 
     name: str
     command: Sequence[str]
-    port: int
-    ready_url: str
+    port: int = 0
+    ready_url: str = ""
 
 
 def clickhouse_folder(settings: Settings) -> Path:
@@ -63,7 +63,10 @@ def clickhouse(settings: Settings) -> Iterator[Settings]:
         yield settings.model_copy(update={"clickhouse_url": url})
 
 
-def services(settings: Settings, *, with_dagster: bool, with_kafka: bool = False) -> list[Service]:
+def services(
+    settings: Settings, *, with_dagster: bool, with_kafka: bool = False, with_overlay: bool = False
+) -> list[Service]:
+    """`with_kafka`: a broker of our own; `with_overlay`: what brings events from Kafka, ours or not, into answers."""
     python = sys.executable
     port = urlsplit(settings.clickhouse_url).port or 8123
     wanted = [_kafka(settings)] if with_kafka else []
@@ -73,6 +76,9 @@ def services(settings: Settings, *, with_dagster: bool, with_kafka: bool = False
         wanted.append(Service("clickhouse", command, port, f"{settings.clickhouse_url}/ping"))
     api = [python, "-m", "uvicorn", "api.main:app", "--port", str(settings.api_port), "--no-access-log"]
     wanted.append(Service("api", api, settings.api_port, f"http://127.0.0.1:{settings.api_port}/healthz"))
+    if with_overlay:
+        # It waits by itself for ClickHouse and Kafka.
+        wanted.append(Service("overlay", [python, "-m", "infra.cli", "overlay", "--quiet"]))
     if with_dagster:
         dagster = [python, "-m", "dagster", "dev", "-m", "dagster_project.definitions"]
         dagster += ["--host", "127.0.0.1", "--port", str(settings.dagster_port)]
@@ -85,14 +91,26 @@ def _kafka(settings: Settings) -> Service:
     """A broker where RECS_KAFKA_BOOTSTRAP points. Raises InputError when that is not on this machine."""
     host, _, port = settings.kafka_bootstrap.partition(":")
     if host not in _LOCAL_HOSTS or not port.isdigit():
-        raise InputError(f"--kafka starts a broker on this machine, not at {settings.kafka_bootstrap}: leave it out")
+        raise InputError(f"a broker can be started on this machine, not at {settings.kafka_bootstrap}: give --no-kafka")
     command = [sys.executable, "-m", "infra.local.kafka", "--path", str(settings.data_dir / "kafka"), "--port", port]
     return Service("kafka", command, int(port), f"tcp://127.0.0.1:{port}")
 
 
-def run_stack(settings: Settings, *, with_dagster: bool, with_kafka: bool = False) -> int:
-    """Start the stack and stay until Ctrl-C; returns the exit code. Raises BusyError when a port is taken."""
-    wanted = services(settings, with_dagster=with_dagster, with_kafka=with_kafka)
+def starts_kafka(settings: Settings) -> bool:
+    """Whether Kafka is ours to start: the setting points at this machine and nobody answers there."""
+    host, _, port = settings.kafka_bootstrap.partition(":")
+    return host in _LOCAL_HOSTS and port.isdigit() and not _answers(f"tcp://{host}:{port}")
+
+
+def run_stack(
+    settings: Settings, *, with_dagster: bool, with_kafka: bool | None = None, with_overlay: bool = True
+) -> int:
+    """Start the stack and stay until Ctrl-C; returns the exit code. Raises BusyError when a port is taken.
+
+    `with_kafka` None: a broker where the overlay needs one and none is there.
+    """
+    starts_broker = with_overlay and starts_kafka(settings) if with_kafka is None else with_kafka
+    wanted = services(settings, with_dagster=with_dagster, with_kafka=starts_broker, with_overlay=with_overlay)
     for service in wanted:
         _refuse_taken(service)
     if with_dagster:
@@ -126,12 +144,14 @@ def wait_until_ready(url: str, *, seconds: float = _READY_SECONDS) -> None:
 def _announce(wanted: Sequence[Service]) -> None:
     try:
         for service in wanted:
-            wait_until_ready(service.ready_url)
+            if service.port:
+                wait_until_ready(service.ready_url)
     except UnavailableError as error:
         console.print(f"[red]{error}[/red]")
         return
     for service in wanted:
-        console.print(f"[bold green]ready[/bold green] {service.name:<11}http://127.0.0.1:{service.port}")
+        at = f"http://127.0.0.1:{service.port}" if service.port else "brings Kafka's events into answers"
+        console.print(f"[bold green]ready[/bold green] {service.name:<11}{at}")
     console.print("Ctrl-C stops everything.")
 
 
@@ -159,6 +179,8 @@ def _text(value: object) -> str:
 
 
 def _refuse_taken(service: Service) -> None:
+    if not service.port:
+        return
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -32,7 +32,9 @@ def test_a_broker_is_started_only_where_the_setting_points_to_this_machine(tmp_p
     here = Settings(data_dir=tmp_path, kafka_bootstrap="localhost:9392")
     (kafka,) = [one for one in services(here, with_dagster=False, with_kafka=True) if one.name == "kafka"]
     assert (kafka.port, kafka.ready_url) == (9392, "tcp://127.0.0.1:9392")
-    assert "kafka" not in [one.name for one in services(here, with_dagster=False)]
+    names = [one.name for one in services(here, with_dagster=False, with_overlay=True)]
+    assert "overlay" in names
+    assert "kafka" not in names
     elsewhere = Settings(data_dir=tmp_path, kafka_bootstrap="broker.bank:9092")
     with pytest.raises(InputError, match=r"not at broker\.bank:9092"):
         services(elsewhere, with_dagster=False, with_kafka=True)
