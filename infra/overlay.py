@@ -31,6 +31,9 @@ def overlay(
     Example: `recs overlay`
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    for vendor in ("urllib3", "clickhouse_connect"):
+        # A line for each attempt while the server is away: what matters is told by us, once.
+        logging.getLogger(vendor).setLevel(logging.CRITICAL)
     told_to_stop: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: told_to_stop.append(number))
