@@ -29,7 +29,7 @@ from sql.client import Address, Store, connected
 from sql.migrate import migrate
 from sql.user_events import erase_events
 
-_SECONDS = 30.0
+_SECONDS = 60.0
 _PAUSE = 0.01
 
 

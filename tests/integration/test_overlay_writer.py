@@ -36,7 +36,7 @@ from sql.user_events import put_events
 from tests.integration.landing_bank import DAY, event, now
 
 Writer = subprocess.Popen[bytes]
-ENOUGH_SECONDS = 60.0
+ENOUGH_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
