@@ -23,6 +23,7 @@ from api.routes import Service, router
 from api.routes_operators import router as operators
 from api.security import Guard
 from api.store import Store
+from api.traces import Traces
 from api.watch import Watch
 from data_contracts.settings import Settings
 from sql.client import Address
@@ -42,7 +43,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(settings: Settings, *, store: Store | None = None, clock: Callable[[], datetime] = now) -> FastAPI:
+def create_app(
+    settings: Settings, *, store: Store | None = None, clock: Callable[[], datetime] = now, traces: Traces | None = None
+) -> FastAPI:
     """The application. Without `store`, the ClickHouse of the settings."""
 
     @contextlib.asynccontextmanager
@@ -60,7 +63,9 @@ def create_app(settings: Settings, *, store: Store | None = None, clock: Callabl
         with contextlib.suppress(asyncio.CancelledError):
             await watching
         await service.store.close()
+        kept.close()
 
+    kept = traces or Traces.of(settings)
     protect_access_log(_key(settings))
     app = _App(
         title="Recommendations",
@@ -74,7 +79,7 @@ def create_app(settings: Settings, *, store: Store | None = None, clock: Callabl
     install_problems(app)
     app.include_router(router)
     app.include_router(operators)
-    app.add_middleware(Edge, settings=settings)
+    app.add_middleware(Edge, settings=settings, traces=kept)
     return app
 
 

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from api import metrics
 from api.logs import TRACE
+from api.traces import Traces, named, trace_id
 from data_contracts.settings import Settings
 
 Message = MutableMapping[str, Any]
@@ -31,8 +32,9 @@ _ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class Edge:
-    def __init__(self, app: Application, *, settings: Settings) -> None:
+    def __init__(self, app: Application, *, settings: Settings, traces: Traces) -> None:
         self._app = app
+        self._traces = traces
         self._largest_body = settings.max_body_bytes
         self._body_seconds = settings.body_seconds
         self._most_at_once = settings.max_concurrency
@@ -44,26 +46,18 @@ class Edge:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        trace = _trace_id(scope["headers"])
-        TRACE.set(trace)
-        status = [0]
-
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                status[0] = message["status"]
-                told = scope.get("told", {})
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-trace-id", trace.encode()),
-                    *((name.lower().encode(), value.encode()) for name, value in told.items()),
-                ]
-            await send(message)
-
-        try:
-            await self._admitted(scope, receive, sending)
-        finally:
-            route = getattr(scope.get("route"), "path", None)
-            metrics.answered(route, scope["method"], status[0] or 500, time.perf_counter() - started)
+        traceparent = _traceparent(scope["headers"])
+        method = scope["method"]
+        with self._traces.request(method, traceparent) as span:
+            trace = trace_id(span) or traceparent[3:35] or os.urandom(16).hex()
+            TRACE.set(trace)
+            status = [0]
+            try:
+                await self._admitted(scope, receive, _telling(scope, send, status, trace))
+            finally:
+                route = getattr(scope.get("route"), "path", None)
+                metrics.answered(route, method, status[0] or 500, time.perf_counter() - started)
+                named(span, method=method, route=route or metrics.NO_ROUTE, status=status[0] or 500)
 
     async def _admitted(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = scope["headers"]
@@ -107,13 +101,29 @@ class Edge:
         return bounded
 
 
-def _trace_id(headers: list[tuple[bytes, bytes]]) -> str:
-    """The caller's (W3C traceparent), else a new one."""
+def _telling(scope: Message, send: Send, status: list[int], trace: str) -> Send:
+    """Notes the status, and adds the trace and what the route's dependencies told to the headers."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            status[0] = message["status"]
+            told = scope.get("told", {})
+            message["headers"] = [
+                *message["headers"],
+                (b"x-trace-id", trace.encode()),
+                *((name.lower().encode(), value.encode()) for name, value in told.items()),
+            ]
+        await send(message)
+
+    return sending
+
+
+def _traceparent(headers: list[tuple[bytes, bytes]]) -> str:
+    """The caller's (W3C); "" for none or a broken one."""
     for name, value in headers:
         if name == b"traceparent":
-            found = _TRACEPARENT.fullmatch(value)
-            return found[1].decode() if found else os.urandom(16).hex()
-    return os.urandom(16).hex()
+            return value.decode() if _TRACEPARENT.fullmatch(value) else ""
+    return ""
 
 
 async def _refuse(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
-from api import metrics
+from api import metrics, traces
 from api.batches import Batches
 from api.breaker import Breaker
 from api.overlay_changes import Changes
@@ -77,7 +77,8 @@ class Lookup:
         metrics.BATCHES.observe(len(questions))
         started = time.perf_counter()
         try:
-            replies = await self._answer(questions)
+            with traces.database("look-up", questions=len(questions)):
+                replies = await self._answer(questions)
         except Exception:
             self._breaker.failed()
             raise

@@ -150,6 +150,11 @@ class Settings(BaseSettings):
     # Watching the day
     log_format: Literal["auto", "json", "text"] = Field("auto", description="auto: text on a terminal, else JSON")
 
+    otlp_endpoint: str | None = Field(
+        None, description="where OpenTelemetry traces go, such as http://localhost:4318/v1/traces; default none"
+    )
+    trace_share: float = Field(0.05, ge=0, le=1, description="share of the traces that begin here which are kept")
+
     @property
     def issuer_dir(self) -> Path:
         """Where the local issuer keeps its keys."""

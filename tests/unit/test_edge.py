@@ -16,6 +16,8 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from api import metrics
 from api.app import create_app
@@ -23,10 +25,12 @@ from api.breaker import Breaker
 from api.limits import MemoryBuckets
 from api.logs import _Json, without_secrets
 from api.store import Pointers
+from api.traces import Traces
 from data_contracts.errors import UnavailableError
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Scope
 from infra.tokens import ensure_issuer, issue
+from sql.client import TRACEPARENT
 from tests.day_world import ALICE, FIRST, NOW, FakeStore
 
 URL, ASKED = "/api/v1/recommendations", {"user_id": "1", "channel": "web"}
@@ -349,6 +353,33 @@ def test_json_lines_hold_the_trace_and_no_token(start: Start, caplog: pytest.Log
     assert answer.headers["x-trace-id"] == trace
     odd = start().get("/healthz", headers={"traceparent": "00-nonsense"})
     assert re.fullmatch("[0-9a-f]{32}", odd.headers["x-trace-id"])
+
+
+def test_a_trace_goes_from_the_caller_to_the_look_up_and_names_nobody(tmp_path: Path) -> None:
+    spans = InMemorySpanExporter()
+    one = Settings(data_dir=tmp_path, **OPEN)
+    traces = Traces.to(SimpleSpanProcessor(spans), share=0)  # but the caller's choice counts
+    store = FakeStore()
+    carried: list[str] = []
+
+    async def seen(snapshot_id: str, user_ids: Any) -> Any:
+        carried.append(TRACEPARENT.get())
+        return {}
+
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with TestClient(create_app(one, store=store, clock=lambda: NOW, traces=traces)) as client:
+        store.lists = seen  # type: ignore[method-assign]
+        asked = {**ASKED, "user_id": "4242424242"}
+        answer = client.get(URL, params=asked, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+        client.get(URL, params=asked)
+    look_up, request = spans.get_finished_spans()
+    assert (request.name, look_up.name) == (f"GET {URL}", "look-up")
+    assert look_up.parent is not None
+    assert look_up.parent.span_id == request.context.span_id
+    assert {f"{span.context.trace_id:032x}" for span in (request, look_up)} == {trace}
+    assert answer.headers["x-trace-id"] == trace
+    assert carried[0].split("-")[1:3] == [trace, f"{look_up.context.span_id:016x}"]
+    assert "4242424242" not in request.to_json() + look_up.to_json()
 
 
 def test_a_refused_token_is_in_no_log_and_no_metric(start: Start, caplog: pytest.LogCaptureFixture) -> None:

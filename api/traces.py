@@ -1,0 +1,97 @@
+"""OpenTelemetry traces of requests and of the look-ups they share, to RECS_OTLP_ENDPOINT; without it they cost nothing.
+
+A request's span continues the caller's (W3C traceparent). A look-up in ClickHouse serves several questions at once: its
+span is a child of the request that set it going, and ClickHouse is told of it in its turn.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import Span, SpanKind, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from data_contracts.settings import Settings
+from sql.client import TRACEPARENT
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+# Of the request that is being answered; None where nothing is traced.
+_TRACER: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
+
+
+class Traces:
+    """`provider` None: no traces, and every span is nothing."""
+
+    def __init__(self, provider: "TracerProvider | None") -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("recs.api") if provider else None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Traces":
+        if not settings.otlp_endpoint:
+            return cls(None)
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - slow, and only for tracing
+
+        return cls.to(BatchSpanProcessor(OTLPSpanExporter(settings.otlp_endpoint)), share=settings.trace_share)
+
+    @classmethod
+    def to(cls, processor: "SpanProcessor", *, share: float) -> "Traces":
+        """`share` of the traces that begin here; those that callers began follow their choice."""
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+        from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased  # noqa: PLC0415
+
+        resource = Resource.create({"service.name": "recs-api"})
+        provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(share)))
+        provider.add_span_processor(processor)
+        return cls(provider)
+
+    def request(self, method: str, traceparent: str) -> AbstractContextManager[Span | None]:
+        """Around a request; its route is known, and `named`, at its end."""
+        if self._tracer is None:
+            return nullcontext()
+        _TRACER.set(self._tracer)
+        parent = _PROPAGATOR.extract({"traceparent": traceparent})
+        return self._tracer.start_as_current_span(method, context=parent, kind=SpanKind.SERVER)
+
+    def close(self) -> None:
+        """Send what has not been sent."""
+        if self._provider is not None:
+            self._provider.shutdown()
+
+
+def named(span: Span | None, *, method: str, route: str, status: int) -> None:
+    """The end of a request's span. Neither path nor query: they hold user ids."""
+    if span is not None:
+        span.update_name(f"{method} {route}")
+        span.set_attribute("http.route", route)
+        span.set_attribute("http.response.status_code", status)
+
+
+def trace_id(span: Span | None) -> str:
+    """32 hex digits; "" without a span."""
+    return "" if span is None else f"{span.get_span_context().trace_id:032x}"
+
+
+def database(name: str, **attributes: Any) -> AbstractContextManager[None]:
+    """Around work of ClickHouse for the request that is being answered."""
+    tracer = _TRACER.get()
+    return nullcontext() if tracer is None else _database(tracer, name, attributes)
+
+
+@contextmanager
+def _database(tracer: Tracer, name: str, attributes: dict[str, Any]) -> Iterator[None]:
+    told = {"db.system": "clickhouse", **attributes}
+    with tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes=told):
+        carried: dict[str, str] = {}
+        _PROPAGATOR.inject(carried)
+        token = TRACEPARENT.set(carried.get("traceparent", ""))
+        try:
+            yield
+        finally:
+            TRACEPARENT.reset(token)
