@@ -135,6 +135,13 @@ class Settings(BaseSettings):
     )
     token: SecretStr = Field(SecretStr(""), description="bearer token of `recs ask`; default one of the local issuer")
 
+    api_host: str = Field("127.0.0.1", description="address that `python -m api` listens at")
+    tls_certificate: Path | None = Field(None, description="certificate of `python -m api`, PEM; default no TLS")
+    tls_key: Path | None = Field(None, description="its private key, PEM")
+    tls_client_ca: Path | None = Field(
+        None, description="authority whose certificates clients must show (mTLS), PEM; default none"
+    )
+
     # Limits
     client_rate: float = Field(5_000, ge=0, description="requests a second of one client, twice that at once; 0: any")
     user_rate: float = Field(100, ge=0, description="requests a second about one user, twice that at once; 0: any")

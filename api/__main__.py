@@ -1,0 +1,61 @@
+"""`python -m api`: the service with the settings' port, and TLS where a certificate is set.
+
+With RECS_TLS_CLIENT_CA only clients with a certificate of that authority are let in (mTLS), and a token that is bound
+to a certificate (RFC 8705) holds in its presence alone.
+"""
+
+import ssl
+from asyncio import BaseTransport
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from data_contracts.errors import InputError
+from data_contracts.settings import Settings
+
+
+class CertificateProtocol(HttpToolsProtocol):
+    """Shows the application the client's certificate, as the ASGI extension `tls` names it; uvicorn itself does not."""
+
+    _certificate: bytes | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(cast("Any", transport))
+        connection = transport.get_extra_info("ssl_object")
+        self._certificate = connection.getpeercert(binary_form=True) if connection else None
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._certificate is not None:
+            cast("Any", self.scope)["extensions"] = {"tls": {"client_cert": self._certificate}}
+
+
+def tls(settings: Settings) -> dict[str, Any]:
+    """What uvicorn is told of TLS. Raises InputError for half a configuration."""
+    if settings.tls_certificate is None:
+        if settings.tls_client_ca is not None or settings.tls_key is not None:
+            raise InputError("RECS_TLS_CLIENT_CA and RECS_TLS_KEY mean nothing without RECS_TLS_CERTIFICATE")
+        return {}
+    told: dict[str, Any] = {"ssl_certfile": settings.tls_certificate, "ssl_keyfile": settings.tls_key}
+    if settings.tls_client_ca is not None:
+        told |= {"ssl_ca_certs": str(settings.tls_client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return told
+
+
+def main() -> None:
+    settings = Settings()
+    uvicorn.run(
+        "api.main:app",
+        host=settings.api_host,
+        port=settings.api_port,
+        http=CertificateProtocol,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        **tls(settings),
+    )
+
+
+if __name__ == "__main__":
+    main()

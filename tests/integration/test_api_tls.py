@@ -1,0 +1,155 @@
+"""mTLS and tokens bound to certificates, on the real server with certificates made for the test."""
+
+import datetime as dt
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from api.__main__ import tls
+from api.security.guard import thumbprint
+from data_contracts.errors import InputError
+from data_contracts.settings import Settings
+from data_contracts.vocabulary import Scope
+from infra.tokens import ensure_issuer
+
+ASKED = {"user_id": "1", "channel": "web"}
+
+
+@dataclass(frozen=True)
+class Signed:
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    def write(self, folder: Path, name: str) -> tuple[str, str]:
+        pem = serialization.Encoding.PEM
+        plain = serialization.NoEncryption()
+        (folder / f"{name}.pem").write_bytes(self.certificate.public_bytes(pem))
+        (folder / f"{name}.key").write_bytes(
+            self.key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain),
+        )
+        return str(folder / f"{name}.pem"), str(folder / f"{name}.key")
+
+
+def signed(name: str, by: Signed | None = None) -> Signed:
+    """A certificate for 127.0.0.1, of an authority, or an authority of its own."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(by.certificate.subject if by else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(minutes=1))
+        .not_valid_after(now + dt.timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+    )
+    return Signed(builder.sign(by.key if by else key, hashes.SHA256()), key)
+
+
+@dataclass(frozen=True)
+class Running:
+    url: str
+    settings: Settings
+    authority: str
+    folder: Path
+    clients: dict[str, Signed]
+
+    def ask(self, client: str | None, token: str) -> int:
+        trusted = ssl.create_default_context(cafile=self.authority)
+        if client is not None:
+            trusted.load_cert_chain(*self.clients[client].write(self.folder, client))
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"{self.url}/api/v1/recommendations"
+        with httpx.Client(verify=trusted, headers=headers) as http:
+            return http.get(url, params=ASKED).status_code
+
+    def token(self, bound_to: str | None) -> str:
+        key = ECKey.import_key(orjson.loads((self.settings.issuer_dir / "signing.json").read_bytes()))
+        claims = {"iss": "recs-local", "aud": "recs", "sub": "app", "scope": Scope.RECOMMENDATIONS_READ}
+        claims["exp"] = int(time.time() + 60)  # type: ignore[assignment]
+        if bound_to is not None:
+            der = self.clients[bound_to].certificate.public_bytes(serialization.Encoding.DER)
+            claims["cnf"] = {"x5t#S256": thumbprint(der)}  # type: ignore[assignment]
+        return jwt.encode({"alg": "ES256", "kid": key.kid}, claims, key)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("tls")
+    authority, stranger = signed("authority"), signed("another authority")
+    certificate, key = signed("server", authority).write(folder, "server")
+    ca, _ = authority.write(folder, "ca")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = Settings(data_dir=folder, auth="on")
+    ensure_issuer(settings)
+    environment = {
+        **os.environ,
+        "RECS_AUTH": "on",
+        "RECS_DATA_DIR": str(folder),
+        "RECS_API_PORT": str(port),
+        "RECS_CLICKHOUSE_URL": "http://127.0.0.1:9",
+        "RECS_TLS_CERTIFICATE": certificate,
+        "RECS_TLS_KEY": key,
+        "RECS_TLS_CLIENT_CA": ca,
+    }
+    with subprocess.Popen([sys.executable, "-m", "api"], env=environment) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while not _accepts(port):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            clients = {name: signed(name, authority) for name in ("app", "thief")} | {"stranger": signed("x", stranger)}
+            yield Running(f"https://127.0.0.1:{port}", settings, ca, folder, clients)
+        finally:
+            process.terminate()
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_client_with_a_certificate_of_the_authority_is_answered(running: Running) -> None:
+    assert running.ask("app", running.token(None)) == 200
+
+
+@pytest.mark.parametrize("client", [None, "stranger"])
+def test_nobody_else_gets_as_far_as_a_request(running: Running, client: str | None) -> None:
+    with pytest.raises(httpx.TransportError):
+        running.ask(client, running.token(None))
+
+
+def test_a_bound_token_holds_with_its_own_certificate_alone(running: Running) -> None:
+    token = running.token("app")
+    assert running.ask("app", token) == 200
+    assert running.ask("thief", token) == 401
+
+
+def test_half_a_configuration_is_refused() -> None:
+    with pytest.raises(InputError, match="RECS_TLS_CERTIFICATE"):
+        tls(Settings(tls_client_ca=Path("ca.pem")))
