@@ -47,6 +47,7 @@ _LOOKUP = (
     *_SERVING,
     *(f"infra/bench/{name}.py" for name in ("lookup", "lookup_world", "load", "service", "obvious_service")),
 )
+_OVERLAY = (*_SERVING, "infra/overlay.py", "infra/local/kafka", "infra/bench/overlay.py")
 _LANDING = ("spark_jobs/landing", "data_contracts/events", "infra/local/kafka", "infra/bench/landing.py")
 _NIGHT = ("spark_jobs", "dagster_project", "data_contracts", "sql")
 
@@ -66,6 +67,7 @@ BENCHES = {
         Bench("night-users", "infra.bench.night_growth:by_users", _NIGHT, "how a night grows with users"),
         Bench("publish", "infra.bench.publish:run", (*_SERVING, "infra/bench/publish.py"), "loading and publishing"),
         Bench("lookup", "infra.bench.lookup:run", _LOOKUP, "look-ups"),
+        Bench("overlay", "infra.bench.overlay:run", _OVERLAY, "streamed events until they are in answers"),
         Bench("landing", "infra.bench.landing:run", _LANDING, "landing events from Kafka"),
         Bench("world", "infra.bench.world:run", ("infra/local/world",), "the sample world's generator"),
     )
