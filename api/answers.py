@@ -1,12 +1,10 @@
-"""Replies as JSON: names and reasons in the asked language, scores as probabilities, a signed id. Pure."""
+"""Replies as answers, for REST and gRPC alike: names and reasons in the asked language, a signed id. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
-
-import orjson
 
 from api.models import Locale
 from api.recommend import Question, Reply
@@ -16,6 +14,8 @@ from data_contracts.columns import ITEM_ID
 from data_contracts.rec_id import RecId
 from data_contracts.scores import dequantise
 from data_contracts.vocabulary import Kind
+
+Answer = dict[str, Any]
 
 # Six significant digits: more than the storage keeps.
 _PROBABILITIES = [float(f"{p:.6g}") for p in dequantise(range(65_536)).tolist()]
@@ -28,23 +28,21 @@ class Writer:
     key: bytes
     timezone: ZoneInfo
 
-    def body(self, question: Question, reply: Reply, *, locale: Locale, now: datetime) -> bytes:
-        """The JSON of `models.Recommendations`."""
+    def answer(self, question: Question, reply: Reply, *, locale: Locale, now: datetime) -> Answer:
+        """The fields of `models.Recommendations`, as JSON has them."""
         serving = reply.serving
         rec_id = RecId(question.channel, serving.snapshot_id, serving.policy.hash, now)
-        return orjson.dumps(
-            {
-                "rec_id": rec_id.signed(user_id=question.user_id, key=self.key),
-                "user_id": str(question.user_id),
-                "timestamp": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                "snapshot_id": serving.snapshot_id or None,
-                "snapshot_age_s": snapshot_age(serving, now=now, timezone=self.timezone),
-                "tier": reply.tier,
-                "variant": reply.variant,
-                "policy_hash": serving.policy.hash,
-                "recommendations": [_item(serving, question.kind, shown, locale) for shown in reply.shown],
-            }
-        )
+        return {
+            "rec_id": rec_id.signed(user_id=question.user_id, key=self.key),
+            "user_id": str(question.user_id),
+            "timestamp": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "snapshot_id": serving.snapshot_id or None,
+            "snapshot_age_s": snapshot_age(serving, now=now, timezone=self.timezone),
+            "tier": reply.tier,
+            "variant": reply.variant,
+            "policy_hash": serving.policy.hash,
+            "recommendations": [_item(serving, question.kind, shown, locale) for shown in reply.shown],
+        }
 
 
 def snapshot_age(serving: Serving, *, now: datetime, timezone: ZoneInfo) -> int | None:
@@ -53,11 +51,15 @@ def snapshot_age(serving: Serving, *, now: datetime, timezone: ZoneInfo) -> int 
     return None if cut_off is None else max(0, int((now - cut_off).total_seconds()))
 
 
+def probability(stored: int) -> float | None:
+    return None if stored == NO_SCORE else _PROBABILITIES[stored]
+
+
 def _item(serving: Serving, kind: Kind, shown: Candidate, locale: Locale) -> Mapping[str, Any]:
     return {
         **(_product(serving, shown.index, locale) if kind is Kind.PRODUCT else _offer(serving, shown.index, locale)),
         "kind": kind,
-        "score": None if shown.score == NO_SCORE else _PROBABILITIES[shown.score],
+        "score": probability(shown.score),
         "tier": shown.tier,
         "reasons": list(_reasons(serving.reason_texts, shown.reasons, locale)),
     }

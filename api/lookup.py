@@ -22,6 +22,8 @@ _LOG = logging.getLogger("recs.api")
 
 LARGEST_BATCH = 100
 BATCHES_IN_FLIGHT = 2
+# Of a batch that came as one request.
+LARGEST_PART = 250
 # A batch outlives the deadline of its questions: an overloaded database works on what was given up, and more queries
 # would not make it faster. One that takes this long is not coming back.
 ABANDON_SECONDS = 1.0
@@ -84,6 +86,26 @@ class Lookup:
             raise
         self._breaker.answered(seconds=time.perf_counter() - started)
         return replies
+
+    async def ask_many(self, questions: Sequence[Question]) -> list[Reply]:
+        """One reply a question, in their order, apart from single questions, which are not made to wait for these.
+
+        Few large queries; between them others get their turn. What does not come in time is answered from memory.
+        """
+        replies: list[Reply] = []
+        for start in range(0, len(questions), LARGEST_PART):
+            replies += await self._part(questions[start : start + LARGEST_PART])
+        return replies
+
+    async def _part(self, questions: Sequence[Question]) -> Sequence[Reply]:
+        if self._watch.is_up and self._watch.serving.snapshot.is_whole and not self._breaker.is_open:
+            try:
+                return await self._answer(questions)
+            except (TimeoutError, RecsError):
+                _LOG.debug("a part of a batch falls to the static tier")
+            except Exception:
+                _LOG.exception("a part of a batch falls to the static tier")
+        return recommend(self._watch.serving, questions, None)
 
     async def _answer(self, questions: Sequence[Question]) -> Sequence[Reply]:
         # One serving for the whole batch, taken once: an answer never mixes snapshots.

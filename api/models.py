@@ -1,12 +1,22 @@
 """Shapes of requests and answers. They document and validate what comes in; answers are built by `answers`."""
 
 import re
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
-from data_contracts.vocabulary import Family, Kind, Tier, Variant
+from data_contracts.vocabulary import Channel, Family, Kind, Tier, Variant
 
 LARGEST_USER_ID = 2**63 - 1
 _WHOLE = re.compile(r"-?[0-9]{1,20}")
@@ -36,6 +46,87 @@ UserId = Annotated[
     ),
 ]
 TopK = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole_number)]
+
+
+# Ids of products and offers, as the catalogue and partners give them.
+ItemId = Annotated[str, Field(min_length=1, max_length=128)]
+LARGEST_BATCH = 1_000
+MOST_EXCLUDED = 200
+
+
+def _one_zone(moment: datetime) -> datetime:
+    """The same moment is written in one way, so that the same feedback gets the same id."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("must be a moment of the years 1 to 9999") from error
+
+
+def _small_context(context: dict[str, Any]) -> dict[str, Any]:
+    """What is known by name has its type; gRPC's attributes are all strings, and a position may come as one."""
+    product_id, position = context.get("product_id"), context.get("position")
+    if any(isinstance(value, int) and abs(value) > 2**53 for value in context.values()):
+        raise ValueError("numbers must be within 2^53, as JavaScript's are")
+    if product_id is not None and not (isinstance(product_id, str) and 1 <= len(product_id) <= 128):
+        raise ValueError("product_id must be a string of 1 to 128 characters")
+    if position is not None:
+        position = _whole_number(position)
+        if not 1 <= position <= 100:
+            raise ValueError("position must be from 1 to 100")
+        return {**context, "position": position}
+    return context
+
+
+Word = Annotated[str, Field(max_length=64)]
+Scalar = Annotated[str, Field(max_length=256)] | bool | int | Annotated[float, Field(allow_inf_nan=False)] | None
+Context = Annotated[dict[Word, Scalar], Field(max_length=20), AfterValidator(_small_context)]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Wishes(_Request):
+    """What is asked for, whoever is asked for."""
+
+    channel: Channel = Field(description="where the answer will be shown")
+    top_k: TopK = Field(10, description="most items to answer")
+    kind: Kind = Field(Kind.PRODUCT, description="bank products, or partners' offers")
+    locale: Locale = Field(Locale.EN, description="language of names and reasons")
+    families: frozenset[Family] = Field(
+        frozenset(), description="products of these families only; offers have no family", max_length=len(Family)
+    )
+    exclude: frozenset[ItemId] = Field(
+        frozenset(), description="products or offers not to answer, such as those on screen", max_length=MOST_EXCLUDED
+    )
+
+
+class OneAsked(Wishes):
+    user_id: UserId = Field(description="internal id of the user")
+
+
+class ManyAsked(Wishes):
+    user_ids: Annotated[list[UserId], Field(min_length=1, max_length=LARGEST_BATCH)] = Field(
+        description="internal ids; each is answered, in this order"
+    )
+
+
+class FeedbackType(StrEnum):
+    CLICK = "click"
+    DISMISS = "dismiss"
+    PURCHASE = "purchase"
+
+
+class Feedback(_Request):
+    """What a user did about an answer: about one product of it, where `context` names one, else about all of it."""
+
+    rec_id: str = Field(min_length=1, max_length=256, description="of the answer")
+    user_id: UserId = Field(description="whose answer it was")
+    event_type: FeedbackType
+    timestamp: Annotated[AwareDatetime, AfterValidator(_one_zone)] = Field(
+        description="when it happened, with its time zone"
+    )
+    context: Context = Field({}, description="`product_id`, `position` from 1, and what else is worth keeping")
 
 
 class _Answer(BaseModel):
@@ -71,6 +162,16 @@ class Recommendations(_Answer):
     variant: Variant
     policy_hash: str = Field(description="of catalogue, rules and blocks that were applied")
     recommendations: list[Recommendation]
+
+
+class Batch(_Answer):
+    answers: list[Recommendations] = Field(description="one a user, in the order asked")
+
+
+class FeedbackTaken(_Answer):
+    id: str = Field(description="the same for the same feedback")
+    status: str = Field(description="accepted: it is on disk, and will arrive")
+    is_expired: bool = Field(description="whether the answer is older than answers are good for")
 
 
 class Alive(_Answer):

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from api.models import FieldError, Problem
+from api.refusals import RefusalError
 from api.security import Refused
 from data_contracts.errors import GateError, InputError, UnavailableError
 
@@ -69,6 +70,13 @@ def install_problems(app: FastAPI) -> None:
     @app.exception_handler(GateError)
     async def not_passed(request: Request, error: GateError) -> Response:
         return _problem(request, HTTPStatus.CONFLICT, str(error))
+
+    @app.exception_handler(RefusalError)
+    async def cannot(request: Request, error: RefusalError) -> Response:
+        errors = [FieldError(field=error.field, message=str(error))] if error.field else []
+        wait = error.retry_after_seconds
+        headers = {} if wait is None else {"Retry-After": str(wait)}
+        return _problem(request, error.status, str(error), errors, headers=headers)
 
     @app.exception_handler(UnavailableError)
     async def away(request: Request, error: UnavailableError) -> Response:

@@ -14,8 +14,9 @@ import numpy as np
 from api.overlay_changes import Changes
 from api.serving import Candidate, Candidates, Serving, candidates
 from api.store import Lists, UserState
+from data_contracts.columns import ITEM_ID
 from data_contracts.policy import Decision, Users, decide, decide_offers, employment_codes, holdings_matrix, may_profile
-from data_contracts.vocabulary import Channel, Kind, Tier, Variant
+from data_contracts.vocabulary import Channel, Family, Kind, Tier, Variant
 
 _BEST_FIRST = list(Tier).index
 
@@ -26,6 +27,8 @@ class Question:
     channel: Channel
     kind: Kind
     top_k: int
+    families: frozenset[Family] = frozenset()  # of products; empty for all
+    exclude: frozenset[str] = frozenset()  # item ids
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def recommend(serving: Serving, questions: Sequence[Question], data: UserData | 
         users = changes.seen_now(users, [question.user_id for question in questions])
     is_profiled = may_profile(users).tolist()
     offered = [
-        _candidates(serving, question, state, data, is_profiled=profiled)
+        wished(serving, question, _candidates(serving, question, state, data, is_profiled=profiled))
         for question, state, profiled in zip(questions, states, is_profiled, strict=True)
     ]
     if changes:
@@ -107,6 +110,22 @@ def _candidates(
     return (*candidates(lists, question.kind, serving.position, Tier.PERSONAL), *tail)
 
 
+def wished(serving: Serving, question: Question, offered: Candidates) -> Candidates:
+    """Without what the caller does not want; before the policy, so that what is wanted fills the answer."""
+    if not question.families and not question.exclude:
+        return offered
+    if question.kind is Kind.OFFER:
+        ids = serving.snapshot.items[ITEM_ID]
+        return tuple(one for one in offered if ids[one.index].as_py() not in question.exclude)
+    products = serving.rule_set.catalogue.products
+    return tuple(
+        one
+        for one in offered
+        if products[one.index].product_id not in question.exclude
+        and (not question.families or products[one.index].family in question.families)
+    )
+
+
 def _alike(questions: Sequence[Question]) -> list[list[int]]:
     """Rows of questions that one decision can answer: the same kind in the same channel."""
     groups: defaultdict[tuple[Kind, Channel], list[int]] = defaultdict(list)
@@ -117,7 +136,7 @@ def _alike(questions: Sequence[Question]) -> list[list[int]]:
 
 def _decide(serving: Serving, users: Users, questions: Sequence[Question], offered: Sequence[Candidates]) -> Decision:
     """For questions of one kind and channel."""
-    items = np.full((len(offered), max(map(len, offered))), -1, dtype=np.int32)
+    items = np.full((len(offered), max(1, *map(len, offered))), -1, dtype=np.int32)
     for row, chosen in enumerate(offered):
         items[row, : len(chosen)] = [candidate.index for candidate in chosen]
     top_k = np.array([question.top_k for question in questions])

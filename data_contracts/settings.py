@@ -117,6 +117,19 @@ class Settings(BaseSettings):
     pointer_poll_seconds: float = Field(0.25, gt=0, description="how often the API looks at the pointers")
     lookup_deadline_ms: int = Field(80, gt=0, description="longest wait for ClickHouse before the next tier answers")
     rec_id_key: SecretStr = Field(SecretStr("development-only"), description="key that signs rec_id")
+    rec_id_days: int = Field(
+        30, ge=1, le=45, description="days an answer is good for: later feedback is flagged, it is no longer explained"
+    )
+    events_to: Literal["clickhouse", "kafka"] = Field(
+        "clickhouse", description="where feedback and exposures go: straight into ClickHouse, or to Kafka's topics"
+    )
+    feedback_outbox_events: int = Field(
+        1_000_000, ge=1, description="feedback that may wait on disk; beyond it the service answers 503"
+    )
+    exposures_outbox_events: int = Field(
+        200_000, ge=1, description="exposures that may wait on disk; beyond it they are dropped, and counted"
+    )
+    grpc_port: int = Field(50051, ge=0, le=65535, description="port of the look-up over gRPC; 0 for any free one")
 
     # Who may ask
     auth: Literal["on", "off"] = Field("on", description="bearer tokens; off admits everybody who reaches the port")

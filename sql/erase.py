@@ -12,6 +12,7 @@ from data_contracts.checksums import SNAPSHOT_COLUMNS
 from data_contracts.columns import USER_ID
 from data_contracts.manifest import Erasure, Manifest
 from sql.client import Store
+from sql.day_logs import forget_user
 from sql.load import replace_staged
 from sql.states import SnapshotState, State, put_state, snapshot_states
 from sql.user_events import USER_EVENTS, erase_events
@@ -34,6 +35,7 @@ def erase_user(store: Store, user_id: int, *, manifests: Mapping[str, Manifest],
     Raises GateError for a snapshot that then differs from its manifest.
     """
     before = rows_of(store, user_id)
+    forget_user(store, user_id)
     for entry in snapshot_states(store):
         if entry.state is not State.DROPPED:
             removed = sum(_rewrite(store, table, entry.snapshot_id, user_id) for table in PEOPLE_TABLES)

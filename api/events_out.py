@@ -1,0 +1,64 @@
+"""The way out of the day's events: an outbox and a sender a topic, and who fills them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from api.exposures import ExposureLog
+from api.feedback import FeedbackDesk
+from api.outbox import Outbox
+from api.sender import Sender
+from api.sinks import EXPOSURES, FEEDBACK, sink_of
+from data_contracts.settings import Settings
+
+_STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Out:
+    """One topic's way: `outbox.depth` waits, `sender.outage` says why."""
+
+    outbox: Outbox
+    sender: Sender
+
+    @classmethod
+    def to(cls, settings: Settings, topic: str, *, most: int, is_durable: bool) -> "Out":
+        name = topic.rpartition(".")[2]
+        outbox = Outbox(settings.data_dir / "api" / f"{name}.sqlite3", most=most, is_durable=is_durable)
+        return cls(outbox, Sender(outbox, sink_of(settings, topic), name=name))
+
+    def stop(self) -> None:
+        self.sender.stop(seconds=_STOP_SECONDS)
+        self.outbox.close()
+
+
+@dataclass(frozen=True)
+class EventsOut:
+    feedback_out: Out
+    exposures_out: Out
+    desk: FeedbackDesk
+    exposures: ExposureLog
+
+
+@asynccontextmanager
+async def events_out(settings: Settings, clock: Callable[[], datetime]) -> AsyncIterator[EventsOut]:
+    feedback = Out.to(settings, FEEDBACK, most=settings.feedback_outbox_events, is_durable=True)
+    exposed = Out.to(settings, EXPOSURES, most=settings.exposures_outbox_events, is_durable=False)
+    desk = FeedbackDesk(
+        feedback.outbox,
+        wake=feedback.sender.wake,
+        key=settings.rec_id_key.get_secret_value().encode(),
+        clock=clock,
+        good_for=timedelta(days=settings.rec_id_days),
+        skew=timedelta(seconds=settings.clock_skew_seconds),
+    )
+    exposures = ExposureLog(exposed.outbox)
+    for part in (feedback.sender, exposed.sender, exposures):
+        part.start()
+    try:
+        yield EventsOut(feedback, exposed, desk, exposures)
+    finally:
+        await asyncio.to_thread(exposures.stop, seconds=_STOP_SECONDS)
+        await asyncio.gather(*(asyncio.to_thread(out.stop) for out in (feedback, exposed)))

@@ -1,0 +1,114 @@
+"""What was answered, on its way to the log: kept in memory, written by a thread, dropped rather than waited for.
+
+`log` costs a request one append. A thread turns what has come into events and puts them into the outbox. Where memory
+or outbox is full, exposures are dropped, and `dropped` counts every one.
+"""
+
+import logging
+import os
+import threading
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import orjson
+
+from api.answers import Answer
+from api.outbox import Entry, Outbox
+from api.recommend import Question
+
+_LOG = logging.getLogger("recs.api")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_IN_MEMORY = 20_000
+_WRITE_SECONDS = 0.1
+# In one go: more would keep the interpreter from answering.
+_MOST_AT_ONCE = 100
+# No experiment runs yet, and nothing is drawn.
+_ARM, _PROPENSITY = "control", 1.0
+
+
+@dataclass(frozen=True)
+class Exposure:
+    question: Question
+    answer: Answer
+    at: datetime
+
+
+class ExposureLog:
+    def __init__(self, outbox: Outbox, *, most_in_memory: int = _MOST_IN_MEMORY) -> None:
+        self._outbox = outbox
+        self._most = most_in_memory
+        self._waiting: deque[Exposure] = deque()
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="write exposures", daemon=True)
+        self.logged = 0
+        self.dropped = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def log(self, question: Question, answer: Answer, *, at: datetime) -> None:
+        """From the event loop only; never blocks, never raises."""
+        if len(self._waiting) >= self._most:
+            self.dropped += 1
+        else:
+            self._waiting.append(Exposure(question, answer, at))
+
+    def stop(self, *, seconds: float) -> None:
+        """What is in memory is written before this returns, if the disk lets it within `seconds`."""
+        self._is_over.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._is_over.wait(_WRITE_SECONDS):
+            self._write()
+        self._write()
+
+    def _write(self) -> None:
+        while some := [self._waiting.popleft() for _ in range(min(_MOST_AT_ONCE, len(self._waiting)))]:
+            try:
+                kept = sum(self._outbox.put([_entry(one) for one in some]))
+            except Exception as error:  # whatever it is, answers go on
+                _LOG.warning("exposures cannot be kept: %s", error)
+                kept = 0
+            self.logged += kept
+            self.dropped += len(some) - kept
+
+
+def _entry(exposure: Exposure) -> Entry:
+    event_id = os.urandom(16).hex()
+    return Entry(event_id, event_of(exposure, event_id=event_id))
+
+
+def event_of(exposure: Exposure, *, event_id: str) -> bytes:
+    """JSON of the fields of recommendation.exposures."""
+    question, answer = exposure.question, exposure.answer
+    return orjson.dumps(
+        {
+            "event_id": event_id,
+            "event_time": (exposure.at - _EPOCH) // timedelta(microseconds=1),
+            "user_id": question.user_id,
+            "rec_id": answer["rec_id"],
+            "channel": question.channel,
+            "kind": question.kind,
+            "snapshot_id": answer["snapshot_id"],
+            "arm": _ARM,
+            "variant": answer["variant"],
+            "tier": answer["tier"],
+            "policy_hash": answer["policy_hash"],
+            "top_k": question.top_k,
+            "families": sorted(question.families),
+            "exclude": sorted(question.exclude),
+            "items": [
+                {
+                    "item_id": item["product_id"],
+                    "position": position,
+                    "tier": item["tier"],
+                    "score": item["score"],
+                    "propensity": _PROPENSITY,
+                }
+                for position, item in enumerate(answer["recommendations"], start=1)
+            ],
+        }
+    )

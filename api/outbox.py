@@ -1,0 +1,139 @@
+"""Events on their way out, kept on disk until who is meant to have them has said so.
+
+One SQLite file a topic, in WAL mode: what `put` accepted survives a kill -9 and, when durable, a power cut. The file is
+bounded by a number of events; a full one takes no more. Processes may share a file: each event is in it once, by its
+id. All calls block, so the event loop makes them in a thread.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_contracts.errors import UnavailableError
+
+_TABLES = (
+    # A number is never used again, so that removing up to one cannot take what came later.
+    "CREATE TABLE IF NOT EXISTS waiting"
+    " (seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, event BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS refused (event_id TEXT PRIMARY KEY, event BLOB NOT NULL, why TEXT NOT NULL)",
+)
+# For another process that writes at this moment.
+_BUSY_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`event` is a JSON document with the fields of the topic's schema."""
+
+    event_id: str
+    event: bytes
+
+
+@dataclass(frozen=True)
+class Waiting:
+    seq: int
+    entry: Entry
+
+
+class Outbox:
+    """Safe to share between threads. Raises UnavailableError when the disk refuses."""
+
+    def __init__(self, path: Path, *, most: int, is_durable: bool) -> None:
+        self.path = path
+        self._most = most
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
+            for table in _TABLES:
+                self._db.execute(table)
+        except sqlite3.Error as error:
+            raise UnavailableError(f"{path}: the outbox cannot be opened: {error}") from error
+        self.depth = self._count()
+
+    def put(self, entries: Sequence[Entry]) -> list[bool]:
+        """Whether each is in the box now; False where there was no room. One transaction."""
+        with self._transaction():
+            kept = []
+            depth = self._count()
+            for entry in entries:
+                added = 0
+                if depth < self._most:
+                    added = self._db.execute(
+                        "INSERT OR IGNORE INTO waiting (event_id, event) VALUES (?, ?)", (entry.event_id, entry.event)
+                    ).rowcount
+                depth += added
+                kept.append(bool(added) or self._holds(entry.event_id))
+            self.depth = depth
+        return kept
+
+    def first(self, most: int) -> list[Waiting]:
+        """The oldest, in the order in which they came."""
+        with self._transaction():
+            rows = self._db.execute("SELECT seq, event_id, event FROM waiting ORDER BY seq LIMIT ?", (most,)).fetchall()
+        return [Waiting(seq, Entry(event_id, event)) for seq, event_id, event in rows]
+
+    def remove(self, delivered: Sequence[Waiting]) -> None:
+        with self._transaction():
+            self._db.executemany("DELETE FROM waiting WHERE seq = ?", [(one.seq,) for one in delivered])
+            self.depth = self._count()
+
+    def set_aside(self, one: Waiting, why: str) -> None:
+        """Out of the way of the others, but not lost: what the receiver would never take."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", (one.entry.event_id, one.entry.event, why)
+            )
+            self._db.execute("DELETE FROM waiting WHERE seq = ?", (one.seq,))
+            self.depth = self._count()
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def _count(self) -> int:
+        """Never too low: events leave in the order in which they came, so counting each time is not needed."""
+        oldest, newest = self._db.execute(
+            "SELECT (SELECT min(seq) FROM waiting), (SELECT max(seq) FROM waiting)"
+        ).fetchone()
+        return 0 if oldest is None else int(newest - oldest + 1)
+
+    def _holds(self, event_id: str) -> bool:
+        return bool(self._db.execute("SELECT 1 FROM waiting WHERE event_id = ?", (event_id,)).fetchone())
+
+    def _transaction(self) -> "_Transaction":
+        return _Transaction(self._db, self._lock, self.path)
+
+
+class _Transaction:
+    """Takes SQLite's write lock at once, so that two processes never both believe there is room."""
+
+    def __init__(self, db: sqlite3.Connection, lock: threading.Lock, path: Path) -> None:
+        self._db, self._lock, self._path = db, lock, path
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except BaseException as error:
+            self._lock.release()
+            raise self._translated(error) from error
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        try:
+            self._db.execute("ROLLBACK" if error else "COMMIT")
+        except sqlite3.Error as failed:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise self._translated(failed) from failed
+        finally:
+            self._lock.release()
+        if isinstance(error, sqlite3.Error):
+            raise self._translated(error) from error
+
+    def _translated(self, error: BaseException) -> BaseException:
+        return UnavailableError(f"{self._path}: {error}") if isinstance(error, sqlite3.Error) else error
