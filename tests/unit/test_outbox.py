@@ -1,0 +1,120 @@
+"""The outbox on disk: bounded, each event once, and nothing leaves before it is delivered."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from api.outbox import Entry, Outbox
+from api.sender import Sender
+from data_contracts.errors import InputError, UnavailableError
+
+
+def entries(*names: str) -> list[Entry]:
+    return [Entry(name, name.encode()) for name in names]
+
+
+def box(path: Path, *, most: int = 100) -> Outbox:
+    return Outbox(path / "outbox.sqlite3", most=most, is_durable=True)
+
+
+def ids(outbox: Outbox) -> list[str]:
+    return [one.entry.event_id for one in outbox.first(100)]
+
+
+class FakeSink:
+    """Refuses for good what is named so, and everything while it is away."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.got: list[bytes] = []
+
+    def deliver(self, events: Sequence[bytes]) -> None:
+        if self.is_away:
+            raise UnavailableError("away")
+        if b"bad" in events:
+            raise InputError("does not fit")
+        self.got += events
+
+    def close(self) -> None:
+        pass
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_event_is_there_once_also_after_a_restart_and_for_another_process(tmp_path: Path) -> None:
+    first = box(tmp_path)
+    assert first.put(entries("a", "b", "a")) == [True, True, True]
+    second = box(tmp_path)
+    assert second.put(entries("b", "c")) == [True, True]
+    first.close()
+    assert ids(box(tmp_path)) == ["a", "b", "c"]
+
+
+def test_a_full_outbox_takes_nothing_new_until_there_is_room(tmp_path: Path) -> None:
+    outbox = box(tmp_path, most=2)
+    assert outbox.put(entries("a", "b", "c")) == [True, True, False]
+    assert outbox.put(entries("a")) == [True]  # it is there already
+    outbox.remove(outbox.first(1))
+    assert outbox.put(entries("c")) == [True]
+    assert ids(outbox) == ["b", "c"]
+
+
+def test_of_many_writers_at_once_no_event_is_lost_and_the_bound_holds(tmp_path: Path) -> None:
+    outbox = box(tmp_path, most=50)
+    kept: list[bool] = []
+
+    def write(writer: int) -> None:
+        kept.extend(outbox.put(entries(*(f"{writer}-{number}" for number in range(20)))))
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(kept) == len(ids(outbox)) == outbox.depth == 50
+
+
+def test_a_closed_outbox_is_unavailable(tmp_path: Path) -> None:
+    outbox = box(tmp_path)
+    outbox.close()
+    with pytest.raises(UnavailableError):
+        outbox.put(entries("a"))
+
+
+def test_what_the_sink_could_not_take_waits_and_what_it_never_will_is_set_aside(tmp_path: Path) -> None:
+    outbox, sink = box(tmp_path), FakeSink()
+    sink.is_away = True
+    outbox.put(entries("a", "bad", "b"))
+    sender = Sender(outbox, sink, name="things")
+    sender.start()
+    until(lambda: sender.outage == "away")
+    assert outbox.depth == 3
+    sink.is_away = False
+    until(lambda: outbox.depth == 0)
+    sender.stop(seconds=5)
+    assert sink.got == [b"a", b"b"]
+    assert sender.outage == ""
+
+
+def test_of_two_processes_one_sends_and_the_other_takes_over(tmp_path: Path) -> None:
+    sinks = FakeSink(), FakeSink()
+    boxes = box(tmp_path), box(tmp_path)
+    first, second = (Sender(outbox, sink, name="things") for outbox, sink in zip(boxes, sinks, strict=True))
+    boxes[1].put(entries("a"))
+    first.start()
+    until(lambda: sinks[0].got == [b"a"])
+    second.start()
+    boxes[1].put(entries("b"))
+    until(lambda: sinks[0].got == [b"a", b"b"])
+    first.stop(seconds=5)
+    boxes[1].put(entries("c"))
+    until(lambda: sinks[1].got == [b"c"])
+    second.stop(seconds=5)
