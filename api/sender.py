@@ -57,10 +57,10 @@ class Sender:
         self._sink.close()
 
     def _wait(self, seconds: float) -> None:
-        if seconds and self._wake.wait(seconds):
+        if self.outage:  # what comes in meanwhile is no reason to ask sooner
+            self._is_over.wait(seconds)
+        elif seconds and self._wake.wait(seconds):
             self._wake.clear()
-            if self.outage:  # what comes in meanwhile is no reason to ask sooner
-                self._is_over.wait(_LOOK_SECONDS)
 
     def _step(self) -> float:
         """Deliver what is there; returns how long to wait until the next time."""

@@ -24,4 +24,4 @@ ENGINE = ReplacingMergeTree
 PARTITION BY toDate(event_time)
 ORDER BY (rec_id, event_id)
 TTL toDate(event_time) + INTERVAL 45 DAY
-SETTINGS finished_mutations_to_keep = 0, ttl_only_drop_parts = 1
+SETTINGS finished_mutations_to_keep = 0, ttl_only_drop_parts = 1 -- noqa: PRS

@@ -1,5 +1,5 @@
 -- Grain: one thing a user did about recommendations; delivered twice it is there once, after a merge or with FINAL.
--- Fields as in data_contracts/events/recommendation.feedback. No text of a finished deletion is kept: it names a person.
+-- Fields as in data_contracts/events/recommendation.feedback. No text of a finished deletion is kept: it names one.
 CREATE TABLE IF NOT EXISTS feedback (
     event_id String,
     event_time DateTime64(6, 'UTC'),
@@ -16,4 +16,4 @@ CREATE TABLE IF NOT EXISTS feedback (
 ENGINE = ReplacingMergeTree
 ORDER BY (user_id, event_id)
 TTL toDateTime(received_at) + INTERVAL 400 DAY
-SETTINGS finished_mutations_to_keep = 0
+SETTINGS finished_mutations_to_keep = 0 -- noqa: PRS
