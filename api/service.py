@@ -123,7 +123,8 @@ def _breaker(settings: Settings) -> Breaker:
     breaker = Breaker(
         failures=settings.breaker_failures,
         retry_seconds=settings.breaker_retry_seconds,
-        slow_seconds=settings.lookup_deadline_ms / 1000,
+        # Late by little is mostly our own load, which sparing ClickHouse would not lighten.
+        slow_seconds=5 * settings.lookup_deadline_ms / 1000,
     )
     metrics.gauge("recs_breaker_open", "1 while ClickHouse is spared after failures", lambda: breaker.is_open)
     return breaker
