@@ -15,6 +15,7 @@ import orjson
 from starlette.exceptions import HTTPException
 
 from api import metrics
+from api.limits import HAS_ROOM
 from api.logs import TRACE
 from api.traces import Traces, named, trace_id
 from data_contracts.settings import Settings
@@ -38,6 +39,7 @@ class Edge:
         self._largest_body = settings.max_body_bytes
         self._body_seconds = settings.body_seconds
         self._most_at_once = settings.max_concurrency
+        self._refused_from = self._most_at_once * (4 if settings.overload == "static" else 1)
         self._at_once = 0
         metrics.gauge("recs_requests_in_progress", "Requests being answered now", lambda: self._at_once)
 
@@ -64,7 +66,9 @@ class Edge:
         if len(headers) > _MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > _LARGEST_HEADERS:
             await _refuse(scope, send, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many headers", why="headers")
             return
-        if self._at_once >= self._most_at_once and scope["path"] not in _ALWAYS:
+        has_room = self._at_once < self._most_at_once or scope["path"] in _ALWAYS
+        HAS_ROOM.set(has_room)
+        if not has_room and self._at_once >= self._refused_from:
             await _refuse(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, "busy: ask again", why="busy", retry=True)
             return
         self._at_once += 1

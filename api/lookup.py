@@ -9,6 +9,7 @@ from datetime import timedelta
 from api import metrics, traces
 from api.batches import Batches
 from api.breaker import Breaker
+from api.limits import HAS_ROOM
 from api.overlay_changes import Changes
 from api.recommend import Question, Reply, UserData, recommend
 from api.serving import Serving
@@ -58,6 +59,8 @@ class Lookup:
         """None where it is down, spared, late or failing."""
         if not (self._watch.is_up and self._watch.serving.snapshot.is_whole):
             why = "down"
+        elif not HAS_ROOM.get():
+            why = "busy"
         elif not self._breaker.lets_through():
             why = "breaker"
         else:

@@ -158,7 +158,10 @@ class Settings(BaseSettings):
     # Limits
     client_rate: float = Field(5_000, ge=0, description="requests a second of one client, twice that at once; 0: any")
     user_rate: float = Field(100, ge=0, description="requests a second about one user, twice that at once; 0: any")
-    max_concurrency: int = Field(100, ge=1, description="requests in progress beyond which more are refused with 503")
+    max_concurrency: int = Field(100, ge=1, description="requests in progress at once; more are an overload")
+    overload: Literal["refuse", "static"] = Field(
+        "refuse", description="those more: refused at once, or, up to four times as many, answered from memory"
+    )
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="largest body of a request")
     body_seconds: float = Field(10, gt=0, description="longest that a body may take to come")
 

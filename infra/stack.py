@@ -160,11 +160,11 @@ def environment(settings: Settings) -> Mapping[str, str]:
     secrets = {name for name in settings.model_fields_set if isinstance(getattr(settings, name), SecretStr)}
     given = settings.model_dump(mode="json", exclude_unset=True, exclude_none=True, exclude=secrets)
     return {
+        # A sample world keeps its date, however late it is looked at; logs go to this terminal, through a pipe.
+        "RECS_MAX_SNAPSHOT_AGE_DAYS": "36500",
+        "RECS_LOG_FORMAT": "text",
         **os.environ,
         **{f"RECS_{name.upper()}": _text(value) for name, value in given.items()},
-        # A sample world keeps its date, however late it is looked at.
-        "RECS_MAX_SNAPSHOT_AGE_DAYS": os.environ.get("RECS_MAX_SNAPSHOT_AGE_DAYS", "36500"),
-        "RECS_LOG_FORMAT": settings.log_format if "log_format" in settings.model_fields_set else "text",
         "PYTHONUNBUFFERED": "1",
         "DAGSTER_HOME": str(dagster_home(settings)),
         "RECS_DATA_DIR": str(settings.data_dir.absolute()),

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -223,9 +224,14 @@ def test_clients_have_buckets_of_their_own(start: Start, tmp_path: Path) -> None
     assert ask("quiet") == 200
 
 
-def test_beyond_its_room_the_service_refuses_at_once_and_goes_on_answering_the_rest(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("overload", "served"), [("refuse", {"personal": 3}), ("static", {"personal": 3, "static": 9})]
+)
+def test_beyond_its_room_the_service_refuses_or_answers_from_memory(
+    tmp_path: Path, overload: str, served: dict[str, int]
+) -> None:
     store = FakeStore()
-    one = Settings(data_dir=tmp_path, **{**OPEN, "max_concurrency": 3})
+    one = Settings(data_dir=tmp_path, **{**OPEN, "max_concurrency": 3, "overload": overload})
     app = create_app(one, store=store, clock=lambda: NOW)
 
     async def scene() -> list[httpx.Response]:
@@ -235,15 +241,17 @@ def test_beyond_its_room_the_service_refuses_at_once_and_goes_on_answering_the_r
             httpx.AsyncClient(transport=transport, base_url="http://a") as http,
         ):
             store.delay = 0.1
-            asked = [http.get(URL, params={**ASKED, "user_id": str(n)}) for n in range(10)]
+            asked = [http.get(URL, params={**ASKED, "user_id": str(ALICE)}) for _ in range(12)]
             answers = await asyncio.gather(*asked, http.get("/healthz"))
             store.delay = 0
-            assert (await http.get(URL, params=ASKED)).status_code == 200  # room again
+            assert (await http.get(URL, params={**ASKED, "user_id": str(ALICE)})).json()["tier"] == "personal"
             return answers
 
     *answers, health = asyncio.run(scene())
-    assert sorted(answer.status_code for answer in answers) == [200] * 3 + [503] * 7
-    assert all(answer.headers["retry-after"] == "1" for answer in answers if answer.status_code == 503)
+    assert Counter(answer.json()["tier"] for answer in answers if answer.status_code == 200) == served
+    refused = [answer for answer in answers if answer.status_code == 503]
+    assert len(refused) == 12 - sum(served.values())
+    assert all(answer.headers["retry-after"] == "1" for answer in refused)
     assert health.status_code == 200
 
 
