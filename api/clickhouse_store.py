@@ -58,8 +58,8 @@ class ClickHouseStore:
         rows = await store.few_rows("user_state_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
         return {user_id: UserState(*state) for user_id, *state in rows}
 
-    async def user_events(self, user_ids: Sequence[int], *, cut_off: int, now: int, late: int) -> pa.Table | None:
-        return await read_events(await self._store(), user_ids, cut_off=cut_off, now=now, late=late)
+    async def user_events(self, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
+        return await read_events(await self._store(), user_ids, cut_off=cut_off)
 
     async def snapshots(self) -> Sequence[SnapshotRow]:
         store = await self._store()

@@ -130,7 +130,7 @@ class Lookup:
         anyone may be shown.
         """
         cut_off, now = map(micros, self._watch.moments(serving.snapshot))
-        events = await self._store.user_events(user_ids, cut_off=cut_off, now=now, late=self._late)
+        events = await self._store.user_events(user_ids, cut_off=cut_off)
         if events is None:
             return None
         return Changes.of(serving, overlay(events, cut_off=cut_off, now=now, late=self._late))

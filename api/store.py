@@ -94,10 +94,10 @@ class Store(Protocol):
     async def user_states(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, UserState]:
         """Policy data of those users who have any."""
 
-    async def user_events(self, user_ids: Sequence[int], *, cut_off: int, now: int, late: int) -> pa.Table | None:
+    async def user_events(self, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
         """Streamed events that the overlay of those users needs (data_contracts.overlay.EVENTS); None for none at all.
 
-        Moments and `late` in microseconds.
+        `cut_off`: the snapshot's, in microseconds.
         """
 
     async def snapshots(self) -> Sequence[SnapshotRow]:

@@ -131,7 +131,7 @@ class Watch:
             # Touched once before it is served, so that no user's request is the one that finds it cold.
             self._store.lists(snapshot_id, [0]),
             self._store.user_states(snapshot_id, [0]),
-            self._store.user_events([0], cut_off=0, now=0, late=0),
+            self._store.user_events([0], cut_off=0),
         )
         return Snapshot(snapshot_id, items, fallback, is_whole=True)
 

@@ -6,7 +6,7 @@ from operator import attrgetter
 import pyarrow as pa
 
 from data_contracts.columns import EVENT_TIME, USER_ID
-from data_contracts.overlay import EVENTS, FLEETING, EventRow, oldest_needed
+from data_contracts.overlay import EVENTS, EventRow
 from sql.client import AsyncStore, Store
 
 USER_EVENTS = "user_events"
@@ -15,6 +15,7 @@ _STORED = pa.schema(
         (USER_ID, pa.uint64()),
         (EVENT_TIME, pa.timestamp("us", "UTC")),
         *(field for field in EVENTS if field.name not in (USER_ID, EVENT_TIME)),
+        ("last_cut_off", pa.int64()),
         ("expires_at", pa.uint32()),
     ]
 )
@@ -35,17 +36,9 @@ def put_events(store: Store, rows: Iterable[EventRow]) -> None:
     store.send("user_events_v1/put", sink.getvalue().to_pybytes())
 
 
-async def read_events(
-    store: AsyncStore, user_ids: Sequence[int], *, cut_off: int, now: int, late: int
-) -> pa.Table | None:
-    """What the overlay of these users needs, as EVENTS; None where nothing happened. Times in microseconds."""
-    columns = await store.few_columns(
-        "user_events_v1/lookup",
-        user_ids=list(user_ids),
-        cut_off=cut_off,
-        since=oldest_needed(cut_off=cut_off, now=now, late=late),
-        fleeting=list(FLEETING),
-    )
+async def read_events(store: AsyncStore, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
+    """What the overlay of these users needs, as EVENTS; None where nothing happened. `cut_off` in microseconds."""
+    columns = await store.few_columns("user_events_v1/lookup", user_ids=list(user_ids), cut_off=cut_off)
     if not columns or not columns[0]:
         return None
     named = dict(zip(_SELECTED, columns, strict=True))

@@ -159,7 +159,7 @@ class FakeStore:
         await self._reached()
         return {user_id: self.states[user_id] for user_id in user_ids if user_id in self.states}
 
-    async def user_events(self, user_ids: Sequence[int], *, cut_off: int, now: int, late: int) -> pa.Table | None:
+    async def user_events(self, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
         await self._reached()
         if self.events is None:
             return None

@@ -7,7 +7,7 @@ Belongs here: what events mean. Does not: how they travel and where they are sto
 """
 
 from data_contracts.overlay.compute import Boosts, Overlay, Pairs, overlay
-from data_contracts.overlay.kinds import FLEETING, KINDS, TOPICS, Effect, OverlayKind, oldest_needed
+from data_contracts.overlay.kinds import FLEETING, KINDS, TOPICS, Effect, OverlayKind
 from data_contracts.overlay.rows import EVENTS, EventRow, row_of
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "Overlay",
     "OverlayKind",
     "Pairs",
-    "oldest_needed",
     "overlay",
     "row_of",
 ]

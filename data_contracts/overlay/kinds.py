@@ -91,9 +91,3 @@ def longest_window(topic: str, event_type: str) -> timedelta | None:
     if None in windows:
         return None
     return max((window for window in windows if window is not None), default=timedelta())
-
-
-def oldest_needed(*, cut_off: int, now: int, late: int) -> int:
-    """The moment before which only what lasts for good is needed, in microseconds as its arguments."""
-    windows = [kind.window for kind in KINDS if kind.effect not in _AFTER_CUT_OFF and kind.window is not None]
-    return min(cut_off - late, now - max(windows) // timedelta(microseconds=1))

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from data_contracts.columns import EVENT_ID, EVENT_TIME, EVENT_TYPE, FAMILY, ITEM_ID, PRODUCT_ID, USER_ID
 from data_contracts.events import newest
-from data_contracts.overlay.kinds import KINDS, MICROS, longest_window
+from data_contracts.overlay.kinds import FLEETING, KINDS, MICROS, longest_window
 from data_contracts.overlay.search import family_of_search
 
 TOPIC, CHANNEL = "topic", "channel"
@@ -28,11 +28,16 @@ _NEEDED = {(kind.topic, kind.event_type): longest_window(kind.topic, kind.event_
 _MICROSECOND = timedelta(microseconds=1)
 # The last second of ClickHouse's DateTime, in 2106.
 FOR_GOOD = 2**32 - 1
+MAX_CUT_OFF = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """One row of EVENTS; `expires_at` in seconds, FOR_GOOD for what never does."""
+    """One row of EVENTS, and what storage goes by.
+
+    `last_cut_off`: the latest cut-off of a snapshot whose answers it may change, in microseconds; MAX_CUT_OFF for what
+    does not ask for the cut-off. `expires_at` in seconds, FOR_GOOD for what never does.
+    """
 
     user_id: int
     event_time: int
@@ -42,6 +47,7 @@ class EventRow:
     item_id: str
     channel: str
     family: str
+    last_cut_off: int
     expires_at: int
 
 
@@ -74,6 +80,7 @@ def row_of(topic: str, event: Mapping[str, Any], *, arrived: int, skew: int) -> 
         item_id=event.get(PRODUCT_ID) or event.get(ITEM_ID) or "",
         channel=event.get(CHANNEL) or "",
         family=family,
+        last_cut_off=happened if event_type in FLEETING else MAX_CUT_OFF,
         expires_at=expires,
     )
 

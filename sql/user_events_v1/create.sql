@@ -2,16 +2,19 @@
 -- Equal rows, such as an event that was delivered twice, merge into one with its first storing; until then they are
 -- both read, and the overlay counts an idempotency key (topic, event_id) once. Rows go when no rule needs them; those
 -- that last for good expire at the end of DateTime, in 2106.
--- Many small inserts and look-ups by user: granules, blocks and parts as in lists.
+-- last_cut_off: the latest cut-off, in microseconds since 1970, of a snapshot whose answers the event may still change.
+-- Measured: the look-up's time goes with columns, conditions and dictionaries, so it has one condition and no
+-- LowCardinality. Many small inserts and look-ups by user: granules, blocks and parts as in lists.
 CREATE TABLE IF NOT EXISTS user_events (
     user_id UInt64 CODEC (T64, LZ4),
     event_time DateTime64(6, 'UTC') CODEC (Delta, LZ4),
-    topic LowCardinality(String),
-    event_type LowCardinality(String),
+    topic String,
+    event_type String,
     event_id String,
     item_id String,
-    channel LowCardinality(String),
-    family LowCardinality(String),
+    channel String,
+    family String,
+    last_cut_off SimpleAggregateFunction(max, Int64),
     expires_at SimpleAggregateFunction(max, DateTime('UTC')),
     stored_at SimpleAggregateFunction(min, DateTime64(6, 'UTC')) DEFAULT now64(6, 'UTC')
 )

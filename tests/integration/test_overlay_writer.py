@@ -24,7 +24,7 @@ from data_contracts.events.registry import KeptSchemas
 from data_contracts.manifest import Erasure
 from data_contracts.overlay import EVENTS, EventRow
 from data_contracts.overlay.kinds import FEEDBACK, PRODUCT_EVENTS, TELEMETRY
-from data_contracts.overlay.rows import FOR_GOOD
+from data_contracts.overlay.rows import FOR_GOOD, MAX_CUT_OFF
 from data_contracts.settings import Settings
 from infra.local.clickhouse.running import running_clickhouse
 from infra.local.kafka.running import running_kafka
@@ -133,7 +133,7 @@ def test_events_wait_for_an_engine_that_is_away_and_are_erased_with_their_user(d
             assert day.producer.flush(60) == 0
         with running_clickhouse(folder, port=port), connected(Address(url=url)) as there:
             until(lambda: rows_of(there, 3)["user_events"] == 3)
-            put_events(there, [EventRow(4, 5, FEEDBACK, "opted_out", "e", "", "crm", "", FOR_GOOD)])
+            put_events(there, [EventRow(4, 5, FEEDBACK, "opted_out", "e", "", "crm", "", MAX_CUT_OFF, FOR_GOOD)])
             erased = erase_user(there, 3, manifests={}, note=Erasure(receipt="r", at=datetime.now(UTC)))
             assert (erased.before["user_events"], erased.after["user_events"]) == (3, 0)
             assert rows_of(there, 4)["user_events"] == 1
@@ -141,22 +141,21 @@ def test_events_wait_for_an_engine_that_is_away_and_are_erased_with_their_user(d
 
 
 def test_the_look_up_reads_what_a_rule_may_need(day: Day) -> None:
-    late, cut_off = 7 * DAY, now() - DAY
-    long_ago, before = cut_off - 100 * DAY, cut_off - DAY
+    cut_off = now() - DAY
+    before = cut_off - DAY
     rows = [
-        EventRow(1, before, TELEMETRY, "product_view", "fleeting", "card_debit", "", "", FOR_GOOD - 1),
-        EventRow(1, cut_off, TELEMETRY, "product_view", "fresh", "card_debit", "", "", FOR_GOOD - 1),
-        EventRow(1, before, PRODUCT_EVENTS, "opened", "held", "card_debit", "", "", FOR_GOOD - 1),
-        EventRow(1, long_ago, PRODUCT_EVENTS, "opened", "old", "card_debit", "", "", FOR_GOOD - 1),
-        EventRow(1, long_ago, FEEDBACK, "opted_out", "for good", "", "crm", "", FOR_GOOD),
-        EventRow(2, cut_off, TELEMETRY, "search", "another's", "", "", "loan", FOR_GOOD - 1),
+        EventRow(1, before, TELEMETRY, "product_view", "fleeting", "card_debit", "", "", before, FOR_GOOD - 1),
+        EventRow(1, cut_off, TELEMETRY, "product_view", "fresh", "card_debit", "", "", cut_off, FOR_GOOD - 1),
+        EventRow(1, before, PRODUCT_EVENTS, "opened", "held", "card_debit", "", "", MAX_CUT_OFF, FOR_GOOD - 1),
+        EventRow(1, before, FEEDBACK, "opted_out", "for good", "", "crm", "", MAX_CUT_OFF, FOR_GOOD),
+        EventRow(2, cut_off, TELEMETRY, "search", "another's", "", "", "loan", cut_off, FOR_GOOD - 1),
     ]
     put_events(day.store, rows)
 
     async def read(user_ids: list[int]) -> pa.Table | None:
         store = ClickHouseStore(day.store.address)
         try:
-            return await store.user_events(user_ids, cut_off=cut_off, now=now(), late=late)
+            return await store.user_events(user_ids, cut_off=cut_off)
         finally:
             await store.close()
 
@@ -164,5 +163,5 @@ def test_the_look_up_reads_what_a_rule_may_need(day: Day) -> None:
     assert found is not None
     assert found.schema == EVENTS
     assert set(found["event_id"].to_pylist()) == {"fresh", "held", "for good"}
-    assert set(found["event_time"].to_pylist()) == {cut_off, before, long_ago}
+    assert set(found["event_time"].to_pylist()) == {cut_off, before}
     assert asyncio.run(read([9])) is None

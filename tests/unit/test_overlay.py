@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from data_contracts.events import newest
 from data_contracts.overlay import EVENTS, FLEETING, KINDS, TOPICS, Boosts, Effect, Overlay, Pairs, overlay, row_of
-from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK, PRODUCT_EVENTS, TELEMETRY, longest_window, oldest_needed
-from data_contracts.overlay.rows import FOR_GOOD
+from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK, PRODUCT_EVENTS, TELEMETRY
+from data_contracts.overlay.rows import FOR_GOOD, MAX_CUT_OFF
 from data_contracts.overlay.search import family_of_search
 from data_contracts.vocabulary import Family
 from infra.local.world import parameters
@@ -98,13 +98,9 @@ def test_a_rollback_keeps_every_suppression(listed: list[Event], days: int) -> N
 @given(events, st.integers(0, 30))
 def test_what_the_look_up_leaves_out_nobody_needs(listed: list[Event], days: int) -> None:
     cut_off = CUT_OFF - days * DAY
-    since = oldest_needed(cut_off=cut_off, now=NOW, late=LATE)
 
     def is_read(event: Event) -> bool:
-        lasts = longest_window(event.topic, event.event_type) is None
-        return event.event_time >= cut_off or (
-            event.event_type not in FLEETING and (event.event_time >= since or lasts)
-        )
+        return event.event_time >= cut_off or event.event_type not in FLEETING
 
     # Two events of one idempotency key are the same event, so either both are read or neither.
     distinct = list({(one.user_id, one.topic, one.event_id): one for one in listed}.values())
@@ -220,11 +216,11 @@ def test_a_row_expires_when_no_rule_needs_it_and_some_never_do() -> None:
     assert kind.window == timedelta(days=7)
     expires = (NOW + 7 * DAY) // 1_000_000
     assert kept(TELEMETRY, "search", query="ипотека") == (
-        7, NOW, TELEMETRY, "search", "e", "", "", "mortgage", expires,
+        7, NOW, TELEMETRY, "search", "e", "", "", "mortgage", NOW, expires,
     )  # fmt: skip
     out = kept(FEEDBACK, "opted_out", channel="crm", item_id=None, at=0)
     assert out is not None
-    assert out[-1] == FOR_GOOD
+    assert out[-2:] == (MAX_CUT_OFF, FOR_GOOD)
 
 
 def test_what_no_rule_needs_is_not_kept() -> None:
