@@ -55,6 +55,13 @@ class Family(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     FAMILY_CASHBACK: _ClassVar[Family]
     FAMILY_MORTGAGE: _ClassVar[Family]
     FAMILY_INSURANCE: _ClassVar[Family]
+
+class FeedbackType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FEEDBACK_TYPE_UNSPECIFIED: _ClassVar[FeedbackType]
+    FEEDBACK_TYPE_CLICK: _ClassVar[FeedbackType]
+    FEEDBACK_TYPE_DISMISS: _ClassVar[FeedbackType]
+    FEEDBACK_TYPE_PURCHASE: _ClassVar[FeedbackType]
 CHANNEL_UNSPECIFIED: Channel
 CHANNEL_MOBILE: Channel
 CHANNEL_WEB: Channel
@@ -83,20 +90,61 @@ FAMILY_INVESTMENT: Family
 FAMILY_CASHBACK: Family
 FAMILY_MORTGAGE: Family
 FAMILY_INSURANCE: Family
+FEEDBACK_TYPE_UNSPECIFIED: FeedbackType
+FEEDBACK_TYPE_CLICK: FeedbackType
+FEEDBACK_TYPE_DISMISS: FeedbackType
+FEEDBACK_TYPE_PURCHASE: FeedbackType
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("user_id", "channel", "top_k", "kind", "locale")
+    __slots__ = ("user_id", "channel", "top_k", "kind", "locale", "families", "exclude")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     LOCALE_FIELD_NUMBER: _ClassVar[int]
+    FAMILIES_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_FIELD_NUMBER: _ClassVar[int]
     user_id: int
     channel: Channel
     top_k: int
     kind: Kind
     locale: Locale
-    def __init__(self, user_id: _Optional[int] = ..., channel: _Optional[_Union[Channel, str]] = ..., top_k: _Optional[int] = ..., kind: _Optional[_Union[Kind, str]] = ..., locale: _Optional[_Union[Locale, str]] = ...) -> None: ...
+    families: _containers.RepeatedScalarFieldContainer[Family]
+    exclude: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, user_id: _Optional[int] = ..., channel: _Optional[_Union[Channel, str]] = ..., top_k: _Optional[int] = ..., kind: _Optional[_Union[Kind, str]] = ..., locale: _Optional[_Union[Locale, str]] = ..., families: _Optional[_Iterable[_Union[Family, str]]] = ..., exclude: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class FeedbackRequest(_message.Message):
+    __slots__ = ("rec_id", "user_id", "event_type", "timestamp", "attributes", "idempotency_key")
+    class AttributesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    REC_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    rec_id: str
+    user_id: int
+    event_type: FeedbackType
+    timestamp: _timestamp_pb2.Timestamp
+    attributes: _containers.ScalarMap[str, str]
+    idempotency_key: str
+    def __init__(self, rec_id: _Optional[str] = ..., user_id: _Optional[int] = ..., event_type: _Optional[_Union[FeedbackType, str]] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attributes: _Optional[_Mapping[str, str]] = ..., idempotency_key: _Optional[str] = ...) -> None: ...
+
+class Ack(_message.Message):
+    __slots__ = ("status", "id", "is_expired")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    IS_EXPIRED_FIELD_NUMBER: _ClassVar[int]
+    status: str
+    id: str
+    is_expired: bool
+    def __init__(self, status: _Optional[str] = ..., id: _Optional[str] = ..., is_expired: _Optional[bool] = ...) -> None: ...
 
 class Reason(_message.Message):
     __slots__ = ("code", "text")

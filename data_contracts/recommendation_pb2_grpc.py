@@ -39,6 +39,16 @@ class RecommendationServiceStub:
                 request_serializer=data__contracts_dot_recommendation__pb2.RecommendRequest.SerializeToString,
                 response_deserializer=data__contracts_dot_recommendation__pb2.RecommendResponse.FromString,
                 _registered_method=True)
+        self.GetRecommendations = channel.unary_unary(
+                '/recs.v1.RecommendationService/GetRecommendations',
+                request_serializer=data__contracts_dot_recommendation__pb2.RecommendRequest.SerializeToString,
+                response_deserializer=data__contracts_dot_recommendation__pb2.RecommendResponse.FromString,
+                _registered_method=True)
+        self.SendFeedback = channel.unary_unary(
+                '/recs.v1.RecommendationService/SendFeedback',
+                request_serializer=data__contracts_dot_recommendation__pb2.FeedbackRequest.SerializeToString,
+                response_deserializer=data__contracts_dot_recommendation__pb2.Ack.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer:
@@ -52,6 +62,20 @@ class RecommendationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRecommendations(self, request, context):
+        """The same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendFeedback(self, request, context):
+        """Takes down what a user did about an answer; once acknowledged it is on disk, and arrives.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +83,16 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.Recommend,
                     request_deserializer=data__contracts_dot_recommendation__pb2.RecommendRequest.FromString,
                     response_serializer=data__contracts_dot_recommendation__pb2.RecommendResponse.SerializeToString,
+            ),
+            'GetRecommendations': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRecommendations,
+                    request_deserializer=data__contracts_dot_recommendation__pb2.RecommendRequest.FromString,
+                    response_serializer=data__contracts_dot_recommendation__pb2.RecommendResponse.SerializeToString,
+            ),
+            'SendFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendFeedback,
+                    request_deserializer=data__contracts_dot_recommendation__pb2.FeedbackRequest.FromString,
+                    response_serializer=data__contracts_dot_recommendation__pb2.Ack.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -88,6 +122,60 @@ class RecommendationService:
             '/recs.v1.RecommendationService/Recommend',
             data__contracts_dot_recommendation__pb2.RecommendRequest.SerializeToString,
             data__contracts_dot_recommendation__pb2.RecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRecommendations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recs.v1.RecommendationService/GetRecommendations',
+            data__contracts_dot_recommendation__pb2.RecommendRequest.SerializeToString,
+            data__contracts_dot_recommendation__pb2.RecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recs.v1.RecommendationService/SendFeedback',
+            data__contracts_dot_recommendation__pb2.FeedbackRequest.SerializeToString,
+            data__contracts_dot_recommendation__pb2.Ack.FromString,
             options,
             channel_credentials,
             insecure,
