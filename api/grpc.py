@@ -100,8 +100,8 @@ async def _told(request: Any, context: Any, call: Callable[[Any, Any], Awaitable
         return await call(request, context)
     except RefusalError as error:
         wait = error.retry_after_seconds
-        metadata = () if wait is None else (("retry-after", str(wait)),)
-        await context.abort(_CODES[error.status], str(error), metadata)
+        when = () if wait is None else (("retry-after", str(wait)),)
+        await context.abort(_CODES[error.status], str(error), when)
     except Refused as refused:
         code = _CODES.get(refused.status, grpc.StatusCode.UNAVAILABLE)
         metadata = tuple((name.lower(), value) for name, value in refused.headers.items())

@@ -65,14 +65,14 @@ def _item(item: Any) -> pb.Recommendation:
         product_id=item["product_id"],
         product_name=item["product_name"],
         kind=_KINDS[item["kind"]],
-        family=_FAMILIES[item["family"]] if item["family"] else 0,
+        family=_FAMILIES[item["family"]] if item["family"] else None,
         score=item["score"],
         tier=_TIERS[item["tier"]],
         reasons=[pb.Reason(code=reason["code"], text=reason["text"]) for reason in item["reasons"]],
     )
 
 
-def _numbers(enum: Any, words: Iterable[StrEnum]) -> dict[str, int]:
+def _numbers(enum: Any, words: Iterable[StrEnum]) -> dict[str, Any]:
     return {word.value: enum.Value(f"{_prefix(enum)}{word.name}") for word in words}
 
 

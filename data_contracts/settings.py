@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     exposures_outbox_events: int = Field(
         200_000, ge=1, description="exposures that may wait on disk; beyond it they are dropped, and counted"
     )
-    grpc_port: int = Field(50051, ge=0, le=65535, description="port of the look-up over gRPC; 0 for any free one")
+    grpc_port: int = Field(50051, ge=0, le=65535, description="port of the look-up over gRPC; 0: `recs up` starts none")
 
     # Who may ask
     auth: Literal["on", "off"] = Field("on", description="bearer tokens; off admits everybody who reaches the port")

@@ -76,6 +76,9 @@ def services(
         wanted.append(Service("clickhouse", command, port, f"{settings.clickhouse_url}/ping"))
     api = [python, "-m", "uvicorn", "api.main:app", "--port", str(settings.api_port), "--no-access-log"]
     wanted.append(Service("api", api, settings.api_port, f"http://127.0.0.1:{settings.api_port}/healthz"))
+    if settings.grpc_port:
+        at = settings.grpc_port
+        wanted.append(Service("grpc", [python, "-m", "api.grpc"], at, f"tcp://127.0.0.1:{at}"))
     if with_overlay:
         # It waits by itself for ClickHouse and Kafka.
         wanted.append(Service("overlay", [python, "-m", "infra.cli", "overlay", "--quiet"]))
@@ -117,7 +120,10 @@ def run_stack(
         _close_dead_runs(settings)
     ensure_issuer(settings)
     manager = Manager()
-    variables = environment(settings)
+    variables = dict(environment(settings))
+    if with_overlay and "events_to" not in settings.model_fields_set:
+        # The overlay reads feedback from Kafka, as it reads all events.
+        variables["RECS_EVENTS_TO"] = "kafka"
     for service in wanted:
         manager.add_process(service.name, shlex.join(service.command), env=variables)
     threading.Thread(target=_announce, args=(wanted,), daemon=True).start()
