@@ -174,6 +174,21 @@ class FeedbackTaken(_Answer):
     is_expired: bool = Field(description="whether the answer is older than answers are good for")
 
 
+class ProductInfo(_Answer):
+    product_id: str
+    family: Family
+    name_en: str
+    name_ru: str
+    channels: list[Channel] = Field(description="where it may be shown")
+    is_on_sale: bool = Field(description="today, at the bank")
+    is_blocked: bool = Field(description="under a compliance stop")
+
+
+class Products(_Answer):
+    policy_hash: str = Field(description="of catalogue, rules and blocks that are applied now")
+    products: list[ProductInfo]
+
+
 class Alive(_Answer):
     status: str
 

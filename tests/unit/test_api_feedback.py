@@ -17,7 +17,7 @@ from data_contracts.events import newest
 from data_contracts.events.codec import Codec
 from data_contracts.events.registry import KeptSchemas
 from data_contracts.settings import Settings
-from tests.day_world import ALICE, BOB, CAROL, DAVE, FIRST, NOW, STRANGER, FakeStore
+from tests.day_world import ALICE, BOB, CAROL, DAVE, FIRST, NOW, PRODUCTS, STRANGER, FakeStore
 
 URL = "/api/v1/recommendations"
 Client = Callable[..., TestClient]
@@ -234,3 +234,11 @@ def test_exposures_that_find_no_room_are_counted_and_answers_go_on(client: Clien
     log = running.app.state.service.out.exposures
     log.stop(seconds=10)
     assert (log.logged, log.dropped) == (1, 2)
+
+
+def test_the_products_are_listed_with_what_stops_them(client: Client) -> None:
+    running = client(FakeStore(pointer=Pointers(FIRST, 1, frozenset({"card_gold"}))))
+    listed = {one["product_id"]: one for one in running.get("/api/v1/products").json()["products"]}
+    assert set(listed) == set(PRODUCTS)
+    assert [one for one, told in listed.items() if told["is_blocked"]] == ["card_gold"]
+    assert (listed["cashback_all"]["channels"], listed["cashback_all"]["family"]) == (["web"], "cashback")
