@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pyarrow as pa
 
-from api.store import ITEMS, FallbackLists, Lists, Pointers, Ranked, RuleSet, SnapshotRow, UserState
+from api.store import ITEMS, FallbackLists, Lists, Pointers, PortraitFeature, Ranked, RuleSet, SnapshotRow, UserState
 from data_contracts.night import parse_snapshot_id
 from data_contracts.vocabulary import Tier, Variant
 from sql.client import Address, AsyncStore, connected_async
@@ -66,6 +66,11 @@ class ClickHouseStore:
         rows = await store.rows("snapshots_v1/newest")
         held = [SnapshotRow(snapshot_id, state, at) for snapshot_id, state, _, at in rows if state != State.DROPPED]
         return sorted(held, key=lambda row: parse_snapshot_id(row.snapshot_id), reverse=True)
+
+    async def portrait(self, snapshot_id: str, product_id: str) -> Sequence[PortraitFeature]:
+        store = await self._store()
+        rows = await store.rows("portraits_v1/of_product", snapshot_id=snapshot_id, product_id=product_id)
+        return [PortraitFeature(*row) for row in rows]
 
     async def close(self) -> None:
         await self._lifetime.aclose()

@@ -189,6 +189,19 @@ class Products(_Answer):
     products: list[ProductInfo]
 
 
+class PortraitLine(_Answer):
+    feature: str
+    holders_mean: float | None = Field(description="mean over the product's holders; null where nothing is known")
+    everyone_mean: float | None = Field(description="mean over all users")
+
+
+class Portrait(_Answer):
+    product_id: str
+    snapshot_id: str
+    holders: int = Field(description="how many hold it")
+    features: list[PortraitLine]
+
+
 class Alive(_Answer):
     status: str
 

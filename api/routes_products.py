@@ -2,7 +2,9 @@
 
 from fastapi import APIRouter
 
-from api.models import ProductInfo, Products
+from api.models import Portrait, PortraitLine, ProductInfo, Products
+from api.problems import documented
+from api.refusals import UnknownError
 from api.running import Running
 from api.security import Scope, requires
 
@@ -47,3 +49,34 @@ async def products(service: Running) -> Products:
             for position, product in enumerate(serving.rule_set.catalogue.products)
         ],
     )
+
+
+_PORTRAIT = {
+    "product_id": "card_gold",
+    "snapshot_id": "2026-03-15.1",
+    "holders": 1204,
+    "features": [{"feature": "money_out_30d", "holders_mean": 61200.0, "everyone_mean": 38100.0}],
+}
+
+
+@router.get(
+    "/{product_id}/portrait",
+    responses={
+        200: {"content": {"application/json": {"example": _PORTRAIT}}},
+        404: documented("The snapshot that is served has no portrait of such a product."),
+        503: documented("ClickHouse does not answer."),
+    },
+    dependencies=[requires(Scope.RECOMMENDATIONS_READ)],
+)
+async def portrait(service: Running, product_id: str) -> Portrait:
+    """Who holds a product, beside everyone: means of profile features in the snapshot that is served now."""
+    snapshot_id = service.watch.serving.snapshot_id
+    is_known = product_id in service.watch.serving.policy.position
+    found = await service.store.portrait(snapshot_id, product_id) if is_known and snapshot_id else []
+    if not found:
+        raise UnknownError("the snapshot that is served has no portrait of such a product")
+    lines = [
+        PortraitLine(feature=one.feature, holders_mean=one.holders_mean, everyone_mean=one.everyone_mean)
+        for one in found
+    ]
+    return Portrait(product_id=product_id, snapshot_id=snapshot_id, holders=found[0].holders, features=lines)

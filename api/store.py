@@ -77,6 +77,16 @@ class SnapshotRow:
     moved_at: datetime
 
 
+@dataclass(frozen=True)
+class PortraitFeature:
+    """One feature of a product's holders beside everyone; None where nothing is known."""
+
+    feature: str
+    holders: int
+    holders_mean: float | None
+    everyone_mean: float | None
+
+
 class Store(Protocol):
     async def pointers(self) -> Pointers: ...
 
@@ -102,5 +112,8 @@ class Store(Protocol):
 
     async def snapshots(self) -> Sequence[SnapshotRow]:
         """Snapshots that the database holds, newest first."""
+
+    async def portrait(self, snapshot_id: str, product_id: str) -> Sequence[PortraitFeature]:
+        """By feature; empty where the snapshot has none of the product."""
 
     async def close(self) -> None: ...

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from api.store import ITEMS, FallbackLists, Lists, Pointers, Ranked, RuleSet, SnapshotRow, UserState
+from api.store import ITEMS, FallbackLists, Lists, Pointers, PortraitFeature, Ranked, RuleSet, SnapshotRow, UserState
 from data_contracts.catalogue import (
     Catalogue,
     Eligibility,
@@ -169,6 +169,10 @@ class FakeStore:
     async def snapshots(self) -> Sequence[SnapshotRow]:
         await self._reached()
         return [SnapshotRow(self.pointer.snapshot_id, "verified", NOW)]
+
+    async def portrait(self, snapshot_id: str, product_id: str) -> Sequence[PortraitFeature]:
+        await self._reached()
+        return [PortraitFeature("f_spend", 2, 1.5, None)] if product_id == "card_gold" else []
 
     async def close(self) -> None:
         pass

@@ -309,6 +309,8 @@ def test_the_store_reads_what_was_written(server: Server) -> None:
         assert await real.rule_set() == await fake.rule_set()
         assert [row.snapshot_id for row in await real.snapshots()] == [SECOND, FIRST]
         assert await real.lists("2020-01-01.1", everyone) == {}
+        (line,) = await real.portrait(FIRST, "card_gold")
+        assert (line.feature, line.holders, line.holders_mean) == ("f_spend", 0, None)
         await real.close()
 
     asyncio.run(scene())

@@ -242,3 +242,13 @@ def test_the_products_are_listed_with_what_stops_them(client: Client) -> None:
     assert set(listed) == set(PRODUCTS)
     assert [one for one, told in listed.items() if told["is_blocked"]] == ["card_gold"]
     assert (listed["cashback_all"]["channels"], listed["cashback_all"]["family"]) == (["web"], "cashback")
+
+
+def test_a_portrait_is_of_the_served_snapshot_and_there_is_none_of_an_unknown_product(client: Client) -> None:
+    running = client()
+    told = running.get("/api/v1/products/card_gold/portrait").json()
+    line = {"feature": "f_spend", "holders_mean": 1.5, "everyone_mean": None}
+    assert told == {"product_id": "card_gold", "snapshot_id": FIRST, "holders": 2, "features": [line]}
+    for product_id in ("card_debit", "nothing", "' OR 1=1 --"):
+        missing = running.get(f"/api/v1/products/{product_id}/portrait")
+        assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
