@@ -61,7 +61,7 @@ def _item(serving: Serving, kind: Kind, shown: Candidate, locale: Locale) -> Map
         "kind": kind,
         "score": probability(shown.score),
         "tier": shown.tier,
-        "reasons": list(_reasons(serving.reason_texts, shown.reasons, locale)),
+        "reasons": list(reasons_of(serving.reason_texts, shown.reasons, locale)),
     }
 
 
@@ -85,7 +85,7 @@ def _offer(serving: Serving, code: int, locale: Locale) -> Mapping[str, Any]:
     }
 
 
-def _reasons(texts: Mapping[int, LocalText], packed: int, locale: Locale) -> Iterator[Mapping[str, Any]]:
+def reasons_of(texts: Mapping[int, LocalText], packed: int, locale: Locale) -> Iterator[Mapping[str, Any]]:
     for code in reason_codes(packed):
         if code in texts:
             yield {"code": code, "text": _text(texts[code], locale)}

@@ -60,13 +60,13 @@ def recommend(serving: Serving, questions: Sequence[Question], data: UserData | 
     """One reply a question, in their order."""
     nothing = UserState()
     states = [data.states.get(question.user_id, nothing) if data else nothing for question in questions]
-    users = _users(serving, states)
+    users = users_of(serving, states)
     changes = data.changes if data else None
     if changes:
         users = changes.seen_now(users, [question.user_id for question in questions])
     is_profiled = may_profile(users).tolist()
     offered = [
-        wished(serving, question, _candidates(serving, question, state, data, is_profiled=profiled))
+        wished(serving, question, candidates_of(serving, question, state, data, is_profiled=profiled))
         for question, state, profiled in zip(questions, states, is_profiled, strict=True)
     ]
     if changes:
@@ -77,13 +77,13 @@ def recommend(serving: Serving, questions: Sequence[Question], data: UserData | 
     kept: list[list[bool]] = [[] for _ in questions]
     for rows in _alike(questions):
         chosen = [questions[row] for row in rows]
-        decision = _decide(serving, users[np.array(rows)], chosen, [offered[row] for row in rows])
+        decision = decided(serving, users[np.array(rows)], chosen, [offered[row] for row in rows])
         for row, keep in zip(rows, decision.keep.tolist(), strict=True):
             kept[row] = keep
     return [_reply(serving, items, keep) for items, keep in zip(offered, kept, strict=True)]
 
 
-def _users(serving: Serving, states: Sequence[UserState]) -> Users:
+def users_of(serving: Serving, states: Sequence[UserState]) -> Users:
     pairs = [(row, serving.position[item]) for row, state in enumerate(states) for item in state.holdings]
     rows, positions = zip(*pairs, strict=True) if pairs else ((), ())
     return Users.from_state(
@@ -98,7 +98,7 @@ def _users(serving: Serving, states: Sequence[UserState]) -> Users:
     )
 
 
-def _candidates(
+def candidates_of(
     serving: Serving, question: Question, state: UserState, data: UserData | None, *, is_profiled: bool
 ) -> Candidates:
     if data is None:
@@ -134,7 +134,7 @@ def _alike(questions: Sequence[Question]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _decide(serving: Serving, users: Users, questions: Sequence[Question], offered: Sequence[Candidates]) -> Decision:
+def decided(serving: Serving, users: Users, questions: Sequence[Question], offered: Sequence[Candidates]) -> Decision:
     """For questions of one kind and channel."""
     items = np.full((len(offered), max(1, *map(len, offered))), -1, dtype=np.int32)
     for row, chosen in enumerate(offered):

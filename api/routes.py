@@ -2,8 +2,24 @@
 
 from fastapi import APIRouter
 
-from api import routes_feedback, routes_operators, routes_products, routes_recommendations, routes_service
+from api import (
+    routes_explanations,
+    routes_feedback,
+    routes_operators,
+    routes_products,
+    routes_recommendations,
+    routes_service,
+    routes_users,
+)
 
 router = APIRouter()
-for part in (routes_recommendations, routes_feedback, routes_products, routes_service, routes_operators):
+for part in (
+    routes_recommendations,
+    routes_feedback,
+    routes_products,
+    routes_service,
+    routes_operators,
+    routes_users,
+    routes_explanations,
+):
     router.include_router(part.router)

@@ -65,6 +65,16 @@ async def current_rule_set_async(store: AsyncStore) -> RuleSet | None:
     return _rule_set(await store.rows(_CURRENT))
 
 
+def rule_set_at(store: Store, at: int) -> RuleSet | None:
+    """The one that was current at a moment, in microseconds since 1970."""
+    return _rule_set(store.rows("rule_sets_v1/as_of", at=at))
+
+
+def blocked_at(store: Store, at: int) -> frozenset[str]:
+    """Items that were stopped at a moment."""
+    return frozenset(item_id for (item_id,) in store.rows("blocks_v1/as_of", at=at))
+
+
 def block(store: Store, item_id: str, *, actor: str, why: str) -> None:
     """Stop showing an item, everywhere and at once. Raises InputError for an item nobody knows: a typo."""
     if not _is_known(store, item_id):

@@ -45,6 +45,12 @@ async def read_events(store: AsyncStore, user_ids: Sequence[int], *, cut_off: in
     return pa.table([pa.array(named[field.name], field.type) for field in EVENTS], schema=EVENTS)
 
 
+def events_known_at(store: Store, user_id: int, *, cut_off: int, at: int) -> pa.Table:
+    """What the overlay of a user read at a moment, as EVENTS; times in microseconds."""
+    rows = store.rows("user_events_v1/as_of", user_id=user_id, cut_off=cut_off, at=at)
+    return pa.Table.from_pylist([dict(zip(_SELECTED, row, strict=True)) for row in rows], schema=EVENTS)
+
+
 def erase_events(store: Store, user_id: int) -> None:
     """The text of a mutation is kept, and so the id in it, until another one has been made."""
     store.run("user_events_v1/without_user", user_id=user_id)

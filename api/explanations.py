@@ -1,0 +1,270 @@
+"""Why an answer was as it was: from its log, the snapshot it names, and the events and rules of that moment.
+
+Nothing here asks the pointer, so a later snapshot or a rollback changes no explanation.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from api.answers import probability, reasons_of
+from api.explaining import WHY, Dropped, Rebuilt, rebuilt
+from api.explanation_models import DroppedItem, Explanation, PolicyThen, ShownItem
+from api.models import Locale, Reason
+from api.overlay_changes import Changes
+from api.recommend import Question, UserData
+from api.refusals import GoneError, InvalidError, UnknownError
+from api.service import Service
+from api.serving import Serving, Snapshot
+from api.store import RuleSet
+from data_contracts.errors import InputError
+from data_contracts.overlay import overlay
+from data_contracts.overlay.rows import micros
+from data_contracts.policy import policy_hash
+from data_contracts.rec_id import RecId, claimed, verified
+from data_contracts.settings import Settings
+from data_contracts.vocabulary import Channel, Family, Kind, Tier
+from sql.client import Address, connected
+from sql.looking_back import LoggedAnswer, logged_answer
+from sql.rules import blocked_at, rule_set_at
+from sql.states import State, state_of
+from sql.user_events import events_known_at
+
+# A service follows rules by polling: just after a change it still answered by those before.
+_FOLLOWS_WITHIN = timedelta(seconds=5)
+_CLOCKS_DIFFER_BY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class _Rules:
+    rule_set: RuleSet
+    blocks: frozenset[str]
+
+    @property
+    def hash(self) -> str:
+        return policy_hash(self.rule_set.catalogue, self.rule_set.rules, self.blocks)
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What ClickHouse keeps of an answer's moment; `rules` are those that may have held, likeliest first."""
+
+    logged: LoggedAnswer
+    is_held: bool
+    events: pa.Table
+    rules: tuple[_Rules, ...]
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """An answer's time, as `watch` saw it then."""
+
+    about: RecId
+    cut_off: datetime
+    now: datetime
+
+    @classmethod
+    def of(cls, about: RecId, timezone: ZoneInfo) -> "_Moment":
+        cut_off = Snapshot(about.snapshot_id).cut_off(timezone) or about.time
+        return cls(about, cut_off, max(about.time, cut_off))
+
+
+async def explanation(
+    service: Service, settings: Settings, rec_id: str, *, user_id: int | None, locale: Locale
+) -> Explanation:
+    """Raises InvalidError for a forged id, UnknownError for one never logged, GoneError for what is no longer kept."""
+    about = _checked(rec_id, user_id=user_id, settings=settings, now=service.clock())
+    moment = _Moment.of(about, ZoneInfo(settings.timezone))
+    past = await asyncio.to_thread(_past, settings, rec_id, moment)
+    if past is None:
+        raise UnknownError("no such answer was logged: it may still be on its way, or was not given by us")
+    _verified(rec_id, user_id=past.logged.user_id, settings=settings)
+    if not past.is_held:
+        raise GoneError(f"snapshot {about.snapshot_id}, which this answer came from, is no longer kept")
+    serving = await _serving(service, past, moment)
+    again, is_static = await _again(service, settings, serving, past, moment)
+    return _written(service, rec_id, past, serving, again, locale=locale, about=about, is_static=is_static)
+
+
+def _checked(rec_id: str, *, user_id: int | None, settings: Settings, now: datetime) -> RecId:
+    try:
+        about = claimed(rec_id)
+        _ = Snapshot(about.snapshot_id).as_of
+    except InputError as error:
+        raise InvalidError("rec_id: not one of ours", field="rec_id") from error
+    if user_id is not None:
+        _verified(rec_id, user_id=user_id, settings=settings)
+    if about.time > now + _CLOCKS_DIFFER_BY:
+        raise InvalidError("rec_id: lies in the future", field="rec_id")
+    if now - about.time > timedelta(days=settings.rec_id_days):
+        raise GoneError(f"answers are explained for {settings.rec_id_days} days")
+    return about
+
+
+def _verified(rec_id: str, *, user_id: int, settings: Settings) -> None:
+    try:
+        verified(rec_id, user_id=user_id, key=settings.rec_id_key.get_secret_value().encode())
+    except InputError as error:
+        raise InvalidError(str(error), field="rec_id") from error
+
+
+def _past(settings: Settings, rec_id: str, moment: _Moment) -> _Past | None:
+    at = micros(moment.about.time)
+    with connected(Address.of(settings), timeout_seconds=10) as store:
+        logged = logged_answer(store, rec_id, at=at)
+        if logged is None:
+            return None
+        snapshot_id = moment.about.snapshot_id
+        is_held = not snapshot_id or state_of(store, snapshot_id) not in (None, State.DROPPED)
+        earlier = micros(moment.about.time - _FOLLOWS_WITHIN)
+        return _Past(
+            logged=logged,
+            is_held=is_held,
+            events=events_known_at(store, logged.user_id, cut_off=micros(moment.cut_off), at=at),
+            rules=tuple(
+                _Rules(RuleSet(found.catalogue, found.rules, found.reasons), blocked_at(store, blocks_at))
+                for rules_at, blocks_at in ((at, at), (at, earlier), (earlier, at), (earlier, earlier))
+                if (found := rule_set_at(store, rules_at))
+            ),
+        )
+
+
+async def _serving(service: Service, past: _Past, moment: _Moment) -> Serving:
+    """What served then. Where its rules cannot be found again: the likeliest, and the answer says so."""
+    today = service.watch.serving
+    possible = (*past.rules, _Rules(today.rule_set, today.blocks))
+    rules = next((one for one in possible if one.hash == moment.about.policy_hash), possible[0])
+    snapshot = await _snapshot(service, moment.about.snapshot_id)
+    timezone = moment.cut_off.tzinfo
+    day = max(moment.now.astimezone(timezone).date(), snapshot.as_of or moment.now.date())
+    return await asyncio.to_thread(Serving.of, snapshot, rules.rule_set, rules.blocks, today=day)
+
+
+async def _snapshot(service: Service, snapshot_id: str) -> Snapshot:
+    held = service.watch.serving.snapshot
+    if not snapshot_id:
+        return Snapshot()
+    if held.is_whole and held.snapshot_id == snapshot_id:
+        return held
+    items, fallback = await asyncio.gather(
+        service.store.snapshot_items(snapshot_id), service.store.fallback_lists(snapshot_id)
+    )
+    return Snapshot(snapshot_id, items, fallback, is_whole=True)
+
+
+def _question(logged: LoggedAnswer) -> Question:
+    return Question(
+        user_id=logged.user_id,
+        channel=Channel(logged.channel),
+        kind=Kind(logged.kind),
+        top_k=logged.top_k,
+        families=frozenset(map(Family, logged.families)),
+        exclude=frozenset(logged.exclude),
+    )
+
+
+async def _again(
+    service: Service, settings: Settings, serving: Serving, past: _Past, moment: _Moment
+) -> tuple[Rebuilt, bool]:
+    """The answer made again, and whether it came from memory, as it did where the database did not answer in time."""
+    question = _question(past.logged)
+    from_memory = rebuilt(serving, question, None)
+    if not moment.about.snapshot_id or (past.logged.tier == Tier.STATIC and _is_same(from_memory, past.logged)):
+        return from_memory, True
+    lists, states = await asyncio.gather(
+        service.store.lists(serving.snapshot_id, [question.user_id]),
+        service.store.user_states(serving.snapshot_id, [question.user_id]),
+    )
+    late = timedelta(days=settings.late_event_days) // timedelta(microseconds=1)
+    changes = Changes.of(
+        serving, overlay(past.events, cut_off=micros(moment.cut_off), now=micros(moment.now), late=late)
+    )
+    is_outdated = moment.about.time - moment.cut_off > timedelta(days=settings.max_snapshot_age_days)
+    return rebuilt(serving, question, UserData(states, {} if is_outdated else lists, changes)), False
+
+
+def _is_same(again: Rebuilt, logged: LoggedAnswer) -> bool:
+    return list(again.kept) == list(logged.item_ids)
+
+
+def _written(
+    service: Service,
+    rec_id: str,
+    past: _Past,
+    serving: Serving,
+    again: Rebuilt,
+    *,
+    locale: Locale,
+    about: RecId,
+    is_static: bool,
+) -> Explanation:
+    logged, todays = past.logged, service.watch.serving.policy.hash
+    policy = PolicyThen(
+        hash=about.policy_hash,
+        rebuilt_hash=serving.policy.hash,
+        todays_hash=todays,
+        is_rebuilt=serving.policy.hash == about.policy_hash,
+        is_todays=todays == about.policy_hash,
+    )
+    agrees = _is_same(again, logged)
+    return Explanation(
+        rec_id=rec_id,
+        user_id=logged.user_id,
+        timestamp=about.time.isoformat(),
+        channel=about.channel,
+        kind=Kind(logged.kind),
+        top_k=logged.top_k,
+        families=[Family(one) for one in logged.families],
+        exclude=list(logged.exclude),
+        snapshot_id=about.snapshot_id or None,
+        tier=Tier(logged.tier),
+        variant=logged.variant,
+        policy=policy,
+        agrees=agrees,
+        events=0 if is_static else past.events.num_rows,
+        notes=_notes(policy, agrees=agrees, is_static=is_static, is_profiled=again.is_profiled),
+        shown=list(_shown(serving, logged, again, locale)),
+        dropped=[_dropped(one) for one in again.dropped if one.item_id not in logged.item_ids],
+    )
+
+
+def _shown(serving: Serving, logged: LoggedAnswer, again: Rebuilt, locale: Locale) -> Iterator[ShownItem]:
+    items = zip(logged.item_ids, logged.item_tiers, logged.item_scores, strict=True)
+    for position, (item_id, tier, score) in enumerate(items, start=1):
+        kept = again.kept.get(item_id)
+        found = reasons_of(serving.reason_texts, kept.candidate.reasons, locale) if kept else ()
+        yield ShownItem(
+            item_id=item_id,
+            position=position,
+            listed_at=kept.listed_at if kept else None,
+            tier=Tier(tier),
+            score=score,
+            boost=kept.boost if kept else 0.0,
+            reasons=[Reason.model_validate(one) for one in found],
+        )
+
+
+def _dropped(one: Dropped) -> DroppedItem:
+    return DroppedItem(
+        item_id=one.item_id,
+        listed_at=one.listed_at,
+        tier=one.tier,
+        score=probability(one.score),
+        rule=one.rule,
+        why=WHY[one.rule],
+    )
+
+
+def _notes(policy: PolicyThen, *, agrees: bool, is_static: bool, is_profiled: bool) -> list[str]:
+    said = {
+        "the rules have changed since this answer": not policy.is_todays,
+        "the very rules of then were not found: drops are by the likeliest ones": not policy.is_rebuilt,
+        "the answer came from memory: the database did not answer in time": is_static,
+        "no consent to profiling: the personal list was not used": not is_profiled,
+        "made again the answer differs: `shown` is as logged, `dropped` may be incomplete": not agrees,
+    }
+    return [text for text, is_so in said.items() if is_so]
