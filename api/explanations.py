@@ -4,17 +4,16 @@ Nothing here asks the pointer, so a later snapshot or a rollback changes no expl
 """
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from api.answers import probability, reasons_of
-from api.explaining import WHY, Dropped, Rebuilt, rebuilt
-from api.explanation_models import DroppedItem, Explanation, PolicyThen, ShownItem
-from api.models import Locale, Reason
+from api.explaining import Rebuilt, rebuilt
+from api.explanation_models import Explanation
+from api.explanation_writer import is_same, written
+from api.models import Locale
 from api.overlay_changes import Changes
 from api.recommend import Question, UserData
 from api.refusals import GoneError, InvalidError, UnknownError
@@ -87,7 +86,17 @@ async def explanation(
         raise GoneError(f"snapshot {about.snapshot_id}, which this answer came from, is no longer kept")
     serving = await _serving(service, past, moment)
     again, is_static = await _again(service, settings, serving, past, moment)
-    return _written(service, rec_id, past, serving, again, locale=locale, about=about, is_static=is_static)
+    return written(
+        rec_id,
+        about,
+        past.logged,
+        serving=serving,
+        again=again,
+        is_static=is_static,
+        events=0 if is_static else past.events.num_rows,
+        todays_hash=service.watch.serving.policy.hash,
+        locale=locale,
+    )
 
 
 def _checked(rec_id: str, *, user_id: int | None, settings: Settings, now: datetime) -> RecId:
@@ -173,7 +182,7 @@ async def _again(
     """The answer made again, and whether it came from memory, as it did where the database did not answer in time."""
     question = _question(past.logged)
     from_memory = rebuilt(serving, question, None)
-    if not moment.about.snapshot_id or (past.logged.tier == Tier.STATIC and _is_same(from_memory, past.logged)):
+    if not moment.about.snapshot_id or (past.logged.tier == Tier.STATIC and is_same(from_memory, past.logged)):
         return from_memory, True
     lists, states = await asyncio.gather(
         service.store.lists(serving.snapshot_id, [question.user_id]),
@@ -185,86 +194,3 @@ async def _again(
     )
     is_outdated = moment.about.time - moment.cut_off > timedelta(days=settings.max_snapshot_age_days)
     return rebuilt(serving, question, UserData(states, {} if is_outdated else lists, changes)), False
-
-
-def _is_same(again: Rebuilt, logged: LoggedAnswer) -> bool:
-    return list(again.kept) == list(logged.item_ids)
-
-
-def _written(
-    service: Service,
-    rec_id: str,
-    past: _Past,
-    serving: Serving,
-    again: Rebuilt,
-    *,
-    locale: Locale,
-    about: RecId,
-    is_static: bool,
-) -> Explanation:
-    logged, todays = past.logged, service.watch.serving.policy.hash
-    policy = PolicyThen(
-        hash=about.policy_hash,
-        rebuilt_hash=serving.policy.hash,
-        todays_hash=todays,
-        is_rebuilt=serving.policy.hash == about.policy_hash,
-        is_todays=todays == about.policy_hash,
-    )
-    agrees = _is_same(again, logged)
-    return Explanation(
-        rec_id=rec_id,
-        user_id=logged.user_id,
-        timestamp=about.time.isoformat(),
-        channel=about.channel,
-        kind=Kind(logged.kind),
-        top_k=logged.top_k,
-        families=[Family(one) for one in logged.families],
-        exclude=list(logged.exclude),
-        snapshot_id=about.snapshot_id or None,
-        tier=Tier(logged.tier),
-        variant=logged.variant,
-        policy=policy,
-        agrees=agrees,
-        events=0 if is_static else past.events.num_rows,
-        notes=_notes(policy, agrees=agrees, is_static=is_static, is_profiled=again.is_profiled),
-        shown=list(_shown(serving, logged, again, locale)),
-        dropped=[_dropped(one) for one in again.dropped if one.item_id not in logged.item_ids],
-    )
-
-
-def _shown(serving: Serving, logged: LoggedAnswer, again: Rebuilt, locale: Locale) -> Iterator[ShownItem]:
-    items = zip(logged.item_ids, logged.item_tiers, logged.item_scores, strict=True)
-    for position, (item_id, tier, score) in enumerate(items, start=1):
-        kept = again.kept.get(item_id)
-        found = reasons_of(serving.reason_texts, kept.candidate.reasons, locale) if kept else ()
-        yield ShownItem(
-            item_id=item_id,
-            position=position,
-            listed_at=kept.listed_at if kept else None,
-            tier=Tier(tier),
-            score=score,
-            boost=kept.boost if kept else 0.0,
-            reasons=[Reason.model_validate(one) for one in found],
-        )
-
-
-def _dropped(one: Dropped) -> DroppedItem:
-    return DroppedItem(
-        item_id=one.item_id,
-        listed_at=one.listed_at,
-        tier=one.tier,
-        score=probability(one.score),
-        rule=one.rule,
-        why=WHY[one.rule],
-    )
-
-
-def _notes(policy: PolicyThen, *, agrees: bool, is_static: bool, is_profiled: bool) -> list[str]:
-    said = {
-        "the rules have changed since this answer": not policy.is_todays,
-        "the very rules of then were not found: drops are by the likeliest ones": not policy.is_rebuilt,
-        "the answer came from memory: the database did not answer in time": is_static,
-        "no consent to profiling: the personal list was not used": not is_profiled,
-        "made again the answer differs: `shown` is as logged, `dropped` may be incomplete": not agrees,
-    }
-    return [text for text, is_so in said.items() if is_so]

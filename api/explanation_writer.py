@@ -1,0 +1,96 @@
+"""An explanation as it is answered: the log beside what was made again. Pure."""
+
+from collections.abc import Iterator
+
+from api.answers import probability, reasons_of
+from api.explaining import WHY, Dropped, Rebuilt
+from api.explanation_models import DroppedItem, Explanation, PolicyThen, ShownItem
+from api.models import Locale, Reason
+from api.serving import Serving
+from data_contracts.rec_id import RecId
+from data_contracts.vocabulary import Family, Kind, Tier
+from sql.looking_back import LoggedAnswer
+
+
+def is_same(again: Rebuilt, logged: LoggedAnswer) -> bool:
+    return list(again.kept) == list(logged.item_ids)
+
+
+def written(
+    rec_id: str,
+    about: RecId,
+    logged: LoggedAnswer,
+    *,
+    serving: Serving,
+    again: Rebuilt,
+    is_static: bool,
+    events: int,
+    todays_hash: str,
+    locale: Locale,
+) -> Explanation:
+    """`serving`: what the answer was made again with; `events`: how many it took into account."""
+    policy = PolicyThen(
+        hash=about.policy_hash,
+        rebuilt_hash=serving.policy.hash,
+        todays_hash=todays_hash,
+        is_rebuilt=serving.policy.hash == about.policy_hash,
+        is_todays=todays_hash == about.policy_hash,
+    )
+    agrees = is_same(again, logged)
+    return Explanation(
+        rec_id=rec_id,
+        user_id=logged.user_id,
+        timestamp=about.time.isoformat(),
+        channel=about.channel,
+        kind=Kind(logged.kind),
+        top_k=logged.top_k,
+        families=[Family(one) for one in logged.families],
+        exclude=list(logged.exclude),
+        snapshot_id=about.snapshot_id or None,
+        tier=Tier(logged.tier),
+        variant=logged.variant,
+        policy=policy,
+        agrees=agrees,
+        events=events,
+        notes=_notes(policy, agrees=agrees, is_static=is_static, is_profiled=again.is_profiled),
+        shown=list(_shown(serving, logged, again, locale)),
+        dropped=[_dropped(one) for one in again.dropped if one.item_id not in logged.item_ids],
+    )
+
+
+def _shown(serving: Serving, logged: LoggedAnswer, again: Rebuilt, locale: Locale) -> Iterator[ShownItem]:
+    items = zip(logged.item_ids, logged.item_tiers, logged.item_scores, strict=True)
+    for position, (item_id, tier, score) in enumerate(items, start=1):
+        kept = again.kept.get(item_id)
+        found = reasons_of(serving.reason_texts, kept.candidate.reasons, locale) if kept else ()
+        yield ShownItem(
+            item_id=item_id,
+            position=position,
+            listed_at=kept.listed_at if kept else None,
+            tier=Tier(tier),
+            score=score,
+            boost=kept.boost if kept else 0.0,
+            reasons=[Reason.model_validate(one) for one in found],
+        )
+
+
+def _dropped(one: Dropped) -> DroppedItem:
+    return DroppedItem(
+        item_id=one.item_id,
+        listed_at=one.listed_at,
+        tier=one.tier,
+        score=probability(one.score),
+        rule=one.rule,
+        why=WHY[one.rule],
+    )
+
+
+def _notes(policy: PolicyThen, *, agrees: bool, is_static: bool, is_profiled: bool) -> list[str]:
+    said = {
+        "the rules have changed since this answer": not policy.is_todays,
+        "the very rules of then were not found: drops are by the likeliest ones": not policy.is_rebuilt,
+        "the answer came from memory: the database did not answer in time": is_static,
+        "no consent to profiling: the personal list was not used": not is_profiled,
+        "made again the answer differs: `shown` is as logged, `dropped` may be incomplete": not agrees,
+    }
+    return [text for text, is_so in said.items() if is_so]
