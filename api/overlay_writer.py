@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from data_contracts.columns import USER_ID
 from data_contracts.errors import UnavailableError
 from data_contracts.events.codec import Codec, UndecodableError
 from data_contracts.events.registry import Registry
-from data_contracts.kafka import client_config
+from data_contracts.kafka import arrived, behind, consumer_config
 from data_contracts.overlay import TOPICS, EventRow, row_of
 from data_contracts.settings import Settings
 
@@ -101,7 +101,7 @@ class OverlayWriter:
                     stored=len(batch.rows),
                     unneeded=batch.counts["unneeded"],
                     undecodable=batch.counts["undecodable"],
-                    behind=_behind(consumer, batch),
+                    behind=behind(consumer, batch.next_offsets),
                     seconds=max(0.0, time.time() - batch.oldest / 1_000),
                 )
             )
@@ -139,10 +139,7 @@ class OverlayWriter:
         if event[USER_ID] < 0:
             raise UndecodableError("its user_id is negative")
         now = time.time_ns() // 1_000
-        stamped = message.timestamp()[1] * 1_000
-        # A producer whose clock runs ahead must not vouch for its own events.
-        arrived = min(stamped, now) if stamped > 0 else now
-        row = row_of(topic, event, arrived=arrived, skew=self._skew)
+        row = row_of(topic, event, arrived=arrived(message, now=now), skew=self._skew)
         if row is not None and not row.event_id:
             raise UndecodableError("its idempotency key is empty")
         # Replayed long after: nobody needs it any more.
@@ -183,26 +180,8 @@ class OverlayWriter:
 
 
 def _consumer(settings: Settings) -> Consumer:
-    return Consumer(
-        {
-            **client_config(settings),
-            "group.id": settings.overlay_group,
-            # Nothing is lost before the first commit; what is too old for any rule is passed over quickly.
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "isolation.level": "read_committed",
-            "session.timeout.ms": int(settings.kafka_session_seconds * 1_000),
-            "heartbeat.interval.ms": int(settings.kafka_session_seconds * 1_000 / 6),
-            "fetch.wait.max.ms": 100,
-            "error_cb": _tell_error,
-        }
-    )
-
-
-def _tell_error(error: KafkaError) -> None:
-    if error.code() == KafkaError._ALL_BROKERS_DOWN:
-        _LOG.warning("Kafka does not answer, trying again: %s", error.str())
+    """Nothing is lost before its first commit; what is too old for any rule is passed over quickly."""
+    return Consumer({**consumer_config(settings, group=settings.overlay_group), "fetch.wait.max.ms": 100})
 
 
 def _commit(consumer: Consumer, batch: _Batch) -> None:
@@ -216,15 +195,3 @@ def _commit(consumer: Consumer, batch: _Batch) -> None:
     except KafkaException as error:
         # They are read again, and merge with what has just been stored.
         _LOG.warning("offsets were not committed: %s", error.args[0].str())
-
-
-def _behind(consumer: Consumer, batch: _Batch) -> int:
-    """As far as the client has heard."""
-    waiting = 0
-    for (topic, partition), offset in batch.next_offsets.items():
-        try:
-            _, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True) or (0, 0)
-        except KafkaException:
-            continue
-        waiting += max(high - offset, 0)
-    return waiting

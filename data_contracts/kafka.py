@@ -1,8 +1,15 @@
-"""How Kafka is reached: the one place that turns settings into a client's configuration."""
+"""How Kafka is reached: the one place that turns settings into a client's configuration, and what its readers share."""
 
+import contextlib
+import logging
+from collections.abc import Mapping
 from typing import Any
 
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
 from data_contracts.settings import Settings
+
+_LOG = logging.getLogger("recs.kafka")
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
@@ -24,3 +31,39 @@ def client_config(settings: Settings) -> dict[str, Any]:
     if settings.kafka_ca_file:
         config["ssl.ca.location"] = str(settings.kafka_ca_file)
     return config
+
+
+def consumer_config(settings: Settings, *, group: str) -> dict[str, Any]:
+    """For a consumer that reads what was committed by its producers, from the oldest, and commits by itself."""
+    return {
+        **client_config(settings),
+        "group.id": group,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "isolation.level": "read_committed",
+        "error_cb": _tell_when_away,
+        "session.timeout.ms": int(settings.kafka_session_seconds * 1000),
+        "heartbeat.interval.ms": int(settings.kafka_session_seconds * 1000 / 6),
+    }
+
+
+def _tell_when_away(error: KafkaError) -> None:
+    if error.code() == KafkaError._ALL_BROKERS_DOWN:
+        _LOG.warning("Kafka does not answer, trying again: %s", error.str())
+
+
+def arrived(message: Message, *, now: int) -> int:
+    """When a message came, in microseconds as `now`: a producer whose clock runs ahead must not vouch for its own."""
+    stamped = message.timestamp()[1] * 1_000
+    return min(stamped, now) if stamped > 0 else now
+
+
+def behind(consumer: Consumer, next_offsets: Mapping[tuple[str, int], int]) -> int:
+    """Messages that wait from these offsets on, by topic and partition, as far as the client has heard."""
+    waiting = 0
+    for place, offset in next_offsets.items():
+        with contextlib.suppress(KafkaException):
+            _, high = consumer.get_watermark_offsets(TopicPartition(*place), cached=True) or (0, 0)
+            waiting += max(high - offset, 0)
+    return waiting

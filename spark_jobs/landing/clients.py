@@ -1,7 +1,6 @@
 """What landing needs of Kafka's clients, with their errors in our words."""
 
-import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,35 +10,18 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from data_contracts.errors import UnavailableError
 from data_contracts.events import TOPICS
 from data_contracts.events.schemas import DEAD_LETTERS
-from data_contracts.kafka import client_config
+from data_contracts.kafka import client_config, consumer_config
 from data_contracts.settings import Settings
 
-_log = logging.getLogger(__name__)
 _SECONDS = 10.0
+_FLUSH_SECONDS = 30.0
+_MOST_IN_FLIGHT = 10_000
 # Undecodable messages may be as large as a broker lets them be.
 _LARGEST = 16 * 2**20
 
 
 def consumer(settings: Settings, *, group: str, **more: Any) -> Consumer:
-    return Consumer(
-        {
-            **client_config(settings),
-            "group.id": group,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "isolation.level": "read_committed",
-            "error_cb": _tell_when_away,
-            "session.timeout.ms": int(settings.kafka_session_seconds * 1000),
-            "heartbeat.interval.ms": int(settings.kafka_session_seconds * 1000 / 6),
-            **more,
-        }
-    )
-
-
-def _tell_when_away(error: KafkaError) -> None:
-    if error.code() == KafkaError._ALL_BROKERS_DOWN:
-        _log.warning("Kafka does not answer, trying again: %s", error.str())
+    return Consumer({**consumer_config(settings, group=group), **more})
 
 
 def producer(settings: Settings) -> Producer:
@@ -47,6 +29,21 @@ def producer(settings: Settings) -> Producer:
     return Producer(
         {**client_config(settings), "enable.idempotence": True, "linger.ms": 50, "message.max.bytes": _LARGEST}
     )
+
+
+def send_all(settings: Settings, messages: Iterable[Mapping[str, Any]]) -> None:
+    """Produce these arguments of `Producer.produce`. Raises KafkaException when any was not written."""
+    failed: list[KafkaError] = []
+    sender = producer(settings)
+    for message in messages:
+        sender.produce(**message, on_delivery=lambda error, _: failed.append(error) if error is not None else None)
+        if len(sender) > _MOST_IN_FLIGHT:
+            sender.poll(0.1)
+    waiting = sender.flush(_FLUSH_SECONDS)
+    if failed:
+        raise KafkaException(failed[0])
+    if waiting:
+        raise UnavailableError(f"Kafka at {settings.kafka_bootstrap} took none of {waiting} messages: try again")
 
 
 def ensure_topics(settings: Settings) -> None:

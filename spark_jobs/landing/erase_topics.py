@@ -7,8 +7,9 @@ in between, a letter is there twice and still counts once.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from data_contracts.columns import USER_ID
@@ -18,7 +19,7 @@ from data_contracts.events.registry import registry
 from data_contracts.events.schemas import DEAD_LETTERS
 from data_contracts.kafka import client_config
 from data_contracts.settings import Settings
-from spark_jobs.landing.clients import producer, translated
+from spark_jobs.landing.clients import send_all, translated
 from spark_jobs.landing.dead_letters import DeadLetter
 from spark_jobs.landing.reading import from_beginning, messages, partitions, reader
 from spark_jobs.landing.replay import GROUP_SUFFIX
@@ -80,7 +81,7 @@ def _erase_letters(settings: Settings, topic: str, finder: _Finder) -> TopicEras
             replayed = client.committed(partitions(client, [topic]), timeout=_SECONDS)
             done = {one.partition: one.offset for one in replayed}
             kept = [one for one in every if _offset(one) >= done[one.partition() or 0] and not finder.tells(one)]
-            _write_again(settings, kept)
+            send_all(settings, map(_copy, kept))
             ends = {one.partition(): _offset(one) + 1 for one in every}
             _empty(settings, [TopicPartition(topic, number or 0, end) for number, end in ends.items()])
         return TopicErased(topic, found, sum(map(finder.tells, _all(client, topic))) if found else 0)
@@ -94,20 +95,14 @@ def _offset(message: Message) -> int:
     return message.offset() or 0
 
 
-def _write_again(settings: Settings, letters: Sequence[Message]) -> None:
-    failed: list[KafkaError] = []
-    sender = producer(settings)
-    for letter in letters:
-        sender.produce(
-            str(letter.topic()),
-            letter.value(),
-            key=letter.key(),
-            headers=letter.headers(),
-            timestamp=max(letter.timestamp()[1], 0),
-            on_delivery=lambda error, _: failed.append(error) if error is not None else None,
-        )
-    if sender.flush(_SECONDS) or failed:
-        raise KafkaException(failed[0] if failed else KafkaError(KafkaError._TIMED_OUT))
+def _copy(letter: Message) -> dict[str, Any]:
+    return {
+        "topic": str(letter.topic()),
+        "value": letter.value(),
+        "key": letter.key(),
+        "headers": letter.headers(),
+        "timestamp": max(letter.timestamp()[1], 0),
+    }
 
 
 def _empty(settings: Settings, up_to: Sequence[TopicPartition]) -> None:

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from data_contracts.events import TOPICS, newest
 from data_contracts.events.codec import Codec, UndecodableError
 from data_contracts.events.registry import Registry
+from data_contracts.kafka import arrived, behind
 from data_contracts.settings import Settings
 from spark_jobs.landing.batches import Batch, Batches, Landed, Rows
 from spark_jobs.landing.clients import consumer, producer
@@ -117,13 +118,10 @@ class Lander:
         key = event[key_name]
         if not key:
             raise UndecodableError(f"{key_name} is empty")
-        now = time.time_ns() // 1_000
-        stamped = message.timestamp()[1] * 1_000
-        # A producer whose clock runs ahead must not vouch for its own events.
-        arrived = min(stamped, now) if stamped > 0 else now
-        place = self._router.place(topic, event[time_name], arrived)
+        came = arrived(message, now=time.time_ns() // 1_000)
+        place = self._router.place(topic, event[time_name], came)
         if place.reason:
-            event |= {REJECTED: place.reason, ARRIVED: arrived}
+            event |= {REJECTED: place.reason, ARRIVED: came}
         batch.put(place.folder, key, event)
 
     def _flush(self) -> None:
@@ -147,7 +145,8 @@ class Lander:
             self._files.publish(shard, flush)
             for folder, events in rows.items():
                 self._seen.add(shard, folder, events)
-        self._tell(Landed.of(batches, fresh, behind=self._behind(batches.by_shard)))
+        offsets = {(shard.topic, shard.partition): batch.next_offset for shard, batch in batches.by_shard.items()}
+        self._tell(Landed.of(batches, fresh, behind=behind(self._consumer, offsets)))
 
     def _fresh(self, shard: Shard, batch: Batch) -> Rows:
         """What has not landed before."""
@@ -173,16 +172,6 @@ class Lander:
             raise FencedError(errors[0].str())
         if errors:
             raise KafkaException(errors[0])
-
-    def _behind(self, batches: Mapping[Shard, Batch]) -> int:
-        """Messages that wait in the partitions of these batches, as far as the client has heard."""
-        waiting = 0
-        for shard, batch in batches.items():
-            partition = TopicPartition(shard.topic, shard.partition)
-            with contextlib.suppress(KafkaException):
-                _, high = self._consumer.get_watermark_offsets(partition, cached=True) or (0, 0)
-                waiting += max(high - batch.next_offset, 0)
-        return waiting
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         """Finish what the last owner committed, before anything new is read; reading starts at what is committed."""

@@ -6,20 +6,19 @@ unless this is killed between sending and committing; then landing drops the sec
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 
-from data_contracts.errors import UnavailableError
 from data_contracts.events import TOPICS, versions
 from data_contracts.events.schemas import DEAD_LETTERS
 from data_contracts.settings import Settings
-from spark_jobs.landing.clients import producer
+from spark_jobs.landing.clients import send_all
 from spark_jobs.landing.dead_letters import ATTEMPTS, ORIGIN, DeadLetter, once_each
 from spark_jobs.landing.reading import from_beginning, messages, partitions, reader
 
 GROUP_SUFFIX = "-dlq-replay"
 _SECONDS = 30.0
-_MOST_IN_FLIGHT = 10_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def replay(settings: Settings, topics: Sequence[str] = (), *, limit: int | None 
             if limit is not None and len(read) >= limit:
                 break
         letters = [letter for letter in once_each(map(DeadLetter.read, read)) if not letter.is_left_out]
-        _send(settings, letters)
+        send_all(settings, map(_message, letters))
         if read:
             newest = {(one.topic(), one.partition()): (one.offset() or 0) + 1 for one in read}
             offsets = [TopicPartition(str(topic), number or 0, offset) for (topic, number), offset in newest.items()]
@@ -69,24 +68,13 @@ def _letters_of(topics: Sequence[str]) -> list[str]:
     return [versions(topic)[0].topic + DEAD_LETTERS for topic in topics or TOPICS]
 
 
-def _send(settings: Settings, letters: Sequence[DeadLetter]) -> None:
-    failed: list[KafkaError] = []
-    sender = producer(settings)
-    for letter in letters:
-        ours: list[tuple[str, str | bytes | None]] = [(ORIGIN, letter.origin), (ATTEMPTS, str(letter.attempts))]
-        sender.produce(
-            letter.topic,
-            letter.payload,
-            key=letter.key,
-            partition=letter.shard,
-            headers=[*letter.headers, *ours],
-            timestamp=max(letter.arrived, 0),
-            on_delivery=lambda error, _: failed.append(error) if error is not None else None,
-        )
-        if len(sender) > _MOST_IN_FLIGHT:
-            sender.poll(0.1)
-    sender.flush(_SECONDS)
-    if failed:
-        raise KafkaException(failed[0])
-    if len(sender):
-        raise UnavailableError(f"Kafka at {settings.kafka_bootstrap} took none of {len(sender)} messages: try again")
+def _message(letter: DeadLetter) -> dict[str, Any]:
+    ours: list[tuple[str, str | bytes | None]] = [(ORIGIN, letter.origin), (ATTEMPTS, str(letter.attempts))]
+    return {
+        "topic": letter.topic,
+        "value": letter.payload,
+        "key": letter.key,
+        "partition": letter.shard,
+        "headers": [*letter.headers, *ours],
+        "timestamp": max(letter.arrived, 0),
+    }
