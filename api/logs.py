@@ -89,8 +89,9 @@ def write_logs(style: Literal["auto", "json", "text"], *, key: bytes) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         log = logging.getLogger(name)
-        log.handlers.clear()
-        log.propagate = True
+        if log.hasHandlers():  # not of an access log that is off
+            log.handlers.clear()
+            log.propagate = True
     # Of the client library: a line a request.
     logging.getLogger("urllib3").setLevel(logging.WARNING)
 

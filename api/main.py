@@ -1,4 +1,4 @@
-"""Entry point of the service: `uvicorn api.main:app --port 8080`."""
+"""The application that `python -m api` serves, for any ASGI server."""
 
 from api.app import create_app
 from api.logs import write_logs

@@ -100,8 +100,7 @@ def _stack(settings: Settings) -> Iterator[Settings]:
                 "max_snapshot_age_days": 36_500,  # the sample world keeps its date
             }
         )
-        command = ["uvicorn", "api.main:app", "--port", str(wired.api_port)]
-        with running("api", command, wired):
+        with running("api", ["api"], wired):
             wait_until_ready(f"http://127.0.0.1:{wired.api_port}/healthz")
             yield wired
 

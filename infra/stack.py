@@ -74,8 +74,7 @@ def services(
         folder = str(clickhouse_folder(settings))
         command = [python, "-m", "infra.local.clickhouse", "--path", folder, "--port", str(port)]
         wanted.append(Service("clickhouse", command, port, f"{settings.clickhouse_url}/ping"))
-    api = [python, "-m", "uvicorn", "api.main:app", "--port", str(settings.api_port), "--no-access-log"]
-    wanted.append(Service("api", api, settings.api_port, f"http://127.0.0.1:{settings.api_port}/healthz"))
+    wanted.append(Service("api", [python, "-m", "api"], settings.api_port, _api_ready(settings)))
     if settings.grpc_port:
         at = settings.grpc_port
         wanted.append(Service("grpc", [python, "-m", "api.grpc"], at, f"tcp://127.0.0.1:{at}"))
@@ -88,6 +87,13 @@ def services(
         ready = f"http://127.0.0.1:{settings.dagster_port}/server_info"
         wanted.append(Service("dagster", dagster, settings.dagster_port, ready))
     return wanted
+
+
+def _api_ready(settings: Settings) -> str:
+    """With TLS only that it listens, which it does once it is ready: who is no client of its has no certificate."""
+    if settings.tls_certificate is not None:
+        return f"tcp://127.0.0.1:{settings.api_port}"
+    return f"http://127.0.0.1:{settings.api_port}/healthz"
 
 
 def _kafka(settings: Settings) -> Service:
@@ -156,7 +162,8 @@ def _announce(wanted: Sequence[Service]) -> None:
         console.print(f"[red]{error}[/red]")
         return
     for service in wanted:
-        at = f"http://127.0.0.1:{service.port}" if service.port else "brings Kafka's events into answers"
+        scheme = urlsplit(service.ready_url).scheme
+        at = f"{scheme}://127.0.0.1:{service.port}" if service.port else "brings Kafka's events into answers"
         console.print(f"[bold green]ready[/bold green] {service.name:<11}{at}")
     console.print("Ctrl-C stops everything.")
 
