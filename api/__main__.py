@@ -11,7 +11,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from data_contracts.errors import InputError
+from api.tls import TlsFiles
 from data_contracts.settings import Settings
 
 
@@ -33,13 +33,12 @@ class CertificateProtocol(HttpToolsProtocol):
 
 def tls(settings: Settings) -> dict[str, Any]:
     """What uvicorn is told of TLS. Raises InputError for half a configuration."""
-    if settings.tls_certificate is None:
-        if settings.tls_client_ca is not None or settings.tls_key is not None:
-            raise InputError("RECS_TLS_CLIENT_CA and RECS_TLS_KEY mean nothing without RECS_TLS_CERTIFICATE")
+    files = TlsFiles.of(settings)
+    if files is None:
         return {}
-    told: dict[str, Any] = {"ssl_certfile": settings.tls_certificate, "ssl_keyfile": settings.tls_key}
-    if settings.tls_client_ca is not None:
-        told |= {"ssl_ca_certs": str(settings.tls_client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    told: dict[str, Any] = {"ssl_certfile": files.certificate, "ssl_keyfile": files.key}
+    if files.client_ca is not None:
+        told |= {"ssl_ca_certs": str(files.client_ca), "ssl_cert_reqs": ssl.CERT_REQUIRED}
     return told
 
 

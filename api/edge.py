@@ -4,8 +4,6 @@ A plain ASGI wrapper, since it sees each request twice and must cost little.
 """
 
 import asyncio
-import os
-import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
@@ -15,9 +13,9 @@ import orjson
 from starlette.exceptions import HTTPException
 
 from api import metrics
-from api.limits import HAS_ROOM
 from api.logs import TRACE
-from api.traces import Traces, named, trace_id
+from api.room import Room
+from api.traces import Traces, given_traceparent, named, trace_of
 from data_contracts.settings import Settings
 
 Message = MutableMapping[str, Any]
@@ -25,11 +23,13 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
-_TRACEPARENT = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _MOST_HEADERS = 100
 _LARGEST_HEADERS = 32_768
 # Answered always, so that a service at its limit is seen to be alive and can be measured.
 _ALWAYS = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+BUSY = "busy: ask again"
 
 
 class Edge:
@@ -38,10 +38,7 @@ class Edge:
         self._traces = traces
         self._largest_body = settings.max_body_bytes
         self._body_seconds = settings.body_seconds
-        self._most_at_once = settings.max_concurrency
-        self._refused_from = self._most_at_once * (4 if settings.overload == "static" else 1)
-        self._at_once = 0
-        metrics.gauge("recs_requests_in_progress", "Requests being answered now", lambda: self._at_once)
+        self._room = Room.of(settings)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,7 +48,7 @@ class Edge:
         traceparent = _traceparent(scope["headers"])
         method = scope["method"]
         with self._traces.request(method, traceparent) as span:
-            trace = trace_id(span) or traceparent[3:35] or os.urandom(16).hex()
+            trace = trace_of(span, traceparent)
             TRACE.set(trace)
             status = [0]
             try:
@@ -64,18 +61,17 @@ class Edge:
     async def _admitted(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = scope["headers"]
         if len(headers) > _MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > _LARGEST_HEADERS:
-            await _refuse(scope, send, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many headers", why="headers")
+            metrics.REFUSALS.labels("headers").inc()
+            await _refuse(scope, send, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too many headers")
             return
-        has_room = self._at_once < self._most_at_once or scope["path"] in _ALWAYS
-        HAS_ROOM.set(has_room)
-        if not has_room and self._at_once >= self._refused_from:
-            await _refuse(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, "busy: ask again", why="busy", retry=True)
+        place = self._room.enter(always=scope["path"] in _ALWAYS)
+        if place is None:
+            await _refuse(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, BUSY, retry=True)
             return
-        self._at_once += 1
         try:
             await self._app(scope, self._bounded(receive), send)
         finally:
-            self._at_once -= 1
+            self._room.leave(place)
 
     def _bounded(self, receive: Receive) -> Receive:
         """The body, as long as it is small and comes soon; else 413 or 408, raised where the route reads it."""
@@ -123,17 +119,10 @@ def _telling(scope: Message, send: Send, status: list[int], trace: str) -> Send:
 
 
 def _traceparent(headers: list[tuple[bytes, bytes]]) -> str:
-    """The caller's (W3C); "" for none or a broken one."""
-    for name, value in headers:
-        if name == b"traceparent":
-            return value.decode() if _TRACEPARENT.fullmatch(value) else ""
-    return ""
+    return next((given_traceparent(value.decode("latin-1")) for name, value in headers if name == b"traceparent"), "")
 
 
-async def _refuse(
-    scope: Message, send: Send, status: HTTPStatus, detail: str, *, why: str, retry: bool = False
-) -> None:
-    metrics.REFUSALS.labels(why).inc()
+async def _refuse(scope: Message, send: Send, status: HTTPStatus, detail: str, *, retry: bool = False) -> None:
     problem = {
         "type": "about:blank",
         "title": status.phrase,

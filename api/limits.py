@@ -7,7 +7,6 @@ the same `take`.
 import math
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
@@ -17,9 +16,6 @@ from api.security.errors import Refused
 from data_contracts.settings import Settings
 
 _REMEMBERED = 50_000
-
-# Whether the request that is being answered may ask the database; without room it is answered from memory.
-HAS_ROOM: ContextVar[bool] = ContextVar("has_room", default=True)
 
 
 @dataclass(frozen=True)

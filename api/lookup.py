@@ -9,9 +9,9 @@ from datetime import timedelta
 from api import metrics, traces
 from api.batches import Batches
 from api.breaker import Breaker
-from api.limits import HAS_ROOM
 from api.overlay_changes import Changes
 from api.recommend import Question, Reply, UserData, recommend
+from api.room import PLACE
 from api.serving import Serving
 from api.store import Store
 from api.watch import Watch
@@ -47,6 +47,7 @@ class Lookup:
         self._deadline = deadline_seconds
         self._late = late_events // timedelta(microseconds=1)
         self._breaker = breaker
+        self._under_way: set[float] = set()
         self._batches = Batches(self._watched, largest=LARGEST_BATCH, in_flight=BATCHES_IN_FLIGHT)
 
     async def ask(self, question: Question) -> Reply:
@@ -57,18 +58,22 @@ class Lookup:
 
     async def _from_database(self, question: Question) -> Reply | None:
         """None where it is down, spared, late or failing."""
+        place = PLACE.get()
         if not (self._watch.is_up and self._watch.serving.snapshot.is_whole):
             why = "down"
-        elif not HAS_ROOM.get():
+        elif not place.may_ask_database:
             why = "busy"
         elif not self._breaker.lets_through():
             why = "breaker"
         else:
             try:
                 async with asyncio.timeout(self._deadline):
-                    return await self._batches.ask(question)
+                    reply = await self._batches.ask(question)
+                place.is_telling = True
+                return reply
             except TimeoutError:
                 why = "late"
+                place.is_telling = not self._is_stuck()
             except RecsError:
                 # The watch tells and logs that the database is in trouble; here it would be once a request.
                 why = "refused"
@@ -81,14 +86,22 @@ class Lookup:
     async def _watched(self, questions: Sequence[Question]) -> Sequence[Reply]:
         metrics.BATCHES.observe(len(questions))
         started = time.perf_counter()
+        self._under_way.add(started)
         try:
             with traces.database("look-up", questions=len(questions)):
                 replies = await self._answer(questions)
         except Exception:
             self._breaker.failed()
             raise
+        finally:
+            self._under_way.discard(started)
         self._breaker.answered(seconds=time.perf_counter() - started)
         return replies
+
+    def _is_stuck(self) -> bool:
+        """Whether it is the database that lets its questions wait, and not this service that has too many."""
+        # Half of the deadline: a look-up begins later than the questions that it answers.
+        return bool(self._under_way) and time.perf_counter() - min(self._under_way) > self._deadline / 2
 
     async def ask_many(self, questions: Sequence[Question]) -> list[Reply]:
         """One reply a question, in their order, apart from single questions, which are not made to wait for these.

@@ -26,7 +26,8 @@ BATCHES = Histogram(
 REFUSALS = Counter("recs_refusals", "Requests refused before they were answered", ["why"], registry=REGISTRY)
 REPLACED = Counter("recs_static_instead", "Answers from memory in place of ClickHouse", ["why"], registry=REGISTRY)
 
-METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+GRPC = "gRPC"  # where HTTP has a method
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", GRPC})
 NO_ROUTE = "none"
 
 

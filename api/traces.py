@@ -4,6 +4,8 @@ A request's span continues the caller's (W3C traceparent). A look-up in ClickHou
 span is a child of the request that set it going, and ClickHouse is told of it in its turn.
 """
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -18,6 +20,7 @@ from sql.client import TRACEPARENT
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _PROPAGATOR = TraceContextTextMapPropagator()
 # Of the request that is being answered; None where nothing is traced.
 _TRACER: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
@@ -73,9 +76,25 @@ def named(span: Span | None, *, method: str, route: str, status: int) -> None:
         span.set_attribute("http.response.status_code", status)
 
 
-def trace_id(span: Span | None) -> str:
-    """32 hex digits; "" without a span."""
-    return "" if span is None else f"{span.get_span_context().trace_id:032x}"
+def named_call(span: Span | None, *, service: str, method: str, code: int) -> None:
+    """The end of a gRPC call's span."""
+    if span is not None:
+        span.update_name(f"{service}/{method}")
+        span.set_attributes(
+            {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method, "rpc.grpc.status_code": code}
+        )
+
+
+def given_traceparent(value: str) -> str:
+    """The caller's (W3C); "" for a broken one."""
+    return value if _TRACEPARENT.fullmatch(value) else ""
+
+
+def trace_of(span: Span | None, traceparent: str) -> str:
+    """The trace's id, 32 hex digits: the span's, else the caller's, else a new one."""
+    if span is not None:
+        return f"{span.get_span_context().trace_id:032x}"
+    return traceparent[3:35] or os.urandom(16).hex()
 
 
 def database(name: str, **attributes: Any) -> AbstractContextManager[None]:

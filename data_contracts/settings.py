@@ -130,6 +130,7 @@ class Settings(BaseSettings):
         200_000, ge=1, description="exposures that may wait on disk; beyond it they are dropped, and counted"
     )
     grpc_port: int = Field(50051, ge=0, le=65535, description="port of the look-up over gRPC; 0: `recs up` starts none")
+    grpc_metrics_port: int = Field(9464, ge=0, le=65535, description="port of its process' /metrics; 0: none")
 
     # Who may ask
     auth: Literal["on", "off"] = Field("on", description="bearer tokens; off admits everybody who reaches the port")
@@ -158,7 +159,10 @@ class Settings(BaseSettings):
     # Limits
     client_rate: float = Field(5_000, ge=0, description="requests a second of one client, twice that at once; 0: any")
     user_rate: float = Field(100, ge=0, description="requests a second about one user, twice that at once; 0: any")
-    max_concurrency: int = Field(100, ge=1, description="requests in progress at once; more are an overload")
+    max_concurrency: int = Field(100, ge=1, description="requests in progress at once, at most; more are an overload")
+    latency_target_ms: int = Field(
+        60, ge=1, description="time of a look-up beyond which fewer requests are let in at once; above ClickHouse's own"
+    )
     overload: Literal["refuse", "static"] = Field(
         "refuse", description="those more: refused at once, or, up to four times as many, answered from memory"
     )

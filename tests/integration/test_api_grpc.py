@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,14 @@ import grpc
 import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from api import metrics
 from api.app import create_app
-from api.grpc import NAME, running_grpc
+from api.grpc import NAME, running_grpc, told_metrics
 from api.grpc_messages import response_of
+from api.traces import Traces
 from data_contracts import recommendation_pb2 as pb
 from data_contracts import recommendation_pb2_grpc as services
 from data_contracts.settings import Settings
@@ -23,14 +29,33 @@ from tests.day_world import ALICE, BOB, CAROL, CODES, DAVE, NOW, STRANGER, FakeS
 USERS = (ALICE, BOB, CAROL, DAVE, STRANGER)
 
 
-def scene(folder: Path, act: Callable[[Any, Any], Awaitable[None]]) -> None:
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+ASKED = pb.RecommendRequest(user_id=ALICE, channel=pb.CHANNEL_WEB)
+
+
+def scene(
+    folder: Path,
+    act: Callable[[Any, Any], Awaitable[None]],
+    *,
+    store: FakeStore | None = None,
+    traces: Traces | None = None,
+    **given: Any,
+) -> None:
     settings = Settings(
-        data_dir=folder, auth="off", grpc_port=0, clickhouse_url="http://127.0.0.1:9", lookup_deadline_ms=5_000
+        data_dir=folder,
+        grpc_port=0,
+        clickhouse_url="http://127.0.0.1:9",
+        **{"auth": "off", "lookup_deadline_ms": 5_000, **given},
     )
 
     async def play() -> None:
         async with (
-            running_grpc(settings, store=FakeStore(), clock=lambda: NOW) as port,
+            running_grpc(settings, store=store or FakeStore(), clock=lambda: NOW, traces=traces) as port,
             grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
         ):
             await act(settings, channel)
@@ -122,17 +147,78 @@ def test_random_bytes_break_nothing_and_health_answers_after_them(tmp_path: Path
 
 
 def test_without_a_token_nobody_is_answered(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, auth="on", grpc_port=0, clickhouse_url="http://127.0.0.1:9")
+    async def act(_: Settings, channel: Any) -> None:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await services.RecommendationServiceStub(channel).Recommend(ASKED)
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
-    async def play() -> None:
-        async with (
-            running_grpc(settings, store=FakeStore(), clock=lambda: NOW) as port,
-            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-        ):
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await services.RecommendationServiceStub(channel).Recommend(
-                    pb.RecommendRequest(user_id=1, channel=pb.CHANNEL_WEB)
-                )
-            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    scene(tmp_path, act, auth="on")
 
-    asyncio.run(play())
+
+def test_who_asks_too_often_is_told_when_to_come_back(tmp_path: Path) -> None:
+    async def act(_: Settings, channel: Any) -> None:
+        stub = services.RecommendationServiceStub(channel)
+        first = stub.Recommend(ASKED)
+        assert (await first).user_id == ALICE
+        assert dict(await first.trailing_metadata())["ratelimit"] == '"user";r=3;t=0'
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            for _ in range(20):
+                await stub.Recommend(ASKED)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert int(dict(refused.value.trailing_metadata())["retry-after"]) >= 1
+        assert (await stub.Recommend(pb.RecommendRequest(user_id=BOB, channel=pb.CHANNEL_WEB))).user_id == BOB
+
+    scene(tmp_path, act, user_rate=2)
+
+
+@pytest.mark.parametrize(
+    ("overload", "served"), [("refuse", {"PERSONAL": 3}), ("static", {"PERSONAL": 3, "STATIC": 9})]
+)
+def test_beyond_its_room_it_refuses_or_answers_from_memory(
+    tmp_path: Path, overload: str, served: dict[str, int]
+) -> None:
+    store = FakeStore()
+
+    async def act(_: Settings, channel: Any) -> None:
+        stub = services.RecommendationServiceStub(channel)
+        store.delay = 0.3
+        found = await asyncio.gather(*(stub.Recommend(ASKED) for _ in range(12)), return_exceptions=True)
+        answers = [one for one in found if isinstance(one, pb.RecommendResponse)]
+        assert Counter(pb.Tier.Name(one.tier).removeprefix("TIER_") for one in answers) == served
+        refused = [one for one in found if isinstance(one, grpc.aio.AioRpcError)]
+        assert len(answers) + len(refused) == 12
+        assert all(one.code() is grpc.StatusCode.UNAVAILABLE for one in refused)
+        assert all(dict(one.trailing_metadata())["retry-after"] == "1" for one in refused)
+
+    scene(tmp_path, act, store=store, max_concurrency=3, overload=overload)
+
+
+def test_a_call_is_counted_and_traced_as_a_request_is_and_names_nobody(tmp_path: Path) -> None:
+    spans = InMemorySpanExporter()
+    route = f"/{NAME}/Recommend"
+
+    def counted(status: str) -> float:
+        labels = {"route": route, "method": "gRPC", "status": status}
+        return metrics.REGISTRY.get_sample_value("recs_requests_total", labels) or 0.0
+
+    async def act(settings: Settings, channel: Any) -> None:
+        stub = services.RecommendationServiceStub(channel)
+        before = counted("200"), counted("422")
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.Recommend(pb.RecommendRequest())
+        someone = 987_654_321_012_345
+        request = pb.RecommendRequest(user_id=someone, channel=pb.CHANNEL_WEB)
+        call = stub.Recommend(request, metadata=(("traceparent", f"00-{'ab' * 16}-{'cd' * 8}-01"),))
+        await call
+        assert dict(await call.trailing_metadata())["x-trace-id"] == "ab" * 16
+        assert (counted("200"), counted("422")) == (before[0] + 1, before[1] + 1)
+        with told_metrics(settings.model_copy(update={"grpc_metrics_port": free_port()})) as port:
+            async with httpx.AsyncClient() as client:
+                told = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+        assert f'route="{route}"' in told
+        assert str(someone) not in told
+
+    scene(tmp_path, act, traces=Traces.to(SimpleSpanProcessor(spans), share=1.0))
+    found = {span.name: span for span in spans.get_finished_spans()}
+    assert found[f"{NAME}/Recommend"].context.trace_id == int("ab" * 16, 16)
+    assert found["look-up"].parent.span_id == found[f"{NAME}/Recommend"].context.span_id

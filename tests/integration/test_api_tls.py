@@ -1,5 +1,6 @@
 """mTLS and tokens bound to certificates, on the real server with certificates made for the test."""
 
+import asyncio
 import datetime as dt
 import os
 import socket
@@ -11,7 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
+import grpc
 import httpx
 import orjson
 import pytest
@@ -22,8 +25,11 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from api.__main__ import tls
+from api.grpc import running_grpc
 from api.security.guard import thumbprint
 from data_contracts.errors import InputError
+from data_contracts.recommendation_pb2 import CHANNEL_WEB, RecommendRequest
+from data_contracts.recommendation_pb2_grpc import RecommendationServiceStub
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Scope
 from infra.tokens import ensure_issuer
@@ -148,6 +154,37 @@ def test_a_bound_token_holds_with_its_own_certificate_alone(running: Running) ->
     token = running.token("app")
     assert running.ask("app", token) == 200
     assert running.ask("thief", token) == 401
+
+
+def test_over_grpc_the_same_certificates_and_bindings_hold(running: Running) -> None:
+    given = running.settings.model_copy(
+        update={
+            "data_dir": running.folder / "grpc",
+            "oauth_jwks": running.settings.jwks_uri,
+            "grpc_port": 0,
+            "clickhouse_url": "http://127.0.0.1:9",
+            "tls_certificate": running.folder / "server.pem",
+            "tls_key": running.folder / "server.key",
+            "tls_client_ca": Path(running.authority),
+        }
+    )
+
+    async def code(port: int, client: str, token: str) -> Any:
+        certificate, key = (Path(path).read_bytes() for path in running.clients[client].write(running.folder, client))
+        trusted = grpc.ssl_channel_credentials(Path(running.authority).read_bytes(), key, certificate)
+        async with grpc.aio.secure_channel(f"127.0.0.1:{port}", trusted) as channel:
+            call = RecommendationServiceStub(channel).Recommend(
+                RecommendRequest(user_id=1, channel=CHANNEL_WEB), metadata=(("authorization", f"Bearer {token}"),)
+            )
+            return await call.code()
+
+    async def play() -> list[Any]:
+        async with running_grpc(given) as port:
+            token = running.token("app")
+            return [await code(port, client, token) for client in ("app", "thief", "stranger")]
+
+    codes = grpc.StatusCode
+    assert asyncio.run(play()) == [codes.OK, codes.UNAUTHENTICATED, codes.UNAVAILABLE]
 
 
 def test_half_a_configuration_is_refused() -> None:

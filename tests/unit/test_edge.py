@@ -25,6 +25,7 @@ from api.app import create_app
 from api.breaker import Breaker
 from api.limits import MemoryBuckets
 from api.logs import _Json, without_secrets
+from api.room import AdaptiveLimit
 from api.store import Pointers
 from api.traces import Traces
 from data_contracts.errors import UnavailableError
@@ -255,6 +256,72 @@ def test_beyond_its_room_the_service_refuses_or_answers_from_memory(
     assert health.status_code == 200
 
 
+@given(
+    took=st.lists(st.floats(0, 10), max_size=400),
+    at_once=st.integers(1, 500),
+    target=st.floats(0.001, 1),
+    most=st.integers(10, 500),
+)
+def test_the_limit_stays_between_its_ends_whatever_requests_take(
+    took: list[float], at_once: int, target: float, most: int
+) -> None:
+    limit = AdaptiveLimit(target_seconds=target, least=10, most=most)
+    for number, seconds in enumerate(took):
+        limit.sample(seconds, at_once=at_once, now=0.02 * number)
+        assert 10 <= limit.limit <= most
+
+
+def served(limit: AdaptiveLimit, *, per_second: float, seconds: float, since: float = 0.0) -> float:
+    """A service that answers `per_second`, with as many in progress as the limit lets in; returns the last time."""
+    now = since
+    while now < since + seconds:
+        now += 1 / per_second
+        limit.sample(limit.limit / per_second, at_once=limit.limit, now=now)
+    return now
+
+
+def test_the_limit_becomes_what_is_answered_in_time_and_follows_the_machine() -> None:
+    limit = AdaptiveLimit(target_seconds=0.05, least=10, most=1_000)
+    now = served(limit, per_second=1_000, seconds=2)
+    assert 40 <= limit.limit <= 55  # by Little's law 1,000/s x 0.05 s
+    now = served(limit, per_second=4_000, seconds=4, since=now)
+    assert 160 <= limit.limit <= 215
+    served(limit, per_second=1_000, seconds=1, since=now)
+    assert 40 <= limit.limit <= 55
+
+
+def test_a_limit_that_nobody_uses_does_not_grow() -> None:
+    limit = AdaptiveLimit(target_seconds=0.05, least=10, most=1_000)
+    now = served(limit, per_second=1_000, seconds=2)
+    limits = []
+    for number in range(500):
+        limit.sample(0.005, at_once=3, now=now + 0.01 * number)
+        limits.append(limit.limit)
+    assert set(limits[20:]) == {limits[20]}  # after the last window of the crowd
+
+
+def test_a_database_that_lets_wait_is_no_reason_to_let_fewer_in(tmp_path: Path) -> None:
+    store = FakeStore()
+    given = {**OPEN, "max_concurrency": 40, "latency_target_ms": 1, "lookup_deadline_ms": 30, "breaker_failures": 10**6}
+    app = create_app(Settings(data_dir=tmp_path, clickhouse_url=NOWHERE, **given), store=store, clock=lambda: NOW)
+
+    async def scene() -> list[int]:
+        transport = httpx.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://a") as http,
+        ):
+            store.delay = 0.5
+            statuses = []
+            for _ in range(6):
+                statuses += [
+                    one.status_code for one in await asyncio.gather(*(http.get(URL, params=ASKED) for _ in range(36)))
+                ]
+            return statuses
+
+    assert set(asyncio.run(scene())) == {200}
+
+
 # When things are down
 
 
@@ -279,7 +346,7 @@ def test_a_breaker_opens_after_failures_in_a_row_and_tries_now_and_then() -> Non
 
 def test_a_failing_database_is_spared_and_found_again(start: Start) -> None:
     store = FakeStore()
-    client = start(store, breaker_failures=3, breaker_retry_seconds=0.2)
+    client = start(store, breaker_failures=3, breaker_retry_seconds=1)
     store.failure = UnavailableError("gone")
     asked = len(store.asked)
     for _ in range(10):
