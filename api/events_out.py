@@ -26,7 +26,12 @@ class Out:
     @classmethod
     def to(cls, settings: Settings, topic: str, *, most: int, is_durable: bool) -> "Out":
         name = topic.rpartition(".")[2]
-        outbox = Outbox(settings.data_dir / "api" / f"{name}.sqlite3", most=most, is_durable=is_durable)
+        outbox = Outbox(
+            settings.data_dir / "api" / f"{name}.sqlite3",
+            most=most,
+            is_durable=is_durable,
+            keys_known=timedelta(hours=settings.idempotency_hours),
+        )
         return cls(outbox, Sender(outbox, sink_of(settings, topic), name=name))
 
     def stop(self) -> None:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from api.answers import Answer
-from api.outbox import Entry, Outbox
+from api.outbox import Entry, Outbox, Put
 from api.recommend import Question
 
 _LOG = logging.getLogger("recs.api")
@@ -68,7 +68,7 @@ class ExposureLog:
     def _write(self) -> None:
         while some := [self._waiting.popleft() for _ in range(min(_MOST_AT_ONCE, len(self._waiting)))]:
             try:
-                kept = sum(self._outbox.put([_entry(one) for one in some]))
+                kept = self._outbox.put([_entry(one) for one in some]).count(Put.KEPT)
             except Exception as error:  # whatever it is, answers go on
                 _LOG.warning("exposures cannot be kept: %s", error)
                 kept = 0

@@ -1,7 +1,7 @@
 """What users did about answers: checked without a look-up, then kept on disk before the caller hears that it is.
 
-The same feedback gets the same id, so that it counts once however often it comes: the id is made of the caller's
-idempotency key, else of all fields.
+The same feedback gets the same id, so that it counts once however often it comes: the id is made of all fields and of
+the caller's idempotency key. As long as a key is known, it is refused with other fields than it first came with.
 """
 
 import asyncio
@@ -9,13 +9,15 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 
 from api.batches import Batches
 from api.models import Feedback, FeedbackType
-from api.outbox import Entry, Outbox
+from api.outbox import Entry, Key, Outbox, Put
 from api.refusals import BusyLaterError, InvalidError
+from api.security import Principal
 from data_contracts.errors import InputError, UnavailableError
 from data_contracts.rec_id import RecId, verified
 from data_contracts.vocabulary import FeedbackEvent
@@ -62,19 +64,24 @@ class FeedbackDesk:
         self._skew = skew
         self._writes = Batches(self._write, largest=_LARGEST_WRITE, in_flight=1)
 
-    async def accept(self, given: Feedback, *, idempotency_key: str = "") -> Accepted:
-        """Raises InvalidError for what is forged or not of this user, BusyLaterError when there is no room."""
+    async def accept(self, given: Feedback, *, caller: Principal, idempotency_key: str = "") -> Accepted:
+        """Raises InvalidError for what is forged, not of this user or under a key of other feedback, Refused for an
+        answer of another channel than the caller's, BusyLaterError when there is no room.
+        """
         now = self._clock()
         about = self._checked(given, now)
+        caller.refuse_other_channel(about.channel)
         is_expired = now - about.time > self._good_for
         event_id = event_id_of(given, idempotency_key)
-        entry = Entry(event_id, event_of(given, about, event_id=event_id, is_expired=is_expired))
+        event = event_of(given, about, event_id=event_id, is_expired=is_expired)
         try:
-            is_kept = await self._writes.ask(entry)
+            put = await self._writes.ask(Entry(event_id, event, _key_of(given, idempotency_key)))
         except UnavailableError as error:
             raise _no_room("the feedback cannot be kept now") from error
-        if not is_kept:
+        if put is Put.NO_ROOM:
             raise _no_room("the outbox is full")
+        if put is Put.OTHER_KEY:
+            raise InvalidError("Idempotency-Key: was used for other feedback of this user", field="Idempotency-Key")
         return Accepted(event_id, is_expired)
 
     def _checked(self, given: Feedback, now: datetime) -> RecId:
@@ -85,7 +92,7 @@ class FeedbackDesk:
         except InputError as error:
             raise InvalidError(str(error), field="rec_id") from error
 
-    async def _write(self, entries: Sequence[Entry]) -> Sequence[bool]:
+    async def _write(self, entries: Sequence[Entry]) -> Sequence[Put]:
         # In a thread, for SQLite waits for the disk.
         kept = await asyncio.to_thread(self._outbox.put, entries)
         self._wake()
@@ -93,8 +100,16 @@ class FeedbackDesk:
 
 
 def event_id_of(given: Feedback, idempotency_key: str) -> str:
-    """32 hex digits. A caller's key is the user's own: somebody else's same key is another one."""
-    content = [given.user_id, idempotency_key] if idempotency_key else given.model_dump(mode="json")
+    """32 hex digits."""
+    return _hash([given.model_dump(mode="json"), idempotency_key])
+
+
+def _key_of(given: Feedback, idempotency_key: str) -> Key | None:
+    """A caller's key is the user's own: somebody else's same key is another one."""
+    return Key(_hash([given.user_id, idempotency_key]), given.user_id) if idempotency_key else None
+
+
+def _hash(content: Any) -> str:
     return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 

@@ -59,10 +59,11 @@ class Servicer:
         return response_of(answer)
 
     async def send_feedback(self, request: pb.FeedbackRequest, call: Call) -> pb.Ack:
-        await call.admit(Scope.FEEDBACK_WRITE)
+        caller = await call.admit(Scope.FEEDBACK_WRITE)
         if len(_message(request).idempotency_key) > 128:
             raise InvalidError("idempotency_key: longer than 128 characters", field="idempotency_key")
-        taken = await self._service.take_feedback(feedback_of(request), idempotency_key=request.idempotency_key)
+        key = request.idempotency_key
+        taken = await self._service.take_feedback(feedback_of(request), caller=caller, idempotency_key=key)
         return pb.Ack(status="accepted", id=taken.event_id, is_expired=taken.is_expired)
 
 

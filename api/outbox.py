@@ -2,13 +2,17 @@
 
 One SQLite file a topic, in WAL mode: what `put` accepted survives a kill -9 and, when durable, a power cut. The file is
 bounded by a number of events; a full one takes no more. Processes may share a file: each event is in it once, by its
-id. All calls block, so the event loop makes them in a thread.
+id. The idempotency keys of callers are known for a while, and as many of them as there may be events. All calls block,
+so the event loop makes them in a thread.
 """
 
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, auto
 from pathlib import Path
 
 from data_contracts.errors import UnavailableError
@@ -18,17 +22,39 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS waiting"
     " (seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, event BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS refused (event_id TEXT PRIMARY KEY, event BLOB NOT NULL, why TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS keys (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,"
+    " event_id TEXT NOT NULL, user_id INTEGER NOT NULL, at REAL NOT NULL)",
+)
+# The oldest first, and few in one go; there are never many more than may be known.
+_FORGET_KEYS = (
+    "DELETE FROM keys WHERE seq IN (SELECT seq FROM keys ORDER BY seq LIMIT 1000)"
+    " AND (at < ? OR seq <= (SELECT max(seq) FROM keys) - ?)"
 )
 # For another process that writes at this moment.
 _BUSY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
+class Key:
+    """A caller's idempotency key: `name` is the same for the same key of the same user, and for no other."""
+
+    name: str
+    user_id: int
+
+
+@dataclass(frozen=True)
 class Entry:
-    """`event` is a JSON document with the fields of the topic's schema."""
+    """`event` is a JSON document with the fields of the topic's schema; `key` is good for this event alone."""
 
     event_id: str
     event: bytes
+    key: Key | None = None
+
+
+class Put(Enum):
+    KEPT = auto()  # now, or before
+    NO_ROOM = auto()
+    OTHER_KEY = auto()  # its key was used for another event
 
 
 @dataclass(frozen=True)
@@ -40,9 +66,10 @@ class Waiting:
 class Outbox:
     """Safe to share between threads. Raises UnavailableError when the disk refuses."""
 
-    def __init__(self, path: Path, *, most: int, is_durable: bool) -> None:
+    def __init__(self, path: Path, *, most: int, is_durable: bool, keys_known: timedelta = timedelta(hours=24)) -> None:
         self.path = path
         self._most = most
+        self._keys_known = keys_known.total_seconds()
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -55,21 +82,25 @@ class Outbox:
             raise UnavailableError(f"{path}: the outbox cannot be opened: {error}") from error
         self.depth = self._count()
 
-    def put(self, entries: Sequence[Entry]) -> list[bool]:
-        """Whether each is in the box now; False where there was no room. One transaction."""
+    def put(self, entries: Sequence[Entry]) -> list[Put]:
+        """What became of each. One transaction."""
+        now = time.time()
         with self._transaction():
-            kept = []
-            depth = self._count()
-            for entry in entries:
-                added = 0
-                if depth < self._most:
-                    added = self._db.execute(
-                        "INSERT OR IGNORE INTO waiting (event_id, event) VALUES (?, ?)", (entry.event_id, entry.event)
-                    ).rowcount
-                depth += added
-                kept.append(bool(added) or self._holds(entry.event_id))
-            self.depth = depth
-        return kept
+            self._db.execute(_FORGET_KEYS, (now - self._keys_known, self._most))
+            self.depth = self._count()
+            return [self._put(entry, now) for entry in entries]
+
+    def _put(self, entry: Entry, now: float) -> Put:
+        if entry.key and (used := self._used_for(entry.key)):
+            return Put.KEPT if used == entry.event_id else Put.OTHER_KEY
+        is_new = self.depth < self._most and self._added(entry)
+        if not is_new and not self._holds(entry.event_id):
+            return Put.NO_ROOM
+        self.depth += is_new
+        if entry.key:
+            row = (entry.key.name, entry.event_id, entry.key.user_id, now)
+            self._db.execute("INSERT INTO keys (key, event_id, user_id, at) VALUES (?, ?, ?, ?)", row)
+        return Put.KEPT
 
     def first(self, most: int) -> list[Waiting]:
         """The oldest, in the order in which they came."""
@@ -101,6 +132,15 @@ class Outbox:
             "SELECT (SELECT min(seq) FROM waiting), (SELECT max(seq) FROM waiting)"
         ).fetchone()
         return 0 if oldest is None else int(newest - oldest + 1)
+
+    def _added(self, entry: Entry) -> bool:
+        statement = "INSERT OR IGNORE INTO waiting (event_id, event) VALUES (?, ?)"
+        return self._db.execute(statement, (entry.event_id, entry.event)).rowcount == 1
+
+    def _used_for(self, key: Key) -> str:
+        """The event that a key was used for; "" where it is not known."""
+        found = self._db.execute("SELECT event_id FROM keys WHERE key = ?", (key.name,)).fetchone()
+        return found[0] if found else ""
 
     def _holds(self, event_id: str) -> bool:
         return bool(self._db.execute("SELECT 1 FROM waiting WHERE event_id = ?", (event_id,)).fetchone())

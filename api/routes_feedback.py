@@ -8,7 +8,7 @@ from api.examples import FEEDBACK, FEEDBACK_TAKEN
 from api.models import Feedback, FeedbackTaken
 from api.problems import documented
 from api.running import Running
-from api.security import Scope, requires
+from api.security import Principal, Scope, requires
 
 router = APIRouter(prefix="/api/v1/recommendations", tags=["feedback"])
 
@@ -19,22 +19,29 @@ router = APIRouter(prefix="/api/v1/recommendations", tags=["feedback"])
     response_model=FeedbackTaken,
     responses={
         202: {"content": {"application/json": {"example": FEEDBACK_TAKEN}}},
-        422: documented("A field is wrong, or the rec_id is forged or another user's; `errors` names the field."),
+        422: documented(
+            "A field is wrong, the rec_id is forged or another user's, or the Idempotency-Key was used for other "
+            "feedback; `errors` names the field."
+        ),
         503: documented("There is no room to keep it now; Retry-After says when to come again."),
     },
-    dependencies=[requires(Scope.FEEDBACK_WRITE)],
 )
 async def feedback(
     service: Running,
+    caller: Annotated[Principal, requires(Scope.FEEDBACK_WRITE)],
     given: Annotated[Feedback, Body(examples=[FEEDBACK])],
     idempotency_key: Annotated[
         str,
-        Header(description="the same key of the same user counts once; without it, the same fields", max_length=128),
+        Header(
+            description="the same key of the same user counts once, and is refused with other fields while it is known "
+            "(24 hours by default); without it, the same fields count once",
+            max_length=128,
+        ),
     ] = "",
 ) -> FeedbackTaken:
     """Take down a click, a dismissal or a purchase: about the product that `context` names, else about the whole list.
 
     Once answered it is on disk, and arrives however long what it is meant for is away.
     """
-    taken = await service.take_feedback(given, idempotency_key=idempotency_key)
+    taken = await service.take_feedback(given, caller=caller, idempotency_key=idempotency_key)
     return FeedbackTaken(id=taken.event_id, status="accepted", is_expired=taken.is_expired)

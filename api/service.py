@@ -19,6 +19,7 @@ from api.feedback import Accepted
 from api.lookup import Lookup
 from api.models import Feedback, Locale, Wishes
 from api.recommend import Question
+from api.security import Principal
 from api.store import Store
 from api.watch import Watch
 from data_contracts.settings import Settings
@@ -58,9 +59,9 @@ class Service:
                 await asyncio.sleep(0)
         return answers
 
-    async def take_feedback(self, given: Feedback, *, idempotency_key: str = "") -> Accepted:
-        """On disk when this returns. Raises RefusalError."""
-        return await self.out.desk.accept(given, idempotency_key=idempotency_key)
+    async def take_feedback(self, given: Feedback, *, caller: Principal, idempotency_key: str = "") -> Accepted:
+        """On disk when this returns. Raises RefusalError and Refused."""
+        return await self.out.desk.accept(given, caller=caller, idempotency_key=idempotency_key)
 
 
 # Answers of a batch that are written before others get their turn.

@@ -126,6 +126,11 @@ class Settings(BaseSettings):
     feedback_outbox_events: int = Field(
         1_000_000, ge=1, description="feedback that may wait on disk; beyond it the service answers 503"
     )
+    idempotency_hours: float = Field(
+        24,
+        gt=0,
+        description="hours for which an Idempotency-Key is refused with other feedback than it first came with",
+    )
     exposures_outbox_events: int = Field(
         200_000, ge=1, description="exposures that may wait on disk; beyond it they are dropped, and counted"
     )

@@ -22,8 +22,10 @@ from api.grpc_messages import response_of
 from api.traces import Traces
 from data_contracts import recommendation_pb2 as pb
 from data_contracts import recommendation_pb2_grpc as services
+from data_contracts.rec_id import RecId
 from data_contracts.settings import Settings
-from data_contracts.vocabulary import Channel, Kind
+from data_contracts.vocabulary import Channel, Kind, Scope
+from infra.tokens import ensure_issuer, issue
 from tests.day_world import ALICE, BOB, CAROL, CODES, DAVE, NOW, STRANGER, FakeStore
 
 USERS = (ALICE, BOB, CAROL, DAVE, STRANGER)
@@ -109,6 +111,11 @@ def test_feedback_is_taken_once_and_refusals_are_status_codes(tmp_path: Path) ->
         acks = [await stub.SendFeedback(given) for _ in range(2)]
         assert acks[0] == acks[1]
         assert (acks[0].status, acks[0].is_expired) == ("accepted", False)
+        given.idempotency_key = "k"
+        await stub.SendFeedback(given)
+        with pytest.raises(grpc.aio.AioRpcError, match="Idempotency-Key"):
+            given.attributes["position"] = "3"
+            await stub.SendFeedback(given)
         given.user_id = BOB
         for call, request in (
             (stub.SendFeedback, given),
@@ -146,12 +153,22 @@ def test_random_bytes_break_nothing_and_health_answers_after_them(tmp_path: Path
     scene(tmp_path, act)
 
 
-def test_without_a_token_nobody_is_answered(tmp_path: Path) -> None:
-    async def act(_: Settings, channel: Any) -> None:
+def test_without_a_token_nobody_is_answered_nor_told_of_another_channel(tmp_path: Path) -> None:
+    async def act(settings: Settings, channel: Any) -> None:
+        stub = services.RecommendationServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await services.RecommendationServiceStub(channel).Recommend(ASKED)
+            await stub.Recommend(ASKED)
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        scopes, now = [Scope.FEEDBACK_WRITE], NOW.timestamp()
+        token = issue(settings, scopes=scopes, client="a", channel=Channel.CRM, seconds=60, now=now)
+        rec_id = RecId(Channel.WEB, "", "00" * 8, NOW).signed(user_id=1, key=b"development-only")
+        told = pb.FeedbackRequest(rec_id=rec_id, user_id=1, event_type=pb.FEEDBACK_TYPE_CLICK)
+        told.timestamp.FromDatetime(NOW)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.SendFeedback(told, metadata=(("authorization", f"Bearer {token}"),))
+        assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
+    ensure_issuer(Settings(data_dir=tmp_path))
     scene(tmp_path, act, auth="on")
 
 

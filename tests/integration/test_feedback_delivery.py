@@ -17,6 +17,7 @@ from confluent_kafka import Consumer
 
 from api.events_out import events_out
 from api.models import Feedback
+from api.security import Principal
 from data_contracts.events.codec import Codec
 from data_contracts.events.registry import KeptSchemas
 from data_contracts.manifest import Erasure
@@ -32,6 +33,7 @@ from tests.day_world import ALICE, FIRST, NOW
 
 TOPIC = "recommendation.feedback"
 KEY = b"development-only"
+ANYBODY = Principal.anybody()
 
 
 def given(number: int, *, user_id: int = ALICE) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def test_feedback_outlives_an_outage_of_kafka(tmp_path: Path) -> None:
 
     async def tell(numbers: range, *, after: Callable[[Any], None]) -> None:
         async with events_out(settings, lambda: NOW) as out:
-            await asyncio.gather(*(out.desk.accept(Feedback.model_validate(given(n))) for n in numbers))
+            await asyncio.gather(*(out.desk.accept(Feedback.model_validate(given(n)), caller=ANYBODY) for n in numbers))
             await asyncio.to_thread(after, out)
 
     # Kafka is away from the start, and the service ends while it is.

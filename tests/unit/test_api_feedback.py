@@ -101,9 +101,26 @@ def test_the_same_feedback_counts_once(client: Client, tmp_path: Path) -> None:
 
     same = {post(), post(), post(user_id=ALICE), post(timestamp="2026-03-16T09:00:00Z")}
     other = {post(event_type="dismiss"), post(context={}), post(timestamp="2026-03-16T09:00:01Z")}
-    keyed = {post({"Idempotency-Key": "k"}), post({"Idempotency-Key": "k"}, event_type="purchase")}
-    assert (len(same), len(other), len(keyed)) == (1, 3, 1)
+    keyed = {post({"Idempotency-Key": "k"}), post({"Idempotency-Key": "k"}), post({"Idempotency-Key": "other"})}
+    assert (len(same), len(other), len(keyed)) == (1, 3, 2)
     assert {event["event_id"] for event in waiting(tmp_path, "feedback")} == same | other | keyed
+
+
+def test_a_key_that_was_used_for_other_feedback_is_refused_also_after_that_was_delivered(
+    client: Client, tmp_path: Path
+) -> None:
+    running, headers = client(), {"Idempotency-Key": "k"}
+    given = feedback(running)
+    assert running.post(f"{URL}/feedback", json=given, headers=headers).status_code == 202
+    with sqlite3.connect(tmp_path / "api" / "feedback.sqlite3") as database:
+        database.execute("DELETE FROM waiting")
+    assert running.post(f"{URL}/feedback", json=given, headers=headers).status_code == 202
+    refused = running.post(f"{URL}/feedback", json={**given, "event_type": "purchase"}, headers=headers)
+    assert refused.status_code == 422
+    assert [error.field for error in Problem.model_validate_json(refused.content).errors] == ["Idempotency-Key"]
+    assert waiting(tmp_path, "feedback") == []
+    theirs = {**given, "user_id": str(BOB), "rec_id": rec_id(running, BOB)}
+    assert running.post(f"{URL}/feedback", json=theirs, headers=headers).status_code == 202
 
 
 def test_a_forged_rec_id_and_one_of_another_user_are_refused(client: Client, tmp_path: Path) -> None:

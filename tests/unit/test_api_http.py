@@ -248,7 +248,7 @@ def test_a_product_whose_sale_ended_yesterday_is_gone_after_midnight(tmp_path: P
     catalogue = store.rules.catalogue.model_copy(update={"products": tuple(ending)})
     store.rules = type(store.rules)(catalogue, store.rules.rules, store.rules.reasons)
     now = [NOW]
-    settings = Settings(data_dir=tmp_path, pointer_poll_seconds=3_600)
+    settings = Settings(data_dir=tmp_path, pointer_poll_seconds=3_600, lookup_deadline_ms=5_000)
     with TestClient(create_app(settings, store=store, clock=lambda: now[0])) as running:
         assert "card_gold" in {item.product_id for item in answer(running, ALICE).recommendations}
         now[0] += timedelta(hours=12)  # 21:00 UTC is midnight in Moscow

@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from api.outbox import Entry, Outbox
+from api.outbox import Entry, Key, Outbox, Put
 from api.sender import Sender
 from data_contracts.errors import InputError, UnavailableError
 
@@ -51,35 +52,54 @@ def until(holds: Callable[[], bool]) -> None:
 
 def test_an_event_is_there_once_also_after_a_restart_and_for_another_process(tmp_path: Path) -> None:
     first = box(tmp_path)
-    assert first.put(entries("a", "b", "a")) == [True, True, True]
+    assert first.put(entries("a", "b", "a")) == [Put.KEPT] * 3
     second = box(tmp_path)
-    assert second.put(entries("b", "c")) == [True, True]
+    assert second.put(entries("b", "c")) == [Put.KEPT] * 2
     first.close()
     assert ids(box(tmp_path)) == ["a", "b", "c"]
 
 
 def test_a_full_outbox_takes_nothing_new_until_there_is_room(tmp_path: Path) -> None:
     outbox = box(tmp_path, most=2)
-    assert outbox.put(entries("a", "b", "c")) == [True, True, False]
-    assert outbox.put(entries("a")) == [True]  # it is there already
+    assert outbox.put(entries("a", "b", "c")) == [Put.KEPT, Put.KEPT, Put.NO_ROOM]
+    assert outbox.put(entries("a")) == [Put.KEPT]  # it is there already
     outbox.remove(outbox.first(1))
-    assert outbox.put(entries("c")) == [True]
+    assert outbox.put(entries("c")) == [Put.KEPT]
     assert ids(outbox) == ["b", "c"]
 
 
 def test_of_many_writers_at_once_no_event_is_lost_and_the_bound_holds(tmp_path: Path) -> None:
     outbox = box(tmp_path, most=50)
-    kept: list[bool] = []
+    puts: list[Put] = []
 
     def write(writer: int) -> None:
-        kept.extend(outbox.put(entries(*(f"{writer}-{number}" for number in range(20)))))
+        puts.extend(outbox.put(entries(*(f"{writer}-{number}" for number in range(20)))))
 
     threads = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(kept) == len(ids(outbox)) == outbox.depth == 50
+    assert puts.count(Put.KEPT) == len(ids(outbox)) == outbox.depth == 50
+
+
+def test_a_key_is_good_for_one_event_for_a_while_and_the_newest_keys_are_known(tmp_path: Path) -> None:
+    def keyed(key: str, event_id: str) -> Entry:
+        return Entry(event_id, b"", Key(key, user_id=1))
+
+    def put(outbox: Outbox, *entries: Entry) -> list[Put]:
+        puts = outbox.put(entries)
+        outbox.remove(outbox.first(100))  # delivered
+        return puts
+
+    outbox = box(tmp_path, most=2)
+    assert put(outbox, keyed("k", "a"), keyed("k", "b"), keyed("k", "a")) == [Put.KEPT, Put.OTHER_KEY, Put.KEPT]
+    assert put(box(tmp_path), keyed("k", "b")) == [Put.OTHER_KEY]  # by another process
+    put(outbox, keyed("l", "l"), keyed("m", "m"))
+    put(outbox)
+    assert put(outbox, keyed("l", "a"), keyed("k", "b")) == [Put.OTHER_KEY, Put.KEPT]  # of more than two, the oldest
+    forgetful = Outbox(outbox.path, most=2, is_durable=True, keys_known=timedelta(0))
+    assert put(forgetful, keyed("k", "c")) == [Put.KEPT]
 
 
 def test_a_closed_outbox_is_unavailable(tmp_path: Path) -> None:

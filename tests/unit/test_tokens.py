@@ -165,6 +165,21 @@ def test_a_token_bound_to_a_channel_asks_for_no_other(client: TestClient, settin
     assert asked(client, token, channel="web").status_code == 403
 
 
+def test_a_token_bound_to_a_channel_tells_of_no_answer_of_another(client: TestClient, settings: Settings) -> None:
+    scopes = [READ, Scope.FEEDBACK_WRITE]
+    anywhere, crm = (
+        {"Authorization": f"Bearer {issue(settings, scopes=scopes, client='a', channel=one, seconds=60, now=TIME)}"}
+        for one in (None, Channel.CRM)
+    )
+    told = {"user_id": "1", "event_type": "click", "timestamp": NOW.isoformat()}
+    for channel, status in (("crm", 202), ("web", 403)):
+        answer = client.get(URL, params={**ASKED, "channel": channel}, headers=anywhere).json()
+        body = {**told, "rec_id": answer["rec_id"]}
+        assert client.post(f"{URL}/feedback", json=body, headers=crm).status_code == status
+    # What is forged is not told which channel it should have been of.
+    assert client.post(f"{URL}/feedback", json={**body, "user_id": "2"}, headers=crm).status_code == 422
+
+
 def test_every_call_but_those_of_operations_needs_a_token(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     for path, operations in document["paths"].items():
