@@ -59,8 +59,8 @@ class Servicer:
         return response_of(answer)
 
     async def send_feedback(self, request: pb.FeedbackRequest, call: Call) -> pb.Ack:
-        caller = await call.admit(Scope.FEEDBACK_WRITE)
-        if len(_message(request).idempotency_key) > 128:
+        caller = await call.admit(Scope.FEEDBACK_WRITE, user_id=_message(request).user_id)
+        if len(request.idempotency_key) > 128:
             raise InvalidError("idempotency_key: longer than 128 characters", field="idempotency_key")
         key = request.idempotency_key
         taken = await self._service.take_feedback(feedback_of(request), caller=caller, idempotency_key=key)

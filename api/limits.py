@@ -1,12 +1,12 @@
 """How much one caller may ask for: token buckets per client and per user.
 
 `Buckets` is the seam: in memory here, each process by itself; a shared store (Redis, a sidecar) is another class with
-the same `take`.
+the same `take`. A call about many users takes a token of each, and of none where one of them has none left.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
@@ -28,7 +28,8 @@ class Taken:
 
 
 class Buckets(Protocol):
-    def take(self, key: str) -> Taken: ...
+    def take(self, *keys: str) -> Taken:
+        """A token of each of these different keys, or of none; the scarcest is told."""
 
 
 class MemoryBuckets:
@@ -40,17 +41,26 @@ class MemoryBuckets:
         self._monotonic = monotonic
         self._buckets: dict[str, tuple[float, float]] = {}  # key -> tokens, when
 
-    def take(self, key: str) -> Taken:
+    def take(self, *keys: str) -> Taken:
         now = self._monotonic()
-        held, since = self._buckets.pop(key, (self._burst, now))
-        tokens = min(self._burst, held + (now - since) * self._per_second)
-        is_granted = tokens >= 1
-        left = tokens - 1 if is_granted else tokens
+        tokens = {key: self._tokens(key, now) for key in keys}
+        least = min(tokens.values())
+        is_granted = least >= 1
+        for key, held in tokens.items():
+            self._keep(key, held - is_granted, now)
+        left = least - is_granted
+        return Taken(is_granted, int(left), 0.0 if is_granted else (1 - left) / self._per_second)
+
+    def _tokens(self, key: str, now: float) -> float:
+        held, since = self._buckets.get(key, (self._burst, now))
+        return min(self._burst, held + (now - since) * self._per_second)
+
+    def _keep(self, key: str, tokens: float, now: float) -> None:
+        self._buckets.pop(key, None)
         if len(self._buckets) >= _REMEMBERED:
             # The one used longest ago: a bucket that old is full again, or its owner asks from many names.
             del self._buckets[next(iter(self._buckets))]
-        self._buckets[key] = (left, now)
-        return Taken(is_granted, int(left), 0.0 if is_granted else (1 - left) / self._per_second)
+        self._buckets[key] = (tokens, now)
 
 
 @dataclass(frozen=True)
@@ -77,10 +87,15 @@ class Limits:
         told: dict[str, str] = {}
         if self.client is not None:
             told = _told("client", self.client.take(client), self.client_policy)
-        if self.user is not None and user is not None:
-            # A number in another spelling is the same user.
-            told = _told("user", self.user.take(f"{client}/{user.lstrip('0')[:20]}"), self.user_policy)
-        return told
+        return told if user is None else told | self.take_users(client, [user])
+
+    def take_users(self, client: str, users: Iterable[str]) -> dict[str, str]:
+        """The same for those whom a call is about, each counted once; nothing is told without a limit."""
+        if self.user is None:
+            return {}
+        # A number in another spelling is the same user.
+        keys = {f"{client}/{user.lstrip('0')[:20]}" for user in users}
+        return _told("user", self.user.take(*keys), self.user_policy)
 
 
 def _told(name: str, taken: Taken, policy: str) -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Header
+from fastapi import APIRouter, Body, Header, Request
 
 from api.examples import FEEDBACK, FEEDBACK_TAKEN
 from api.models import Feedback, FeedbackTaken
 from api.problems import documented
 from api.running import Running
-from api.security import Principal, Scope, requires
+from api.security import Principal, Scope, count_users, requires
 
 router = APIRouter(prefix="/api/v1/recommendations", tags=["feedback"])
 
@@ -27,6 +27,7 @@ router = APIRouter(prefix="/api/v1/recommendations", tags=["feedback"])
     },
 )
 async def feedback(
+    request: Request,
     service: Running,
     caller: Annotated[Principal, requires(Scope.FEEDBACK_WRITE)],
     given: Annotated[Feedback, Body(examples=[FEEDBACK])],
@@ -43,5 +44,6 @@ async def feedback(
 
     Once answered it is on disk, and arrives however long what it is meant for is away.
     """
+    count_users(request, caller, [given.user_id])
     taken = await service.take_feedback(given, caller=caller, idempotency_key=idempotency_key)
     return FeedbackTaken(id=taken.event_id, status="accepted", is_expired=taken.is_expired)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import Response
 
 from api.examples import ANSWER
@@ -11,7 +11,7 @@ from api.models import MOST_EXCLUDED, Batch, ItemId, Locale, ManyAsked, Recommen
 from api.problems import documented
 from api.recommend import Question
 from api.running import Running
-from api.security import Principal, Scope, requires
+from api.security import Principal, Scope, count_users, requires
 from data_contracts.vocabulary import Channel, Family, Kind
 
 router = APIRouter(prefix="/api/v1/recommendations", tags=["recommendations"])
@@ -63,12 +63,14 @@ async def recommendations(
     },
 )
 async def batch(
+    request: Request,
     service: Running,
     caller: Annotated[Principal, requires(Scope.RECOMMENDATIONS_READ)],
     asked: Annotated[ManyAsked, Body(examples=[{"user_ids": ["1000042", "1000043"], "channel": "crm", "top_k": 3}])],
 ) -> Response:
     """The same for up to 1,000 users at once."""
     caller.refuse_other_channel(asked.channel)
+    count_users(request, caller, asked.user_ids)
     return _json({"answers": await service.answers(asked.user_ids, asked)})
 
 

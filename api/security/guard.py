@@ -8,7 +8,7 @@ import base64
 import hashlib
 import hmac
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -31,6 +31,8 @@ class Meter(Protocol):
     """What `api.limits` does: headers that tell what is left; raises Refused (429)."""
 
     def take(self, client: str, user: str | None) -> dict[str, str]: ...
+
+    def take_users(self, client: str, users: Iterable[str]) -> dict[str, str]: ...
 
 
 class Guard:
@@ -107,6 +109,13 @@ class _Requires(SecurityBase):
 def requires(scope: Scope) -> Any:
     """A dependency that admits callers with a scope, bound to no other channel than that of the query string."""
     return Security(_Requires(scope), scopes=[scope.value])
+
+
+def count_users(request: Request, caller: Principal, user_ids: Iterable[int]) -> None:
+    """For routes that name users in their body: counts the request against each; raises Refused (429)."""
+    limits: Meter = request.app.state.limits
+    told = request.scope.pop("told")  # a refusal tells its own
+    request.scope["told"] = told | limits.take_users(caller.client, map(str, user_ids))
 
 
 def client_certificate(scope: Any) -> bytes | None:

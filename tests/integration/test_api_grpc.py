@@ -168,7 +168,7 @@ def test_without_a_token_nobody_is_answered_nor_told_of_another_channel(tmp_path
             await stub.SendFeedback(told, metadata=(("authorization", f"Bearer {token}"),))
         assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
-    ensure_issuer(Settings(data_dir=tmp_path))
+    ensure_issuer(Settings(data_dir=tmp_path, auth="on"))
     scene(tmp_path, act, auth="on")
 
 

@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from api import metrics
 from api.app import create_app
 from api.breaker import Breaker
-from api.limits import MemoryBuckets
+from api.limits import Limits, MemoryBuckets
 from api.logs import _Json, without_secrets
 from api.room import AdaptiveLimit
 from api.store import Pointers
@@ -201,6 +201,28 @@ def test_who_asks_too_often_is_told_when_to_come_back(start: Start) -> None:
     assert (refused.status_code, refused.headers["content-type"]) == (429, "application/problem+json")
     assert int(refused.headers["retry-after"]) >= 1
     assert client.get(URL, params={**ASKED, "user_id": "2"}).status_code == 200
+
+
+def test_users_in_a_body_are_counted_as_those_in_the_query(start: Start) -> None:
+    client = start()
+    slow = MemoryBuckets(per_second=0.001, burst=4)
+    client.app.state.limits = Limits(client=None, user=slow, user_policy="policy")  # type: ignore[attr-defined]
+
+    def batch(*users: int) -> httpx.Response:
+        return client.post(f"{URL}/batch", json={"user_ids": users, "channel": "web"})
+
+    def told(user: int) -> httpx.Response:
+        body = {"rec_id": "x", "user_id": user, "event_type": "click", "timestamp": NOW.isoformat()}
+        return client.post(f"{URL}/feedback", json=body)
+
+    assert batch(1, 1, 2).headers.get_list("ratelimit") == ['"user";r=3;t=0']
+    assert [batch(1).status_code for _ in range(3)] == [200] * 3
+    for refused in (batch(1), batch(1, 3), told(1)):
+        assert (refused.status_code, refused.headers.get_list("ratelimit-policy")) == (429, ["policy"])
+        assert int(refused.headers["retry-after"]) >= 1
+    # Who stood beside the refused one has lost nothing.
+    assert batch(3).headers["ratelimit"] == '"user";r=3;t=0'
+    assert told(2).status_code == 422
 
 
 def test_clients_have_buckets_of_their_own(start: Start, tmp_path: Path) -> None:
