@@ -2,19 +2,21 @@
 
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import Response
 
 from api.examples import ANSWER
+from api.express import ExpressRoute
 from api.models import MOST_EXCLUDED, Batch, ItemId, Locale, ManyAsked, Recommendations, TopK, UserId
 from api.problems import documented
 from api.recommend import Question
+from api.responses import json_response
 from api.running import Running
 from api.security import Principal, Scope, count_users, requires
 from data_contracts.vocabulary import Channel, Family, Kind
 
-router = APIRouter(prefix="/api/v1/recommendations", tags=["recommendations"])
+# The look-up is first: a router tries its routes in turn.
+router = APIRouter(prefix="/api/v1/recommendations", tags=["recommendations"], route_class=ExpressRoute)
 
 
 def _with_example(value: Any) -> dict[int | str, dict[str, Any]]:
@@ -51,7 +53,7 @@ async def recommendations(
     static list fill it, as far as the rules on showing allow. `tier` says where the answer came from.
     """
     question = Question(user_id, channel, kind, top_k, frozenset(families), frozenset(exclude))
-    return _json(await service.answer(question, locale=locale))
+    return json_response(await service.answer(question, locale=locale))
 
 
 @router.post(
@@ -71,8 +73,4 @@ async def batch(
     """The same for up to 1,000 users at once."""
     caller.refuse_other_channel(asked.channel)
     count_users(request, caller, asked.user_ids)
-    return _json({"answers": await service.answers(asked.user_ids, asked)})
-
-
-def _json(content: Any) -> Response:
-    return Response(orjson.dumps(content), media_type="application/json")
+    return json_response({"answers": await service.answers(asked.user_ids, asked)})

@@ -10,6 +10,7 @@ Belongs here: who somebody is and what they may call. Does not: how often (`api.
 
 from api.security.errors import Refused as Refused
 from api.security.guard import Guard as Guard
+from api.security.guard import admitted as admitted
 from api.security.guard import count_users as count_users
 from api.security.guard import requires as requires
 from api.security.principal import Principal as Principal

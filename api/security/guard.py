@@ -93,17 +93,20 @@ class _Requires(SecurityBase):
         self._scope = scope
 
     async def __call__(self, request: Request) -> Principal:
-        guard: Guard = request.app.state.guard
-        caller = await guard.admit(
-            request.headers.getlist("authorization"),
-            self._scope,
-            channel=request.query_params.get("channel"),
-            certificate=client_certificate(request.scope),
-        )
-        limits: Meter = request.app.state.limits
-        # Added to the answer's headers at the edge.
-        request.scope["told"] = limits.take(caller.client, request.query_params.get("user_id"))
-        return caller
+        query = request.query_params
+        return await admitted(request, self._scope, channel=query.get("channel"), user_id=query.get("user_id"))
+
+
+async def admitted(request: Request, scope: Scope, *, channel: str | None, user_id: str | None) -> Principal:
+    """Who asks, if they may ask this and now; raises Refused. `channel` and `user_id` are those asked for, if any."""
+    guard: Guard = request.app.state.guard
+    authorization = request.headers.getlist("authorization")
+    certificate = client_certificate(request.scope)
+    caller = await guard.admit(authorization, scope, channel=channel, certificate=certificate)
+    limits: Meter = request.app.state.limits
+    # Added to the answer's headers at the edge.
+    request.scope["told"] = limits.take(caller.client, user_id)
+    return caller
 
 
 def requires(scope: Scope) -> Any:
