@@ -26,7 +26,6 @@ CELLS, ITEMS = "cells", "items"
 _STATE = (CELLS, ITEMS)
 _EVENT = (TIME, CODE, TOPIC, ITEM_NUMBER, WEIGHT)
 _DDL = f"{USER_ID} bigint, {AS_OF} date, {CELLS} binary, {ITEMS} binary"
-_ROWS_AT_ONCE = 100_000
 
 
 def folded(
@@ -39,7 +38,7 @@ def folded(
     wanted = frozenset(as_ofs)
 
     def fold(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for table in whole_users(batches, at_once=_ROWS_AT_ONCE):
+        for table in whole_users(batches):
             yield from _folded(table, days, wanted)
 
     rows = _with_nulls(events, _STATE, "binary")

@@ -32,8 +32,6 @@ from spark_jobs.features.streams import vocabulary
 from spark_jobs.features.training_set import SEEN_UNTIL
 from spark_jobs.features.whole_users import whole_users
 
-# Facts that a worker holds at once, about.
-_FACTS_AT_ONCE = 200_000
 _NEVER = np.iinfo(np.int64).min
 
 
@@ -65,7 +63,7 @@ def user_features(
     recipe = Recipe.of(silver, moment)
 
     def compute(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for table in whole_users(batches, at_once=_FACTS_AT_ONCE):
+        for table in whole_users(batches):
             yield feature_batch(table, recipe)
 
     columns = ", ".join(f"{feature.name} float" for feature in recipe.features)

@@ -53,7 +53,6 @@ HISTORY, ITEM_FEATURES = "gold.user_history", "gold.item_features"
 ITEMS, ITEM_CODES, ITEM_STATS = "items", "item_codes", "item_stats"
 _HISTORY_DDL = f"{USER_ID} bigint, {ITEMS} int, {ITEM_CODES} binary, {ITEM_STATS} binary"
 _AGES_DDL = tuple(f"{name} double" for name in (*NEAREST, *FARTHEST))
-_EVENTS_AT_ONCE = 500_000
 
 Strings = npt.NDArray[np.str_]
 
@@ -160,7 +159,7 @@ def user_histories(
     """
 
     def fold(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for users in whole_users(batches, at_once=_EVENTS_AT_ONCE):
+        for users in whole_users(batches):
             history = _folded(users, days, recoded)
             if len(history):
                 yield history_batch(history)

@@ -8,20 +8,24 @@ import pyarrow as pa
 from data_contracts.columns import USER_ID
 
 
-def whole_users(batches: Iterable[pa.RecordBatch], *, at_once: int) -> Iterator[pa.Table]:
-    """Batches sorted by user, regrouped to tables of about `at_once` rows that cut no user in two."""
+# What a worker holds of its input at once, about. Bytes and not rows: a user's state may be larger than a hundred events.
+BYTES_AT_ONCE = 16 * 2**20
+
+
+def whole_users(batches: Iterable[pa.RecordBatch], *, at_once: int = BYTES_AT_ONCE) -> Iterator[pa.Table]:
+    """Batches sorted by user, regrouped to tables of about `at_once` bytes that cut no user in two."""
     held: list[pa.RecordBatch] = []
-    rows = 0
+    size = 0
     for batch in batches:
         held.append(batch)
-        rows += batch.num_rows
-        if rows >= at_once:
+        size += batch.nbytes
+        if size >= at_once:
             table = pa.Table.from_batches(held)
             users = table.column(USER_ID).to_numpy()
             whole = int(np.searchsorted(users, users[-1]))
             if whole:
                 yield table.slice(0, whole)
             rest = table.slice(whole).combine_chunks()
-            held, rows = rest.to_batches(), rest.num_rows
-    if rows:
+            held, size = rest.to_batches(), rest.nbytes
+    if size:
         yield pa.Table.from_batches(held)

@@ -50,6 +50,9 @@ def spark_session(
         # A column that nobody asked for may hold nanoseconds; Spark would refuse the whole file.
         .config("spark.sql.legacy.parquet.nanosAsLong", "true")
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
+        # A user's row may weigh 16 KB (200 items of history): batches of 10,000, Spark's default, would be a worker's
+        # largest memory.
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "2048")
         .config("spark.sql.files.openCostInBytes", "65536")
         # A thousand small files are listed in a few tasks, not one each.
         .config("spark.sql.sources.parallelPartitionDiscovery.parallelism", "4")

@@ -76,7 +76,7 @@ def test_reductions_agree_with_plain_python(table: list[tuple[int, str | None, i
 
 
 @settings(deadline=None)
-@given(facts, st.integers(1, 7), st.integers(1, 12))
+@given(facts, st.integers(1, 7), st.integers(1, 96))
 def test_whole_users_cuts_no_user_in_two(table: list[Any], size: int, at_once: int) -> None:
     users = sorted(row[0] for row in table)
     whole = pa.table({"user_id": pa.array(users, pa.int64())})
