@@ -1,6 +1,7 @@
 """The command `recs backtest`: on T-ECD days, or on anybody's train and test files; what it shows and prints."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from data_contracts.errors import InputError
 from data_contracts.settings import Settings
+from data_contracts.vocabulary import Domain
 from infra.ablation import Ablate, TecdDay, show_ablation
 from infra.console import console, progress, show, show_json
 from infra.options import AsJson
@@ -78,43 +80,62 @@ def backtest(
         of_tecd = None if tecd is None or test_day is None else TecdDay(tecd, test_day, gap_hours)
         show_ablation(settings, of_tecd, day, retrieval=_retrieval(RetrievalParams(), knobs), k=k, as_json=as_json)
         return
+    shown = _Shown(k, by_seed, knobs, as_json)
     if tecd is not None and test_day is not None and train is None and test is None:
-        with progress(quiet=as_json) as bars:
-            bars.add_task(f"backtest of day {test_day}", total=None)
-            from spark_jobs.evaluation.backtest import backtest_tecd
-
-            report = backtest_tecd(
-                tecd,
-                domains=settings.offer_domains,
-                test_day=test_day,
-                gap_hours=gap_hours,
-                k=k,
-                seeds=by_seed,
-                retrieval=_retrieval(RetrievalParams(), knobs),
-            )
-        if as_json:
-            console.print_json(report.to_json())
-        else:
-            show(_rows_by_source(report.rows()), as_json=False, title=f"day {test_day}")
+        _of_day(TecdDay(tecd, test_day, gap_hours), settings.offer_domains, shown)
     elif train is not None and test is not None and tecd is None and test_day is None:
-        with progress(quiet=as_json) as bars:
-            bars.add_task(f"backtest of {test}", total=None)
-            from spark_jobs.evaluation.files import FILE_RETRIEVAL, backtest_files
-
-            figures = backtest_files(
-                train,
-                test,
-                k=k,
-                exclude_seen=exclude_seen,
-                seeds=by_seed,
-                retrieval=_retrieval(FILE_RETRIEVAL, knobs),
-            )
-        if as_json:
-            show_json({source: {name: _mean(values) for name, values in of.items()} for source, of in figures.items()})
-        else:
-            show(_rows_of_files(figures), as_json=False, title=f"{test} after {train}")
+        _of_files(train, test, shown, exclude_seen=exclude_seen)
     else:
         raise InputError("backtest what? give --tecd and --test-day, or --train and --test")
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What every kind of backtest is told alike."""
+
+    k: int
+    seeds: range
+    knobs: Mapping[str, int | float | None]
+    as_json: bool
+
+
+def _of_day(day: TecdDay, domains: Sequence[Domain], shown: _Shown) -> None:
+    with progress(quiet=shown.as_json) as bars:
+        bars.add_task(f"backtest of day {day.day}", total=None)
+        from spark_jobs.evaluation.backtest import backtest_tecd
+
+        report = backtest_tecd(
+            day.folder,
+            domains=domains,
+            test_day=day.day,
+            gap_hours=day.gap_hours,
+            k=shown.k,
+            seeds=shown.seeds,
+            retrieval=_retrieval(RetrievalParams(), shown.knobs),
+        )
+    if shown.as_json:
+        console.print_json(report.to_json())
+    else:
+        show(_rows_by_source(report.rows()), as_json=False, title=f"day {day.day}")
+
+
+def _of_files(train: str, test: str, shown: _Shown, *, exclude_seen: bool) -> None:
+    with progress(quiet=shown.as_json) as bars:
+        bars.add_task(f"backtest of {test}", total=None)
+        from spark_jobs.evaluation.files import FILE_RETRIEVAL, backtest_files
+
+        figures = backtest_files(
+            train,
+            test,
+            k=shown.k,
+            exclude_seen=exclude_seen,
+            seeds=shown.seeds,
+            retrieval=_retrieval(FILE_RETRIEVAL, shown.knobs),
+        )
+    if shown.as_json:
+        show_json({source: {name: _mean(values) for name, values in of.items()} for source, of in figures.items()})
+    else:
+        show(_rows_of_files(figures), as_json=False, title=f"{test} after {train}")
 
 
 def _retrieval(defaults: RetrievalParams, knobs: Mapping[str, int | float | None]) -> RetrievalParams:

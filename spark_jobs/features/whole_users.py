@@ -7,8 +7,7 @@ import pyarrow as pa
 
 from data_contracts.columns import USER_ID
 
-
-# What a worker holds of its input at once, about. Bytes and not rows: a user's state may be larger than a hundred events.
+# What a worker holds of its input at once, about. Bytes, not rows: one state may weigh more than a hundred events.
 BYTES_AT_ONCE = 16 * 2**20
 
 

@@ -15,7 +15,7 @@ from spark_jobs.features.offer_tables import HISTORY, ITEM_FEATURES
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.commits import newest_version
 from spark_jobs.lake.tables import table_uri
-from spark_jobs.ranking.windows import training_windows
+from spark_jobs.ranking.windows import windows_of_night
 
 TABLES = (BEHAVIOUR, *OF_USERS, HISTORY, ITEM_FEATURES)
 
@@ -40,9 +40,7 @@ def _training_as_ofs(params: NightParams) -> Iterable[date]:
     """Where the product ranker will look from. A backfill makes what it was asked for and no more."""
     if params.backfill_from is not None:
         return ()
-    windows = training_windows(
-        params.as_of, horizon_days=params.product_horizon_days, gap_hours=params.gap_hours, timezone=params.timezone
-    )
+    windows = windows_of_night(params)
     return windows.train.as_of, windows.calibrate.as_of
 
 

@@ -1,26 +1,21 @@
 """Job `ranking`: trains the product ranker and the offer ranker, and leaves them in the night's model folder."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import partial
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from data_contracts.columns import DAY
 from data_contracts.night import NightParams
-from spark_jobs.features.base import Moment
 from spark_jobs.features.silver import Silver, read_silver
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.files import delete_folder
-from spark_jobs.lake.reference import read_reference
-from spark_jobs.lake.tables import read_table
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.offers_night import train_offer_models
-from spark_jobs.ranking.product_cases import CaseParams, labelled_users
+from spark_jobs.ranking.product_cases import cases_of_night
 from spark_jobs.ranking.products import ProductRanker, train_product_ranker
-from spark_jobs.ranking.windows import Windows, require_history, training_windows
+from spark_jobs.ranking.windows import Windows, require_history, windows_of_night
 
 # Share of negative cases that training keeps.
 NEGATIVE_SHARE = 0.25
@@ -54,33 +49,13 @@ def product_windows(silver: Silver, params: NightParams) -> Windows | None:
     first_day = silver.product_events.agg(F.min(DAY)).collect()[0][0]
     if first_day is None or not silver.products:
         return None
-    windows = training_windows(
-        params.as_of, horizon_days=params.product_horizon_days, gap_hours=params.gap_hours, timezone=params.timezone
-    )
+    windows = windows_of_night(params)
     require_history(windows, first_day=first_day, as_of=params.as_of, horizon_days=params.product_horizon_days)
     return windows
 
 
 def _train(silver: Silver, params: NightParams, windows: Windows) -> ProductRanker:
-    reference = read_reference(params.lake)
-    now = Moment(params.as_of, params.cut_off)
-    features = read_table(silver.interactions.sparkSession, params.lake, "gold.user_features")
-    case_params = CaseParams(horizon_days=params.product_horizon_days, seed=params.seed)
-    train, calibrate = at_once(
-        *(
-            partial(
-                labelled_users,
-                silver,
-                window,
-                features=features,
-                catalogue=reference.catalogue,
-                rules=reference.rules,
-                now=now,
-                params=replace(case_params, seed=params.seed + number),
-            )
-            for number, window in enumerate((windows.train, windows.calibrate))
-        )
-    )
+    train, calibrate = cases_of_night(silver, params, windows)
     return train_product_ranker(
         train.users,
         calibrate.users,

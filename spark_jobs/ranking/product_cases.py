@@ -6,6 +6,7 @@ look like is `rows`; the fit is `products`. Nothing later than a window's end is
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from pyspark.sql import functions as F
 
 from data_contracts.catalogue import Catalogue, Rules
 from data_contracts.columns import DAY, EVENT_TIME, EVENT_TYPE, PRODUCT_ID, USER_ID
+from data_contracts.night import NightParams
 from data_contracts.policy import Drop, compile_policy, standing_drops
 from data_contracts.vocabulary import ProductEvent
 from spark_jobs.features.base import Moment
@@ -23,12 +25,14 @@ from spark_jobs.features.sources import latest_customers
 from spark_jobs.features.training_set import training_set
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.collect import collected
+from spark_jobs.lake.reference import read_reference
+from spark_jobs.lake.tables import read_table
 from spark_jobs.ranking.kernel import F32
 from spark_jobs.ranking.products import LabelledUsers
 from spark_jobs.ranking.rows import product_table
 from spark_jobs.ranking.user_blocks import aligned_features, aligned_pairs
 from spark_jobs.ranking.user_state import policy_users, user_state
-from spark_jobs.ranking.windows import LabelWindow
+from spark_jobs.ranking.windows import LabelWindow, Windows
 
 _SAMPLE_UNITS = 1 << 30
 
@@ -47,6 +51,28 @@ class Cases:
     users: LabelledUsers
     feature_names: tuple[str, ...]
     pair_names: tuple[str, ...]
+
+
+def cases_of_night(silver: Silver, params: NightParams, windows: Windows) -> tuple[Cases, Cases]:
+    """Of a night's two windows: what to train on, and what to calibrate (or test) on. Other users in each."""
+    reference = read_reference(params.lake)
+    features = read_table(silver.interactions.sparkSession, params.lake, "gold.user_features")
+    train, calibrate = at_once(
+        *(
+            partial(
+                labelled_users,
+                silver,
+                window,
+                features=features,
+                catalogue=reference.catalogue,
+                rules=reference.rules,
+                now=Moment(params.as_of, params.cut_off),
+                params=CaseParams(horizon_days=params.product_horizon_days, seed=params.seed + number),
+            )
+            for number, window in enumerate((windows.train, windows.calibrate))
+        )
+    )
+    return train, calibrate
 
 
 def labelled_users(

@@ -7,9 +7,10 @@ Labels of training end where calibration looks from, labels of calibration end w
 import math
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from data_contracts.errors import InputError
+from data_contracts.night import NightParams
+from spark_jobs.features.days import midnight
 
 # Behaviour that has to lie before the earliest as-of, so that features say something there.
 MIN_HISTORY_DAYS = 7
@@ -30,6 +31,13 @@ class Windows:
     calibrate: LabelWindow
 
 
+def windows_of_night(params: NightParams) -> Windows:
+    """By the night's own horizon, gap and time zone."""
+    return training_windows(
+        params.as_of, horizon_days=params.product_horizon_days, gap_hours=params.gap_hours, timezone=params.timezone
+    )
+
+
 def training_windows(as_of: date, *, horizon_days: int, gap_hours: int, timezone: str) -> Windows:
     """The latest windows whose labels are known by `as_of`."""
     span = math.ceil(horizon_days + gap_hours / 24)
@@ -37,8 +45,7 @@ def training_windows(as_of: date, *, horizon_days: int, gap_hours: int, timezone
     train = calibrate - timedelta(days=span)
 
     def window(looks_from: date) -> LabelWindow:
-        midnight = datetime(looks_from.year, looks_from.month, looks_from.day, tzinfo=ZoneInfo(timezone))
-        start = midnight + timedelta(hours=gap_hours)
+        start = midnight(looks_from, timezone) + timedelta(hours=gap_hours)
         return LabelWindow(looks_from, start, start + timedelta(days=horizon_days))
 
     return Windows(train=window(train), calibrate=window(calibrate))

@@ -15,7 +15,7 @@ from spark_jobs.ingest.deliveries import STALE_DAYS
 from spark_jobs.jobs.maintenance import expire_landed
 from spark_jobs.lake.commits import changed_days, last_write, newest_version
 from spark_jobs.lake.maintenance import Limits, Table, Upkeep, expire_folders, maintain
-from spark_jobs.ranking.windows import MIN_HISTORY_DAYS, training_windows
+from spark_jobs.ranking.windows import MIN_HISTORY_DAYS, windows_of_night
 
 AS_OF = date(2026, 3, 16)
 DAYS = [AS_OF - timedelta(days=days) for days in (40, 30, 1)]
@@ -97,10 +97,7 @@ def test_no_contract_lets_expire_what_a_night_reads(name: str) -> None:
         product_horizon_days=settings.product_horizon_days,
         gap_hours=settings.gap_hours,
     )
-    windows = training_windows(
-        AS_OF, horizon_days=params.product_horizon_days, gap_hours=params.gap_hours, timezone=params.timezone
-    )
-    trained = (AS_OF - windows.train.as_of).days + MIN_HISTORY_DAYS
+    trained = (AS_OF - windows_of_night(params).train.as_of).days + MIN_HISTORY_DAYS
     looked_back = max(trained, WINDOW_DAYS)
     retention = contract(name).retention_days or 0
     is_remade = name.startswith("gold.") and name != "gold.user_features"
