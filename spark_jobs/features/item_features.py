@@ -111,21 +111,28 @@ class ItemSums:
     def count(self, name: str) -> npt.NDArray[np.float64]:
         return self.counts[:, COUNTS.index(name)] / COUNT_UNIT
 
+    def add(self, history: UserHistory) -> None:
+        """Add some users, in place."""
+        order = np.argsort(history.item_code, kind="stable")
+        items, starts = np.unique(history.item_code[order], return_index=True)
+        if not len(items):
+            return
+        self.users[items] += np.diff(np.append(starts, len(order)))
+        for column, name in enumerate(COUNTS):
+            whole = np.rint(history.column(name)[order].astype(np.float64) * COUNT_UNIT).astype(np.int64)
+            self.counts[items, column] += np.add.reduceat(whole, starts)
+        for column, name in enumerate(NEAREST):
+            ages = np.minimum.reduceat(history.column(name)[order], starts)
+            self.nearest[items, column] = np.minimum(self.nearest[items, column], ages)
+        for column, name in enumerate(FARTHEST):
+            ages = np.maximum.reduceat(history.column(name)[order], starts)
+            self.farthest[items, column] = np.maximum(self.farthest[items, column], ages)
+
 
 def item_sums(history: UserHistory, *, n_items: int) -> ItemSums:
     """The sums of some users."""
     sums = ItemSums.nothing(n_items)
-    order = np.argsort(history.item_code, kind="stable")
-    items, starts = np.unique(history.item_code[order], return_index=True)
-    if len(items):
-        sums.users[items] = np.diff(np.append(starts, len(order)))
-        for column, name in enumerate(COUNTS):
-            whole = np.rint(history.column(name)[order].astype(np.float64) * COUNT_UNIT).astype(np.int64)
-            sums.counts[items, column] = np.add.reduceat(whole, starts)
-        for column, name in enumerate(NEAREST):
-            sums.nearest[items, column] = np.minimum.reduceat(history.column(name)[order], starts)
-        for column, name in enumerate(FARTHEST):
-            sums.farthest[items, column] = np.maximum.reduceat(history.column(name)[order], starts)
+    sums.add(history)
     return sums
 
 

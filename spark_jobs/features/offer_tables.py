@@ -40,7 +40,6 @@ from spark_jobs.features.item_features import (
     ItemFeatures,
     ItemSums,
     item_features,
-    item_sums,
 )
 from spark_jobs.features.packed import binary, unpacked
 from spark_jobs.features.whole_users import whole_users
@@ -228,14 +227,16 @@ def vector_batch(user_ids: npt.NDArray[np.int64], vectors: Floats) -> pa.RecordB
 
 
 def total_sums(histories: DataFrame, *, n_items: int) -> ItemSums:
-    """Item sums over all rows of `gold.user_history`: summed a batch at a time in the workers, then by Spark.
+    """Item sums over all rows of `gold.user_history`: of each partition in the workers, then of all by Spark.
 
     Counts travel as whole numbers, so that the sum is the same whoever adds first.
     """
 
     def add_up(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        sums = ItemSums.nothing(n_items)
         for batch in batches:
-            yield sums_batch(item_sums(history_of(batch), n_items=n_items))
+            sums.add(history_of(batch))
+        yield sums_batch(sums)
 
     ddl = ", ".join((f"{ITEM_CODE} int", "users bigint", *(f"{name} bigint" for name in COUNTS), *_AGES_DDL))
     totals = [F.sum("users").alias("users"), *(F.sum(name).alias(name) for name in COUNTS)]
