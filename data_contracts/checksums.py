@@ -93,7 +93,7 @@ def row_hashes(batch: pa.RecordBatch, *, table: str) -> Hashes:
     for number, name in enumerate(columns, start=1):
         column = batch.column(name)
         sums += _array_terms(column, number) if _is_list(column) else _terms(_values(column), np.uint64(1), number)
-    return _mix(sums)
+    return mix(sums)
 
 
 def _array_terms(column: Any, number: int) -> Hashes:
@@ -109,10 +109,10 @@ def _array_terms(column: Any, number: int) -> Hashes:
 
 
 def _terms(values: Hashes, positions: Hashes | np.uint64, number: int) -> Hashes:
-    hashes = _mix(values)
+    hashes = mix(values)
     hashes += np.uint64(number << 32)
     hashes += positions
-    return _mix(hashes)
+    return mix(hashes)
 
 
 def _values(column: Any) -> Hashes:
@@ -140,7 +140,7 @@ def _string_values(column: Any) -> Hashes:
     return np.asarray(distinct[encoded.indices.to_numpy(zero_copy_only=False)])
 
 
-def _mix(values: Hashes) -> Hashes:
+def mix(values: Hashes) -> Hashes:
     x = values ^ np.uint64(0x4CF2D2BAAE6DA887)
     x ^= x >> np.uint64(33)
     x *= np.uint64(0xFF51AFD7ED558CCD)

@@ -1,5 +1,6 @@
 """What a snapshot says of itself: `manifest.json`, written last, so a folder without one is not a snapshot."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Self
 
@@ -34,6 +35,12 @@ class GateCheck(_Value):
 class GateVerdict(_Value):
     passed: bool
     checks: tuple[GateCheck, ...] = ()
+
+    @classmethod
+    def of(cls, checks: Iterable[GateCheck]) -> Self:
+        """Passed when every check did."""
+        every = tuple(checks)
+        return cls(passed=all(check.passed for check in every), checks=every)
 
     @property
     def failures(self) -> tuple[GateCheck, ...]:

@@ -6,27 +6,32 @@ whoever publishes refuses a manifest whose gate has not passed.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pyarrow import fs
 
 from data_contracts.catalogue import Catalogue, Reasons, Rules
-from data_contracts.checksums import SNAPSHOT_COLUMNS, counts_of, parquet_batches
+from data_contracts.checksums import SNAPSHOT_COLUMNS, counts_of
 from data_contracts.columns import ITEM_CODE, ITEM_ID
 from data_contracts.errors import GateError, InputError
-from data_contracts.manifest import MANIFEST_FILE, GateVerdict, Manifest, TableCounts, Versions
+from data_contracts.gate import asked
+from data_contracts.manifest import MANIFEST_FILE, GateCheck, GateVerdict, Manifest, TableCounts, Versions
 from data_contracts.night import NightParams
 from data_contracts.policy import compile_policy
 from data_contracts.tables import contract, table_names
 from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
 from spark_jobs.lake.files import file_exists, file_system, read_bytes, write_bytes
+from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_before, snapshot_table
 from spark_jobs.lake.versions import delta_versions
+from spark_jobs.monitoring.yesterday import changes
 from spark_jobs.scoring.gate import SnapshotTables, judge
 from spark_jobs.scoring.snapshot import CATALOGUE, FALLBACK_LISTS, ITEMS, LISTS, REASONS, RULES, USER_STATE
+
+# An AUC of fewer says nothing.
+_FEWEST_POSITIVES = 100
 
 
 def run(params: NightParams) -> JobReport:
@@ -35,15 +40,17 @@ def run(params: NightParams) -> JobReport:
     catalogue = Catalogue.model_validate_json(_document(snapshot, CATALOGUE))
     rules = Rules.model_validate_json(_document(snapshot, RULES))
     reasons = Reasons.model_validate_json(_document(snapshot, REASONS))
-    tables = {table: counts_of(_batches(snapshot, table), table=table) for table in SNAPSHOT_COLUMNS}
-    verdict = _verdict(params, catalogue, rules)
+    tables = {table: counts_of(snapshot_batches(snapshot, table), table=table) for table in SNAPSHOT_COLUMNS}
+    models = _model_documents(params.models_uri)
+    checks = (*_of_itself(params, catalogue, rules), *_of_change(params, tables[LISTS].rows), *_of_models(models))
+    verdict = GateVerdict.of(checks)
     manifest = Manifest(
         snapshot_id=params.snapshot_id,
         as_of=params.as_of,
         cut_off=params.cut_off,
         created_at=datetime.now(UTC),
         tables=tables,
-        versions=_versions(params, catalogue=catalogue.version, rules=rules.version, reasons=reasons.version),
+        versions=_versions(params, models, catalogue=catalogue.version, rules=rules.version, reasons=reasons.version),
         gate=verdict,
     )
     write_bytes(f"{snapshot}/{MANIFEST_FILE}", manifest.to_json().encode())
@@ -53,27 +60,50 @@ def run(params: NightParams) -> JobReport:
     return _report(tables, verdict)
 
 
-def _verdict(params: NightParams, catalogue: Catalogue, rules: Rules) -> GateVerdict:
+def _of_itself(params: NightParams, catalogue: Catalogue, rules: Rules) -> tuple[GateCheck, ...]:
     snapshot = params.snapshot_uri
-    items = _table(snapshot, ITEMS)
+    items = snapshot_table(snapshot, ITEMS)
     stopped = np.isin(items.column(ITEM_ID).to_numpy(zero_copy_only=False), np.array(rules.blocked_items, object))
     return judge(
         SnapshotTables(
-            lists=_batches(snapshot, LISTS),
-            user_state=_table(snapshot, USER_STATE),
-            fallback_lists=_table(snapshot, FALLBACK_LISTS),
+            lists=snapshot_batches(snapshot, LISTS),
+            user_state=snapshot_table(snapshot, USER_STATE),
+            fallback_lists=snapshot_table(snapshot, FALLBACK_LISTS),
             items=items.num_rows,
         ),
         catalogue=catalogue,
         policy=compile_policy(catalogue, rules, today=params.as_of),
         blocked_offers=items.column(ITEM_CODE).to_numpy()[stopped].astype(np.int64),
-    )
+    ).checks
 
 
-def _versions(params: NightParams, *, catalogue: str, rules: str, reasons: str) -> Versions:
+def _of_change(params: NightParams, users: int) -> Iterator[GateCheck]:
+    """Beside the last good snapshot of an earlier date; nothing is asked where there is none."""
+    before = snapshot_before(params.lake, params.as_of)
+    found = changes(params.snapshot_uri, before, users=users) if before else {}
+    for kind, change in found.items():
+        since = f"{change.users} users of both this snapshot and {before.rpartition('/')[2]}" if before else ""
+        yield asked(f"{kind}_overlap", change.overlap, f"mean rank-biased overlap of the {kind}s of {since}")
+        yield asked(
+            f"{kind}_score_drift", change.drift, f"population stability index of the best {kind}'s score, {since}"
+        )
+
+
+def _of_models(documents: Mapping[str, Mapping[str, Any]]) -> Iterator[GateCheck]:
+    for name, kind in (("product_auc", "products"), ("offer_auc", "offers")):
+        facts = documents.get(kind, {}).get("facts", {})
+        positives = int(facts.get("calibration_positives", 0))
+        if "auc" in facts and positives >= _FEWEST_POSITIVES:
+            told = f"AUC of tonight's ranker of {kind} on cases later than its own, {positives} of them positive"
+            yield asked(name, facts["auc"], told)
+
+
+def _versions(
+    params: NightParams, models: Mapping[str, Mapping[str, Any]], *, catalogue: str, rules: str, reasons: str
+) -> Versions:
     return Versions(
         inputs=delta_versions(params.lake, [name for name in table_names() if not name.startswith("bronze.")]),
-        models=_model_digests(params.models_uri),
+        models=_model_digests(models),
         catalogue=catalogue,
         rules=rules,
         reasons=reasons,
@@ -81,41 +111,26 @@ def _versions(params: NightParams, *, catalogue: str, rules: str, reasons: str) 
     )
 
 
-def _model_digests(folder: str) -> dict[str, str]:
-    """SHA-256 a model file, by its path in the night's model folder, from the documents beside the models."""
+def _model_documents(folder: str) -> dict[str, dict[str, Any]]:
+    """The documents beside the night's models, by the folder they lie in: products, offers, retrieval."""
     system, path = file_system(folder)
     found = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
-    digests: dict[str, str] = {}
-    for info in found:
-        if info.path.endswith(".json"):
-            kind = info.path.removeprefix(path).strip("/").rpartition("/")[0]
-            files = json.loads(read_bytes(f"{folder}/{kind}/{info.base_name}")).get("sha256", {})
-            digests |= {f"{kind}/{name}": digest for name, digest in files.items()}
-    return dict(sorted(digests.items()))
+    paths = [info.path.removeprefix(path).strip("/") for info in found if info.path.endswith(".json")]
+    return {name.rpartition("/")[0]: json.loads(read_bytes(f"{folder}/{name}")) for name in paths}
+
+
+def _model_digests(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """SHA-256 a model file, by its path in the night's model folder."""
+    files = {
+        f"{kind}/{name}": digest for kind, of in documents.items() for name, digest in of.get("sha256", {}).items()
+    }
+    return dict(sorted(files.items()))
 
 
 def _document(snapshot: str, name: str) -> bytes:
     if not file_exists(f"{snapshot}/{name}"):
         raise InputError(f"{snapshot} is not a finished snapshot: it has no {name}; run scoring first")
     return read_bytes(f"{snapshot}/{name}")
-
-
-def _files(snapshot: str, table: str) -> Iterator[pq.ParquetFile]:
-    system, folder = file_system(f"{snapshot}/{table}")
-    infos = system.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-    paths = sorted(info.path for info in infos if info.path.endswith(".parquet"))
-    if not paths:
-        raise InputError(f"{snapshot} is not a finished snapshot: {table}/ holds no Parquet; run scoring first")
-    for path in paths:
-        yield pq.ParquetFile(system.open_input_file(path))
-
-
-def _batches(snapshot: str, table: str) -> Iterator[pa.RecordBatch]:
-    return parquet_batches(_files(snapshot, table), table=table)
-
-
-def _table(snapshot: str, table: str) -> pa.Table:
-    return pa.concat_tables([file.read() for file in _files(snapshot, table)])
 
 
 def _report(tables: dict[str, TableCounts], verdict: GateVerdict) -> JobReport:

@@ -22,6 +22,7 @@ from data_contracts.columns import (
     PRODUCT_SCORES,
     USER_ID,
 )
+from data_contracts.gate import asked
 from data_contracts.manifest import GateCheck, GateVerdict
 from data_contracts.policy import CompiledPolicy, Consent, decide, decide_offers
 from data_contracts.scores import LOGIT_ERROR, dequantise
@@ -29,7 +30,6 @@ from data_contracts.vocabulary import Tier
 from spark_jobs.ranking.user_state import policy_users
 from spark_jobs.scoring.lists import LIST_LENGTH
 
-MIN_COVERAGE = 0.99
 _PRODUCT_LIST = (PRODUCT_ITEMS, PRODUCT_SCORES, PRODUCT_REASONS)
 _OFFER_LIST = (OFFER_ITEMS, OFFER_SCORES, OFFER_REASONS)
 
@@ -38,8 +38,13 @@ Ints = NDArray[np.int64]
 
 @dataclass
 class Tally:
-    """What was seen while lists streamed by. `lengths`: how many lists have 0, 1 … 20 (or more) items of a kind."""
+    """What was seen while lists streamed by. `lengths`: how many lists have 0, 1 … 20 (or more) items of a kind.
 
+    listed_items, top_items (items,): how often each item stands on a list, and at its head.
+    """
+
+    listed_items: Ints
+    top_items: Ints
     listed: list[Ints] = field(default_factory=list)
     strangers: int = 0
     repeated: int = 0
@@ -81,15 +86,17 @@ def judge(
     values = np.array([product.value for product in catalogue.products] or [0.0])
     blocked = np.zeros(snapshot.items, np.bool_)
     blocked[blocked_offers] = True
-    tally = Tally()
+    tally = Tally(listed_items=np.zeros(snapshot.items, np.int64), top_items=np.zeros(snapshot.items, np.int64))
     for batch in snapshot.lists:
         _look_at(batch, tally, _Rulebook(state, users, values, policy, blocked))
-    checks = (
-        *_user_checks(state, users, tally),
-        *_list_checks(tally),
-        *_fallback_checks(snapshot.fallback_lists, snapshot.items),
+    return GateVerdict.of(
+        (
+            *_user_checks(state, users, tally),
+            *_list_checks(tally),
+            *_concentration_checks(tally, products=policy.products),
+            *_fallback_checks(snapshot.fallback_lists, snapshot.items),
+        )
     )
-    return GateVerdict(passed=all(check.passed for check in checks), checks=checks)
 
 
 def profiled(state: pa.Table) -> NDArray[np.bool_]:
@@ -114,6 +121,9 @@ def _look_at(batch: pa.RecordBatch, tally: Tally, book: _Rulebook) -> None:
     is_offer = (offers < 0) | ((offers >= book.policy.products) & (offers < len(book.blocked)))
     tally.unknown_items += int((~is_product).sum() + (~is_offer).sum())
     products, offers = np.where(is_product, products, -1), np.where(is_offer, offers, -1)
+    for listed in (products, offers):
+        tally.listed_items += np.bincount(listed[listed >= 0], minlength=len(book.blocked))
+        tally.top_items += np.bincount(listed[:, 0][listed[:, 0] >= 0], minlength=len(book.blocked))
     tally.product_lengths += _lengths(products)
     tally.offer_lengths += _lengths(offers)
     tally.repeated += _repeats(products) + _repeats(offers)
@@ -159,26 +169,47 @@ def _user_checks(state: pa.Table, users: Ints, tally: Tally) -> Iterator[GateChe
     distinct, repeated = np.unique(listed), len(listed) - len(np.unique(listed))
     expected = users[profiled(state)]
     covered = np.isin(expected, distinct, assume_unique=False).mean() if len(expected) else 1.0
-    yield _at_least("coverage", float(covered), MIN_COVERAGE, "share of users who may be profiled with a personal list")
-    yield _none("one_list_a_user", repeated, "users with more than one personal list")
-    yield _none("no_list_unasked", int((~np.isin(distinct, expected)).sum()), "lists of users who may not be profiled")
-    yield _none("one_state_a_user", len(users) - len(np.unique(users)), "users with more than one row of user_state")
-    yield _none("lists_have_state", tally.strangers, "lists of users without user_state")
+    yield asked("coverage", float(covered), "share of users who may be profiled with a personal list")
+    yield asked("personal_share", len(distinct) / max(len(users), 1), "share of all users with a personal list")
+    yield asked("one_list_a_user", repeated, "users with more than one personal list")
+    yield asked("no_list_unasked", int((~np.isin(distinct, expected)).sum()), "lists of users who may not be profiled")
+    yield asked("one_state_a_user", len(users) - len(np.unique(users)), "users with more than one row of user_state")
+    yield asked("lists_have_state", tally.strangers, "lists of users without user_state")
 
 
 def _list_checks(tally: Tally) -> Iterator[GateCheck]:
-    yield _none("even_lists", tally.uneven, "lists whose items, scores and reasons differ in number")
-    yield _none("known_items", tally.unknown_items, "listed items that the snapshot does not know")
-    yield _none("no_repeats", tally.repeated, "items that stand twice on a list")
-    yield _none("ordered_scores", tally.disordered, "places where a list's score rises")
-    yield _none("policy", tally.forbidden, "listed items that the policy forbids")
+    yield asked("even_lists", tally.uneven, "lists whose items, scores and reasons differ in number")
+    yield asked("known_items", tally.unknown_items, "listed items that the snapshot does not know")
+    yield asked("no_repeats", tally.repeated, "items that stand twice on a list")
+    yield asked("ordered_scores", tally.disordered, "places where a list's score rises")
+    yield asked("policy", tally.forbidden, "listed items that the policy forbids")
     for name, lengths in (("product", tally.product_lengths), ("offer", tally.offer_lengths)):
-        yield _none(f"{name}_list_length", int(lengths[-1]), f"lists of more than {LIST_LENGTH} {name}s")
+        yield asked(f"{name}_list_length", int(lengths[-1]), f"lists of more than {LIST_LENGTH} {name}s")
         # A kind that nobody has is a kind that this night did not make; one that only some lack is a fault.
         total, filled = int(lengths.sum()), int(lengths[1:].sum())
         share = filled / total if filled else 1.0
         told = f"share of lists with at least one {name}; half have {_median(lengths)} or fewer"
-        yield _at_least(f"{name}_lists_filled", share, 0.5, told)
+        yield asked(f"{name}_lists_filled", share, told)
+
+
+def _concentration_checks(tally: Tally, *, products: int) -> Iterator[GateCheck]:
+    """Of kinds of which there is more than one item to choose from."""
+    for name, of in (("product", slice(None, products)), ("offer", slice(products, None))):
+        tops = tally.top_items[of]
+        if len(tops) > 1 and tops.any():
+            yield asked(
+                f"{name}_top_share", float(tops.max() / tops.sum()), f"share of lists with the same {name} first"
+            )
+    offers = tally.listed_items[products:]
+    if len(offers) > 1 and offers.any():
+        yield asked("offer_concentration", gini(offers), "Gini coefficient of how often each offer is listed")
+
+
+def gini(counts: Ints) -> float:
+    """0: all alike; towards 1: one has all. counts (n,), not all 0. Source: Gini (1912), by the sorted form."""
+    ordered = np.sort(counts).astype(np.float64)
+    places = np.arange(1, len(ordered) + 1)
+    return float((2 * places - len(ordered) - 1) @ ordered / (len(ordered) * ordered.sum()))
 
 
 def _median(lengths: Ints) -> int:
@@ -188,15 +219,7 @@ def _median(lengths: Ints) -> int:
 def _fallback_checks(fallback: pa.Table, items: int) -> Iterator[GateCheck]:
     popular = fallback.filter(pc.equal(fallback.column("tier"), Tier.POPULAR.value)).to_pylist()
     length = sum(len(row[PRODUCT_ITEMS]) + len(row[OFFER_ITEMS]) for row in popular)
-    yield _at_least("popular_list", float(length), 1.0, "items on the list for all")
+    yield asked("popular_list", float(length), "items on the list for all")
     codes = [code for row in fallback.to_pylist() for name in (PRODUCT_ITEMS, OFFER_ITEMS) for code in row[name]]
     strange = sum(not 0 <= code < items for code in codes)
-    yield _none("fallback_items_known", strange, "items on fallback lists that the snapshot does not know")
-
-
-def _at_least(name: str, value: float, limit: float, why: str) -> GateCheck:
-    return GateCheck(name=name, passed=value >= limit, value=value, limit=limit, why=why)
-
-
-def _none(name: str, count: int, why: str) -> GateCheck:
-    return GateCheck(name=name, passed=count == 0, value=float(count), limit=0.0, why=why)
+    yield asked("fallback_items_known", strange, "items on fallback lists that the snapshot does not know")

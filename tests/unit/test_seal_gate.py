@@ -1,6 +1,7 @@
 """The gate passes a sound snapshot and names the fault of each broken one; sealing writes the manifest last."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_contracts.errors import GateError, InputError
+from data_contracts.gate import gate_rules
 from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.night import NightParams, Sources
 from spark_jobs.jobs import seal
+from spark_jobs.lake.snapshot_files import snapshot_before
+from spark_jobs.monitoring import yesterday as yesterdays
+from spark_jobs.scoring import gate
 from spark_jobs.scoring.fallback import fallback_table, popular_products
 from spark_jobs.scoring.gate import SnapshotTables, judge
 from spark_jobs.scoring.snapshot import PORTRAITS_SCHEMA, items_table, write_documents, write_small
@@ -57,8 +62,9 @@ def sound() -> dict[str, pa.Table]:
         )
     )
     lists = pa.Table.from_batches(batches).to_pylist()
-    for row in lists:
-        row |= {"offer_items": [FIRST_OFFER + 2, FIRST_OFFER], "offer_scores": [900, 800], "offer_reasons": [0, 0]}
+    for number, row in enumerate(lists):
+        offers = [FIRST_OFFER + number % 3, FIRST_OFFER + (number + 1) % 3]
+        row |= {"offer_items": offers, "offer_scores": [900, 800], "offer_reasons": [0, 0]}
     products = popular_products(worth[-1], values=PRODUCTS.values, policy=POLICY)
     return {
         "lists": pa.Table.from_pylist(lists, schema=pa.Table.from_batches(batches).schema),
@@ -116,6 +122,11 @@ FAULTS = {
             *({**row, "product_items": [], "product_scores": [], "product_reasons": []} for row in rows[20:]),
         ],
     ),
+    "offer_top_share": (
+        "lists",
+        lambda rows: [{**row, "offer_items": [FIRST_OFFER, FIRST_OFFER + 1]} for row in rows],
+    ),
+    "personal_share": ("lists", lambda rows: rows[:5]),
     "popular_list": ("fallback_lists", lambda rows: rows[:-1]),
     "fallback_items_known": ("fallback_lists", lambda rows: [{**rows[0], "offer_items": [-3]}, *rows[1:]]),
 }
@@ -189,6 +200,74 @@ def test_a_failed_gate_names_its_checks_and_keeps_the_verdict(sound: dict[str, p
     with pytest.raises(GateError, match=r"coverage 0\.5"):
         seal.run(params)
     assert not _manifest(params).gate.passed
+
+
+def _sealed(sound: dict[str, pa.Table], params: NightParams, *, offers: list[str] | None = None) -> dict[str, float]:
+    _write(sound, params)
+    if offers:
+        write_small(items_table(CATALOGUE, offers), params.snapshot_uri, "items")
+    seal.run(params)
+    return {check.name: check.value or 0.0 for check in _manifest(params).gate.checks}
+
+
+@pytest.fixture
+def yesterday(sound: dict[str, pa.Table], params: NightParams, monkeypatch: pytest.MonkeyPatch) -> NightParams:
+    monkeypatch.setattr(yesterdays, "FEWEST_USERS", 20)
+    before = params.model_copy(update={"as_of": AS_OF - timedelta(days=1)})
+    assert "product_overlap" not in _sealed(sound, before)
+    return before
+
+
+@pytest.mark.usefixtures("yesterday")
+def test_the_same_lists_as_yesterday_overlap_wholly_though_items_have_other_codes(
+    sound: dict[str, pa.Table], params: NightParams
+) -> None:
+    renumbered = {code: FIRST_OFFER + len(OFFERS) - 1 - (code - FIRST_OFFER) for code in range(FIRST_OFFER, 8)}
+    change = _changed(
+        sound,
+        "lists",
+        lambda rows: [{**row, "offer_items": [renumbered[code] for code in row["offer_items"]]} for row in rows],
+    )
+    values = _sealed(change, params, offers=OFFERS[::-1])
+    assert {name: values[name] for name in ("product_overlap", "offer_overlap")} == pytest.approx(
+        {"product_overlap": 1.0, "offer_overlap": 1.0}
+    )
+    assert values["product_score_drift"] == values["offer_score_drift"] == 0.0
+
+
+@pytest.mark.usefixtures("yesterday")
+def test_lists_that_turned_over_in_a_night_are_stopped(sound: dict[str, pa.Table], params: NightParams) -> None:
+    turned = _changed(
+        sound,
+        "lists",
+        lambda rows: [
+            {**row, "product_items": [0], "product_scores": [60_000], "product_reasons": [0]} for row in rows
+        ],
+    )
+    _write(turned, params)
+    with pytest.raises(GateError) as stopped:
+        seal.run(params)
+    assert "product_score_drift" in str(stopped.value)
+    assert _manifest(params).gate.checks
+
+
+def test_a_stopped_snapshot_is_nobodys_yesterday(
+    sound: dict[str, pa.Table], yesterday: NightParams, params: NightParams
+) -> None:
+    worse = yesterday.model_copy(update={"attempt": 2})
+    _write(_changed(sound, "lists", lambda rows: rows[:30]), worse)
+    with pytest.raises(GateError):
+        seal.run(worse)
+    assert snapshot_before(params.lake, AS_OF) == yesterday.snapshot_uri
+
+
+def test_every_question_of_the_gate_is_asked_somewhere() -> None:
+    code = " ".join(Path(module.__file__ or "").read_text() for module in (gate, seal))
+    kinds = ("product", "offer")
+    names = {name for name in gate_rules() if name not in code}
+    assert names <= {f"{kind}_{what}" for kind in kinds for what in ("list_length", "lists_filled", "top_share")} | {
+        f"{kind}_{what}" for kind in kinds for what in ("overlap", "score_drift")
+    }
 
 
 def test_an_unfinished_folder_is_not_sealed(sound: dict[str, pa.Table], params: NightParams) -> None:

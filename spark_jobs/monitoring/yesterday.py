@@ -1,0 +1,102 @@
+"""A snapshot beside the one before it: how much lists turned over, and how far scores moved.
+
+A hash of the user chooses who is compared, so that the same users are looked at in both however large they are.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data_contracts.checksums import mix
+from data_contracts.columns import (
+    ITEM_CODE,
+    ITEM_ID,
+    OFFER_ITEMS,
+    OFFER_SCORES,
+    PRODUCT_ITEMS,
+    PRODUCT_SCORES,
+    USER_ID,
+)
+from data_contracts.scores import log_odds
+from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_table
+from spark_jobs.monitoring.drift import psi
+from spark_jobs.monitoring.overlap import rank_biased_overlap
+
+USERS_COMPARED = 100_000
+# Of fewer users an average says little: nothing is compared.
+FEWEST_USERS = 100
+_LONGEST = 20
+_COLUMNS = {"product": (PRODUCT_ITEMS, PRODUCT_SCORES), "offer": (OFFER_ITEMS, OFFER_SCORES)}
+
+
+@dataclass(frozen=True)
+class Change:
+    """Of one kind of item. overlap: mean rank-biased overlap; drift: PSI of the best score's log odds."""
+
+    users: int
+    overlap: float
+    drift: float
+
+
+def changes(snapshot: str, before: str, *, users: int) -> dict[str, Change]:
+    """By kind, of the users of both (about `USERS_COMPARED` of `users`). Empty where too few are in both."""
+    share = min(1.0, USERS_COMPARED / max(users, 1))
+    now, then = _sample(snapshot, share), _sample(before, share)
+    common, here, there = np.intersect1d(_ids(now), _ids(then), return_indices=True)
+    if len(common) < FEWEST_USERS:
+        return {}
+    items = {"now": _item_ids(snapshot), "then": _item_ids(before)}
+    _, code = np.unique(np.concatenate([items["now"], items["then"]]), return_inverse=True)
+    codes_now, codes_then = np.split(code.astype(np.int32), [len(items["now"])])
+    found = {}
+    for kind, (names, scores) in _COLUMNS.items():
+        lists = (_padded(now.column(names), codes_now)[here], _padded(then.column(names), codes_then)[there])
+        drift = psi(_best(then.column(scores)), _best(now.column(scores)))
+        found[kind] = Change(len(common), float(rank_biased_overlap(*lists).mean()), drift)
+    return found
+
+
+def _sample(snapshot: str, share: float) -> pa.Table:
+    columns = [USER_ID, *(name for names in _COLUMNS.values() for name in names)]
+
+    def chosen() -> Iterator[pa.RecordBatch]:
+        for batch in snapshot_batches(snapshot, "lists"):
+            drawn = mix(batch.column(USER_ID).to_numpy().view(np.uint64)) <= np.uint64(share * (2**64 - 1025))
+            yield batch.select(columns).filter(pa.array(drawn))
+
+    return pa.Table.from_batches(list(chosen())).combine_chunks()
+
+
+def _ids(lists: pa.Table) -> NDArray[np.int64]:
+    return np.asarray(lists.column(USER_ID).to_numpy(), np.int64)
+
+
+def _item_ids(snapshot: str) -> NDArray[np.str_]:
+    """In order of their codes."""
+    items = snapshot_table(snapshot, "items").sort_by(ITEM_CODE)
+    return np.asarray(items.column(ITEM_ID).to_numpy(zero_copy_only=False), np.str_)
+
+
+def _padded(lists: pa.ChunkedArray, codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """(n, 20) the items' common codes, -1 where a list has ended."""
+    array = lists.combine_chunks()
+    sizes = np.diff(array.offsets.to_numpy())
+    padded = np.full((len(sizes), _LONGEST), -1, np.int32)
+    padded[np.arange(_LONGEST) < sizes[:, None]] = codes[array.flatten().to_numpy()]
+    return padded
+
+
+def _best(scores: pa.ChunkedArray) -> NDArray[Any]:
+    """Log odds of each list's highest score; NaN of empty lists."""
+    array = scores.combine_chunks()
+    offsets = array.offsets.to_numpy()
+    starts, sizes = offsets[:-1] - offsets[0], np.diff(offsets)
+    best = np.full(len(sizes), np.nan)
+    values = log_odds(array.flatten().to_numpy())
+    if len(values):
+        best[sizes > 0] = np.maximum.reduceat(values, starts[sizes > 0])
+    return best

@@ -1,0 +1,60 @@
+"""Distributions that moved and lists that turned over are measured as the literature defines it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spark_jobs.monitoring.drift import ks, psi
+from spark_jobs.monitoring.overlap import rank_biased_overlap
+
+RNG = np.random.default_rng(7)
+SAMPLE = RNG.normal(size=20_000)
+
+
+def test_a_distribution_does_not_drift_from_another_sample_of_itself() -> None:
+    again = RNG.normal(size=20_000)
+    assert psi(SAMPLE, again) < 0.01
+    assert ks(SAMPLE, again) < 0.02
+
+
+@pytest.mark.parametrize(
+    "now",
+    [SAMPLE + 1, SAMPLE * 100, np.zeros(20_000), np.where(np.arange(20_000) % 2, SAMPLE, np.nan)],
+    ids=["moved by one deviation", "in another unit", "stuck at zero", "half of it missing"],
+)
+def test_a_planted_drift_is_beyond_the_line(now: np.ndarray) -> None:
+    assert psi(SAMPLE, now) > 0.25
+
+
+def test_psi_of_two_known_shares_is_its_formula() -> None:
+    then, now = np.repeat([0.0, 1.0], [50, 50]), np.repeat([0.0, 1.0], [80, 20])
+    assert psi(then, now, bins=2) == pytest.approx(0.3 * np.log(0.8 / 0.5) + -0.3 * np.log(0.2 / 0.5))
+
+
+def test_ks_of_apart_and_of_nothing() -> None:
+    assert ks(np.zeros(9), np.ones(9)) == 1.0
+    assert ks(np.array([np.nan]), np.ones(9)) == 0.0 == psi(np.empty(0), np.ones(9))
+
+
+def brute(one: list[int], other: list[int], p: float) -> float:
+    """Webber, Moffat and Zobel's sum as it is written."""
+    k = max(len(one), len(other))
+    if not k:
+        return 1.0
+    shared = [len(set(one[:d]) & set(other[:d])) / d for d in range(1, k + 1)]
+    return shared[-1] * p**k + (1 - p) / p * sum(share * p**d for d, share in enumerate(shared, start=1))
+
+
+lists_of_items = st.lists(st.integers(0, 9), max_size=6, unique=True)
+
+
+@given(st.lists(st.tuples(lists_of_items, lists_of_items), min_size=1, max_size=8), st.sampled_from([0.5, 0.9]))
+def test_overlap_of_many_pairs_agrees_with_the_sum_as_written(
+    pairs: list[tuple[list[int], list[int]]], p: float
+) -> None:
+    one, other = (np.array([[*pair[side], *[-1] * (6 - len(pair[side]))] for pair in pairs]) for side in (0, 1))
+    found = rank_biased_overlap(one, other, persistence=p)
+    assert found == pytest.approx([brute(*pair, p) for pair in pairs])
+    assert (found <= 1 + 1e-12).all()
+    assert rank_biased_overlap(one, one, persistence=p) == pytest.approx(1.0)
