@@ -1,15 +1,20 @@
 """The operator's commands on what is published: list, publish, roll back, block."""
 
-import getpass
+import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from dagster_project.assets.publish import load_verified
+from data_contracts.errors import InputError
+from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.night import parse_snapshot_id
 from data_contracts.settings import Settings
 from infra.stack import clickhouse
-from sql import pointer, rules
+from spark_jobs.lake.files import read_bytes
+from sql import overrides, pointer, rules
 from sql.client import Address, Store, connected
 from sql.migrate import migrate
 from sql.states import State, snapshot_states, state_of
@@ -45,11 +50,42 @@ def snapshot_rows(settings: Settings) -> list[dict[str, Any]]:
 
 def publish_one(settings: Settings, snapshot_id: str, *, why: str) -> None:
     """Raises InputError for an unknown snapshot, GateError for one that failed its gate or its verification."""
-    parse_snapshot_id(snapshot_id)
+    uri = _uri(settings, snapshot_id)
     with _store(settings) as store:
         if state_of(store, snapshot_id) is not State.VERIFIED:
-            load_verified(store, snapshot_uri=f"{settings.lake_uri}/snapshots/{snapshot_id}")
+            load_verified(store, snapshot_uri=uri)
         pointer.publish(store, snapshot_id, actor=_actor(), why=why)
+
+
+def ask_override(settings: Settings, snapshot_id: str, *, reason: str) -> tuple[str, ...]:
+    """Keep the request; the checks that would be overridden. Raises InputError, GateError (see `overrides.ask`)."""
+    manifest = _manifest(settings, snapshot_id)
+    with _store(settings) as store:
+        overrides.ask(store, manifest, actor=_actor(), reason=reason)
+    return tuple(check.name for check in manifest.gate.failures)
+
+
+def approve_override(settings: Settings, snapshot_id: str) -> None:
+    """Approve what somebody else asked for, and publish. Raises InputError, GateError (see `overrides.approve`)."""
+    manifest = _manifest(settings, snapshot_id)
+    with _store(settings) as store:
+        asked = overrides.approve(store, manifest, actor=_actor(), now=datetime.now(UTC))
+        why = f"gate overridden: {asked.reason} (asked by {asked.actor}, approved by {_actor()})"
+        load_verified(store, snapshot_uri=_uri(settings, snapshot_id))
+        pointer.publish(store, snapshot_id, actor=_actor(), why=why)
+
+
+def _uri(settings: Settings, snapshot_id: str) -> str:
+    parse_snapshot_id(snapshot_id)
+    return f"{settings.lake_uri}/snapshots/{snapshot_id}"
+
+
+def _manifest(settings: Settings, snapshot_id: str) -> Manifest:
+    where = f"{_uri(settings, snapshot_id)}/{MANIFEST_FILE}"
+    try:
+        return Manifest.from_json(read_bytes(where), where=where)
+    except FileNotFoundError as error:
+        raise InputError(f"{where} is not there: run that night first") from error
 
 
 def roll_back(settings: Settings, *, to: str | None, why: str) -> str:
@@ -64,4 +100,5 @@ def set_block(settings: Settings, item: str, *, blocked: bool, why: str) -> None
 
 
 def _actor() -> str:
-    return getpass.getuser()
+    """Who runs this command, by the system and not by variables that anybody may set."""
+    return pwd.getpwuid(os.geteuid()).pw_name

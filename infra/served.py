@@ -21,17 +21,36 @@ def snapshots(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 def publish(
     snapshot_id: Annotated[str, typer.Argument(help="Such as 2026-03-15.1")],
     why: Annotated[str, typer.Option(help="Kept with the move.")] = "",
+    override: Annotated[
+        str | None, typer.Option(help="Ask to publish what the gate stopped, and why. Somebody else must approve.")
+    ] = None,
+    approve_override: Annotated[
+        bool, typer.Option("--approve-override", help="Approve what somebody else asked for, and publish.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Make a snapshot current; loads and verifies it first when ClickHouse does not have it.
 
-    Example: `recs publish 2026-03-15.1 --why "approved by risk"`
-    """
-    from infra.publishing import publish_one
+    What the gate stopped needs two people, both kept with their reason; policy violations nobody overrides.
 
+    Examples: `recs publish 2026-03-15.1 --why "approved by risk"`,
+    `recs publish 2026-03-15.1 --override "new catalogue, churn is wanted"`,
+    `recs publish 2026-03-15.1 --approve-override`
+    """
+    from infra import publishing
+
+    settings = settings_of(data_dir=data_dir)
+    if override is not None:
+        failed = publishing.ask_override(settings, snapshot_id, reason=override)
+        console.print(f"asked to override {', '.join(failed)}: now somebody else runs")
+        console.print(f"recs publish {snapshot_id} --approve-override")
+        return
     with progress() as bars:
         bars.add_task(f"publishing {snapshot_id}", total=None)
-        publish_one(settings_of(data_dir=data_dir), snapshot_id, why=why)
+        if approve_override:
+            publishing.approve_override(settings, snapshot_id)
+        else:
+            publishing.publish_one(settings, snapshot_id, why=why)
     console.print(f"{snapshot_id} is current")
 
 

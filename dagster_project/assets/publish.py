@@ -19,6 +19,7 @@ from data_contracts.settings import Settings
 from sql.client import Address, Store, connected
 from sql.load import load
 from sql.migrate import migrate
+from sql.overrides import is_approved
 from sql.pointer import current, publish
 from sql.retention import drop_old
 from sql.rules import put_rule_set
@@ -113,9 +114,12 @@ def publish_snapshot(address: Address, *, snapshot_uri: str, keep: int, why: str
 
 
 def load_verified(store: Store, *, snapshot_uri: str) -> Manifest:
-    """Bring a snapshot in, checked against its manifest. Raises InputError, and GateError for one that failed."""
+    """Bring a snapshot in, checked against its manifest.
+
+    Raises InputError, and GateError for one that failed its gate unless two people have overridden that.
+    """
     manifest = load(store, snapshot_uri=snapshot_uri)
-    if not manifest.gate.passed:
+    if not manifest.gate.passed and not is_approved(store, manifest):
         failed = ", ".join(check.name for check in manifest.gate.failures)
         raise GateError(f"snapshot {manifest.snapshot_id} failed its gate ({failed}): it stays unpublished")
     verify(store, manifest)

@@ -1,0 +1,77 @@
+"""A gate that stopped a snapshot is overridden by two people, never by one, and never where policy was violated."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from dagster_project.assets.publish import load_verified
+from data_contracts.errors import GateError, InputError
+from data_contracts.manifest import MANIFEST_FILE, GateCheck, GateVerdict, Manifest
+from sql.client import Store
+from sql.overrides import Step, approve, ask, is_approved, steps
+from sql.states import State, state_of
+from tests.sql.snapshots import write_snapshot
+
+A = "2026-03-11.1"
+
+
+def stopped(folder: Path, *checks: str) -> tuple[Path, Manifest]:
+    """A snapshot folder whose gate failed these checks."""
+    manifest = write_snapshot(folder / A, snapshot_id=A)
+    failed = tuple(GateCheck(name=name, passed=False, value=0.1, limit=0.3) for name in checks)
+    manifest = manifest.model_copy(update={"gate": GateVerdict.of(failed)})
+    (folder / A / MANIFEST_FILE).write_text(manifest.to_json())
+    return folder / A, manifest
+
+
+def test_two_people_publish_what_the_gate_stopped_and_both_are_kept(store: Store, tmp_path: Path) -> None:
+    folder, manifest = stopped(tmp_path, "product_overlap")
+    with pytest.raises(GateError, match="product_overlap"):
+        load_verified(store, snapshot_uri=str(folder))
+    ask(store, manifest, actor="anna", reason="new catalogue: churn is wanted")
+    with pytest.raises(GateError):
+        load_verified(store, snapshot_uri=str(folder))
+    assert approve(store, manifest, actor="boris", now=datetime.now(UTC)).actor == "anna"
+    load_verified(store, snapshot_uri=str(folder))
+    assert state_of(store, A) is State.VERIFIED
+    assert [(step.step, step.actor, step.reason) for step in steps(store, manifest)] == [
+        (Step.ASKED, "anna", "new catalogue: churn is wanted"),
+        (Step.APPROVED, "boris", "new catalogue: churn is wanted"),
+    ]
+
+
+def test_nobody_approves_what_they_asked_for_or_what_nobody_asked_for(store: Store, tmp_path: Path) -> None:
+    _, manifest = stopped(tmp_path, "product_overlap")
+    now = datetime.now(UTC)
+    with pytest.raises(InputError, match="nobody asked"):
+        approve(store, manifest, actor="boris", now=now)
+    ask(store, manifest, actor="anna", reason="wanted")
+    with pytest.raises(InputError, match="somebody else"):
+        approve(store, manifest, actor="anna", now=now)
+    with pytest.raises(InputError, match="nobody asked"):
+        approve(store, manifest, actor="boris", now=now + timedelta(hours=25))
+    assert not is_approved(store, manifest)
+
+
+def test_a_snapshot_made_anew_is_asked_for_anew(store: Store, tmp_path: Path) -> None:
+    _, manifest = stopped(tmp_path, "product_overlap")
+    ask(store, manifest, actor="anna", reason="wanted")
+    approve(store, manifest, actor="boris", now=datetime.now(UTC))
+    other = manifest.tables["lists"].model_copy(update={"checksum": "0" * 16})
+    assert not is_approved(store, manifest.model_copy(update={"tables": {**manifest.tables, "lists": other}}))
+
+
+@pytest.mark.parametrize("check", ["policy", "known_items", "a rule of another version"])
+def test_nobody_overrides_the_policy(store: Store, tmp_path: Path, check: str) -> None:
+    _, manifest = stopped(tmp_path, "product_overlap", check)
+    with pytest.raises(GateError, match=f"{check} cannot be overridden"):
+        ask(store, manifest, actor="anna", reason="please")
+
+
+def test_an_override_needs_a_reason_and_a_failed_gate(store: Store, tmp_path: Path) -> None:
+    _, manifest = stopped(tmp_path, "product_overlap")
+    with pytest.raises(InputError, match="reason"):
+        ask(store, manifest, actor="anna", reason=" ")
+    with pytest.raises(InputError, match="passed its gate"):
+        ask(store, manifest.model_copy(update={"gate": GateVerdict.of(())}), actor="anna", reason="please")
