@@ -8,7 +8,7 @@ import pyarrow as pa
 from data_contracts.columns import USER_ID
 
 # What a worker holds of its input at once, about. Bytes, not rows: one state may weigh more than a hundred events.
-BYTES_AT_ONCE = 16 * 2**20
+BYTES_AT_ONCE = 8 * 2**20
 
 
 def whole_users(batches: Iterable[pa.RecordBatch], *, at_once: int = BYTES_AT_ONCE) -> Iterator[pa.Table]:
