@@ -1,12 +1,17 @@
-"""Bootstrap intervals of means over users (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993)."""
+"""Intervals over users: the bootstrap of means, and the delta method for what many rows of a user make together.
+
+Sources: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993; Deng, Knoblich and Lu, KDD 2018.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import norm
 
 SAMPLES = 1000
 _SAMPLES_AT_ONCE = 50
+_TWO_SIDED_95 = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
@@ -40,3 +45,19 @@ def bootstrap(values: npt.NDArray[np.float64], *, seed: int, samples: int = SAMP
     low, high = np.quantile(np.concatenate(means), [0.025, 0.975], axis=0)
     middle = values.mean(axis=0)
     return [Estimate(float(middle[m]), float(low[m]), float(high[m]), users) for m in range(columns)]
+
+
+def standard_error(influence: npt.NDArray[np.float64], user_ids: npt.NDArray[np.int64]) -> tuple[float, int]:
+    """Of an estimate whose influence function is given by row (N,), mean 0, and how many users there are.
+
+    Rows of one user go together, since users are what was drawn.
+    """
+    _, user = np.unique(user_ids, return_inverse=True)
+    sums = np.bincount(user, influence)
+    users = len(sums)
+    return float(np.sqrt(users / max(users - 1, 1) * (sums @ sums)) / max(len(influence), 1)), users
+
+
+def around(value: float, error: float, users: int) -> Estimate:
+    """An estimate with the normal 95 % interval of its standard error."""
+    return Estimate(value, value - _TWO_SIDED_95 * error, value + _TWO_SIDED_95 * error, users)
