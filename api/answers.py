@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from api.layout import Question
 from api.models import Locale
-from api.recommend import Question, Reply
+from api.recommend import Reply
 from api.serving import NO_SCORE, Candidate, Serving
 from data_contracts.catalogue import LocalText
 from data_contracts.columns import ITEM_ID
@@ -40,8 +41,9 @@ class Writer:
             "snapshot_age_s": snapshot_age(serving, now=now, timezone=self.timezone),
             "tier": reply.tier,
             "variant": reply.variant,
+            "experiment": _experiment(question),
             "policy_hash": serving.policy.hash,
-            "recommendations": [_item(serving, question.kind, shown, locale) for shown in reply.shown],
+            "recommendations": [_item(serving, shown, locale) for shown in reply.shown],
         }
 
 
@@ -55,10 +57,19 @@ def probability(stored: int) -> float | None:
     return None if stored == NO_SCORE else _PROBABILITIES[stored]
 
 
-def _item(serving: Serving, kind: Kind, shown: Candidate, locale: Locale) -> Mapping[str, Any]:
+def _experiment(question: Question) -> Mapping[str, Any] | None:
+    assignment = question.assignment
+    return None if assignment is None else {"name": assignment.experiment, "arm": assignment.arm}
+
+
+def _item(serving: Serving, shown: Candidate, locale: Locale) -> Mapping[str, Any]:
     return {
-        **(_product(serving, shown.index, locale) if kind is Kind.PRODUCT else _offer(serving, shown.index, locale)),
-        "kind": kind,
+        **(
+            _product(serving, shown.index, locale)
+            if shown.kind is Kind.PRODUCT
+            else _offer(serving, shown.index, locale)
+        ),
+        "kind": shown.kind,
         "score": probability(shown.score),
         "tier": shown.tier,
         "reasons": list(reasons_of(serving.reason_texts, shown.reasons, locale)),

@@ -8,6 +8,7 @@ ANSWER = {
     "snapshot_age_s": 129600,
     "tier": "personal",
     "variant": "personal",
+    "experiment": None,
     "policy_hash": "2d0b9b59bca57eac",
     "recommendations": [
         {
@@ -20,6 +21,18 @@ ANSWER = {
             "reasons": [{"code": 1, "text": "Fits what you spend on"}],
         }
     ],
+}
+MANY = {
+    "user_ids": ["1000042", "1000043"],
+    "channel": "mobile",
+    "top_k": 3,
+    "context": {
+        "screen": "cards",
+        "placement": "checkout",
+        "search": "travel card",
+        "cart": ["offer_a"],
+        "basket_product": "card_debit",
+    },
 }
 FEEDBACK = {
     "rec_id": ANSWER["rec_id"],

@@ -1,17 +1,19 @@
 """An answer made again, step by step, to see what each step took out. Pure.
 
-The steps are those of `recommend`: the lists, the caller's wishes, the overlay, the policy.
+The steps are those of `recommend`: the lists, the caller's wishes, events and context, the policy.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from api.recommend import Question, UserData, candidates_of, decided, users_of, wished
+import numpy as np
+
+from api.layout import Laid, Layout, Question, UserData, laid_out
+from api.recommend import decided, with_reasons
 from api.serving import Candidate, Candidates, Serving
-from api.store import UserState
 from data_contracts.columns import ITEM_ID
-from data_contracts.policy import Drop, may_profile
-from data_contracts.policy.users import CHANNEL_CONSENT
+from data_contracts.context import woven
+from data_contracts.policy import Drop
 from data_contracts.vocabulary import Kind, Tier
 
 WHY: Mapping[str, str] = {
@@ -45,9 +47,12 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Kept:
+    """`boost` is of events, `context_boost` of the question's context and of what its user holds; log-odds both."""
+
     candidate: Candidate
     listed_at: int
     boost: float
+    context_boost: float
 
 
 @dataclass(frozen=True)
@@ -60,35 +65,46 @@ class Rebuilt:
 
 
 def rebuilt(serving: Serving, question: Question, data: UserData | None) -> Rebuilt:
-    state = data.states.get(question.user_id, UserState()) if data else UserState()
-    changes = data.changes if data else None
-    users = users_of(serving, [state])
-    if changes:
-        users = changes.seen_now(users, [question.user_id])
-    is_profiled = bool(may_profile(users)[0])
-    listed = candidates_of(serving, question, state, data, is_profiled=is_profiled)
-    wanted = wished(serving, question, listed)
-    arranged = wanted
-    if changes:
-        arranged = changes.arranged(serving, question.user_id, question.channel, question.kind, wanted)
-    reasons = decided(serving, users, [question], [arranged]).reason[0].tolist()
-    rules = {
-        **{one.index: "not_wished" for one in set(listed) - set(wanted)},
-        **{one.index: _by_overlay(data, question) for one in set(wanted) - set(arranged)},
-        # The first word on an item is the one that counts: later ones only say that it stands above.
-        **_first_rule(arranged, reasons),
-    }
-    places = {one.index: place for place, one in reversed(list(enumerate(listed, start=1)))}
-    shown = [one for one, reason in zip(arranged, reasons, strict=False) if reason == Drop.NONE]
-    ids = {index: item_id_of(serving, question.kind, index) for index in places}
+    layout = laid_out(serving, [question], data)
+    parts = [_part(serving, layout, row, data) for row in range(len(layout.laid))]
+    lists = {laid.kind: list(part.kept.items()) for laid, part in zip(layout.laid, parts, strict=True)}
+    kept = dict(woven(question.pattern, lists, question.top_k))
     return Rebuilt(
-        kept={ids[one.index]: Kept(one, places[one.index], _boost(data, question, one.index)) for one in shown},
-        dropped=[
-            *_unknown(serving, question, data, is_profiled=is_profiled),
-            *_dropped(listed, rules, ids, places, shown={one.index for one in shown}),
-        ],
-        is_profiled=is_profiled,
+        kept=kept,
+        dropped=[dropped for part in parts for dropped in (*part.dropped, *_crowded_out(part, kept))],
+        is_profiled=layout.laid[0].is_profiled,
     )
+
+
+def _part(serving: Serving, layout: Layout, row: int, data: UserData | None) -> Rebuilt:
+    laid = layout.laid[row]
+    reasons = decided(serving, layout.users[row : row + 1], [laid]).reason[0].tolist()
+    arranged = {one.index for one in laid.arranged}
+    rules = {
+        **{one.index: "not_wished" for one in set(laid.listed) - set(laid.wanted)},
+        **{one.index: _by_overlay(data, laid.question) for one in laid.wanted if one.index not in arranged},
+        # The first word on an item is the one that counts: later ones only say that it stands above.
+        **_first_rule(laid.arranged, reasons),
+    }
+    places = {one.index: place for place, one in reversed(list(enumerate(laid.listed, start=1)))}
+    ids = {index: item_id_of(serving, laid.kind, index) for index in places}
+    chosen = tuple(one for one, reason in zip(laid.arranged, reasons, strict=False) if reason == Drop.NONE)
+    kept = {
+        ids[one.index]: Kept(one, places[one.index], _boost(data, laid, one.index), _emphasised(layout, row, one.index))
+        for one in with_reasons(layout, row, chosen)
+    }
+    return Rebuilt(
+        kept=kept,
+        dropped=[*_unknown(serving, laid, data), *_dropped(laid.listed, rules, ids, places, shown=set(kept))],
+        is_profiled=laid.is_profiled,
+    )
+
+
+def _crowded_out(part: Rebuilt, kept: Mapping[str, Kept]) -> Iterator[Dropped]:
+    """What one kind would have shown, had the placement not mixed in the other."""
+    for item_id, one in part.kept.items():
+        if item_id not in kept:
+            yield Dropped(item_id, one.listed_at, one.candidate.tier, one.candidate.score, "beyond_top_k")
 
 
 def item_id_of(serving: Serving, kind: Kind, index: int) -> str:
@@ -105,17 +121,17 @@ def _first_rule(arranged: Candidates, reasons: Sequence[int]) -> Mapping[int, st
 
 
 def _dropped(
-    listed: Candidates, rules: Mapping[int, str], ids: Mapping[int, str], places: Mapping[int, int], *, shown: set[int]
+    listed: Candidates, rules: Mapping[int, str], ids: Mapping[int, str], places: Mapping[int, int], *, shown: set[str]
 ) -> Iterator[Dropped]:
     for place, one in enumerate(listed, start=1):
-        if one.index not in shown and places[one.index] == place:
+        if ids[one.index] not in shown and places[one.index] == place:
             yield Dropped(ids[one.index], place, one.tier, one.score, rules[one.index])
 
 
-def _unknown(serving: Serving, question: Question, data: UserData | None, *, is_profiled: bool) -> Iterator[Dropped]:
+def _unknown(serving: Serving, laid: Laid, data: UserData | None) -> Iterator[Dropped]:
     """Of the personal list: products that the catalogue has no longer."""
-    lists = data.lists.get(question.user_id) if data and is_profiled else None
-    if lists and question.kind is Kind.PRODUCT:
+    lists = data.lists.get(laid.question.user_id) if data and laid.is_profiled else None
+    if lists and laid.kind is Kind.PRODUCT:
         ids = serving.snapshot.items[ITEM_ID]
         for code, score in zip(lists.products.items, lists.products.scores, strict=True):
             if serving.position[code] < 0:
@@ -124,18 +140,15 @@ def _unknown(serving: Serving, question: Question, data: UserData | None, *, is_
 
 def _by_overlay(data: UserData | None, question: Question) -> str:
     changes = data.changes if data else None
-    row = changes.rows.get(question.user_id) if changes else None
-    if changes is None or row is None:
-        return "suppressed"
-    return "withdrawn" if changes.withdrawn[row] & CHANNEL_CONSENT[question.channel] else "suppressed"
+    is_withdrawn = changes is not None and changes.is_withdrawn(question.user_id, question.channel)
+    return "withdrawn" if is_withdrawn else "suppressed"
 
 
-def _boost(data: UserData | None, question: Question, index: int) -> float:
+def _boost(data: UserData | None, laid: Laid, index: int) -> float:
     changes = data.changes if data else None
-    row = changes.rows.get(question.user_id) if changes else None
-    if changes is None or row is None:
-        return 0.0
-    if question.kind is Kind.PRODUCT:
-        return float(changes.boosts[row, index])
-    offers = changes.offers.get(row)
-    return (offers.boosts or {}).get(index, 0.0) if offers else 0.0
+    boosts = changes.boosts_of(laid.question.user_id, laid.kind, np.array([index])) if changes else None
+    return 0.0 if boosts is None else float(boosts[0])
+
+
+def _emphasised(layout: Layout, row: int, index: int) -> float:
+    return float(layout.emphasis.boosts[row, index]) if layout.laid[row].kind is Kind.PRODUCT else 0.0

@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.models import Reason, UserId
-from data_contracts.vocabulary import Channel, Family, Kind, Tier
+from api.models import Experiment, Reason, UserId
+from data_contracts.vocabulary import Channel, Family, Kind, Placement, Screen, Tier
 
 
 class _Answer(BaseModel):
@@ -17,6 +17,7 @@ class ShownItem(_Answer):
     tier: Tier
     score: float | None
     boost: float = Field(description="log-odds that events added; 0 where none did")
+    context_boost: float = Field(description="log-odds that the context, or what the user held, added")
     reasons: list[Reason]
 
 
@@ -39,18 +40,30 @@ class PolicyThen(_Answer):
     is_todays: bool = Field(description="whether the rules of then hold today")
 
 
+class ContextThen(_Answer):
+    """What the caller told of place and moment; of a search its family, since its words are kept nowhere."""
+
+    screen: Screen | None
+    placement: Placement | None
+    search_family: Family | None
+    cart: list[str]
+    basket_product: str | None
+
+
 class Explanation(_Answer):
     rec_id: str
     user_id: UserId
     timestamp: str
     channel: Channel
-    kind: Kind
+    kind: Kind | None = Field(description="null where the placement mixed both")
     top_k: int
     families: list[Family]
     exclude: list[str]
+    context: ContextThen
     snapshot_id: str | None
     tier: Tier
     variant: str
+    experiment: Experiment | None
     policy: PolicyThen
     agrees: bool = Field(description="whether the rebuilt answer is the logged one, item by item")
     events: int = Field(description="streamed events that were taken into account")
@@ -68,9 +81,11 @@ EXPLANATION = {
     "top_k": 1,
     "families": [],
     "exclude": [],
+    "context": {"screen": "cards", "placement": None, "search_family": "card", "cart": [], "basket_product": None},
     "snapshot_id": "2026-03-15.1",
     "tier": "personal",
     "variant": "personal",
+    "experiment": None,
     "policy": {
         "hash": "2d0b9b59bca57eac",
         "rebuilt_hash": "2d0b9b59bca57eac",
@@ -89,6 +104,7 @@ EXPLANATION = {
             "tier": "personal",
             "score": 0.0412,
             "boost": 0.0,
+            "context_boost": 2.1,
             "reasons": [{"code": 1, "text": "Fits what you spend on"}],
         }
     ],

@@ -4,12 +4,28 @@ from collections.abc import Iterator
 
 from api.answers import probability, reasons_of
 from api.explaining import WHY, Dropped, Rebuilt
-from api.explanation_models import DroppedItem, Explanation, PolicyThen, ShownItem
-from api.models import Locale, Reason
+from api.explanation_models import ContextThen, DroppedItem, Explanation, PolicyThen, ShownItem
+from api.exposures import MIXED
+from api.models import Experiment, Locale, Reason
 from api.serving import Serving
+from data_contracts.context import Context
 from data_contracts.rec_id import RecId
-from data_contracts.vocabulary import Family, Kind, Tier
+from data_contracts.vocabulary import Family, Kind, Placement, Screen, Tier
 from sql.looking_back import LoggedAnswer
+
+
+def kind_of(logged: LoggedAnswer) -> Kind | None:
+    return None if logged.kind == MIXED else Kind(logged.kind)
+
+
+def context_of(logged: LoggedAnswer) -> Context:
+    return Context(
+        screen=Screen(logged.screen) if logged.screen else None,
+        placement=Placement(logged.placement) if logged.placement else None,
+        search=Family(logged.search_family) if logged.search_family else None,
+        cart=tuple(logged.cart),
+        basket_product=logged.basket_product,
+    )
 
 
 def is_same(again: Rebuilt, logged: LoggedAnswer) -> bool:
@@ -42,19 +58,31 @@ def written(
         user_id=logged.user_id,
         timestamp=about.time.isoformat(),
         channel=about.channel,
-        kind=Kind(logged.kind),
+        kind=kind_of(logged),
         top_k=logged.top_k,
         families=[Family(one) for one in logged.families],
         exclude=list(logged.exclude),
+        context=_context_then(context_of(logged)),
         snapshot_id=about.snapshot_id or None,
         tier=Tier(logged.tier),
         variant=logged.variant,
+        experiment=Experiment(name=logged.experiment, arm=logged.arm) if logged.experiment else None,
         policy=policy,
         agrees=agrees,
         events=events,
         notes=_notes(policy, agrees=agrees, is_static=is_static, is_profiled=again.is_profiled),
         shown=list(_shown(serving, logged, again, locale)),
         dropped=[_dropped(one) for one in again.dropped if one.item_id not in logged.item_ids],
+    )
+
+
+def _context_then(context: Context) -> ContextThen:
+    return ContextThen(
+        screen=context.screen,
+        placement=context.placement,
+        search_family=context.search,
+        cart=list(context.cart),
+        basket_product=context.basket_product,
     )
 
 
@@ -70,6 +98,7 @@ def _shown(serving: Serving, logged: LoggedAnswer, again: Rebuilt, locale: Local
             tier=Tier(tier),
             score=score,
             boost=kept.boost if kept else 0.0,
+            context_boost=kept.context_boost if kept else 0.0,
             reasons=[Reason.model_validate(one) for one in found],
         )
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from api.explaining import Rebuilt, rebuilt
 from api.explanation_models import Explanation
-from api.explanation_writer import is_same, written
+from api.explanation_writer import context_of, is_same, kind_of, written
+from api.layout import Question, UserData
 from api.models import Locale
 from api.overlay_changes import Changes
-from api.recommend import Question, UserData
 from api.refusals import GoneError, InvalidError, UnknownError
 from api.service import Service
 from api.serving import Serving, Snapshot
@@ -26,7 +26,7 @@ from data_contracts.overlay.rows import micros
 from data_contracts.policy import policy_hash
 from data_contracts.rec_id import RecId, claimed, verified
 from data_contracts.settings import Settings
-from data_contracts.vocabulary import Channel, Family, Kind, Tier
+from data_contracts.vocabulary import Channel, Family, Tier
 from sql.client import Address, connected
 from sql.looking_back import LoggedAnswer, logged_answer
 from sql.rules import blocked_at, rule_set_at
@@ -169,10 +169,11 @@ def _question(logged: LoggedAnswer) -> Question:
     return Question(
         user_id=logged.user_id,
         channel=Channel(logged.channel),
-        kind=Kind(logged.kind),
+        kind=kind_of(logged),
         top_k=logged.top_k,
         families=frozenset(map(Family, logged.families)),
         exclude=frozenset(logged.exclude),
+        context=context_of(logged),
     )
 
 

@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from api.answers import Answer
+from api.layout import Question
 from api.outbox import Entry, Outbox, Put
-from api.recommend import Question
 
 _LOG = logging.getLogger("recs.api")
 
@@ -24,8 +24,9 @@ _MOST_IN_MEMORY = 20_000
 _WRITE_SECONDS = 0.1
 # In one go: more would keep the interpreter from answering.
 _MOST_AT_ONCE = 100
-# No experiment runs yet, and nothing is drawn.
-_ARM, _PROPENSITY = "control", 1.0
+# Without an experiment; and nothing is drawn.
+_NO_ARM, _PROPENSITY = "control", 1.0
+MIXED = "mixed"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def _entry(exposure: Exposure) -> Entry:
 def event_of(exposure: Exposure, *, event_id: str) -> bytes:
     """JSON of the fields of recommendation.exposures."""
     question, answer = exposure.question, exposure.answer
+    context, assignment, kinds = question.context, question.assignment, question.kinds
     return orjson.dumps(
         {
             "event_id": event_id,
@@ -91,15 +93,21 @@ def event_of(exposure: Exposure, *, event_id: str) -> bytes:
             "user_id": question.user_id,
             "rec_id": answer["rec_id"],
             "channel": question.channel,
-            "kind": question.kind,
+            "kind": kinds[0] if len(kinds) == 1 else MIXED,
             "snapshot_id": answer["snapshot_id"],
-            "arm": _ARM,
+            "experiment": assignment.experiment if assignment else None,
+            "arm": assignment.arm if assignment else _NO_ARM,
             "variant": answer["variant"],
             "tier": answer["tier"],
             "policy_hash": answer["policy_hash"],
             "top_k": question.top_k,
             "families": sorted(question.families),
             "exclude": sorted(question.exclude),
+            "screen": context.screen,
+            "placement": context.placement,
+            "search_family": context.search,
+            "cart": context.cart,
+            "basket_product": context.basket_product,
             "items": [
                 {
                     "item_id": item["product_id"],

@@ -10,10 +10,11 @@ from urllib.parse import parse_qsl
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from api.models import LARGEST_USER_ID, Locale
-from api.recommend import Question
+from api.layout import Question
+from api.models import LARGEST_USER_ID, Locale, OneAsked
 from api.responses import json_response
 from api.security import Scope, admitted
+from api.service import question_of
 from data_contracts.vocabulary import Channel, Kind
 
 Reading = Callable[[str | None], Any]
@@ -50,7 +51,7 @@ def plain(query: bytes) -> tuple[Question, Locale] | None:
         read = {name: reading(asked.get(name)) for name, reading in _READ.items()}
     except ValueError:
         return None
-    return Question(read["user_id"], read["channel"], read["kind"], read["top_k"]), read["locale"]
+    return question_of(read["user_id"], OneAsked.model_construct(**read)), read["locale"]
 
 
 def _number(least: int, most: int, *, default: int | None = None) -> Reading:

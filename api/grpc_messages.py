@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
 
 from api.answers import Answer
-from api.models import Feedback, OneAsked
+from api.models import Feedback, OneAsked, named
 from api.refusals import InvalidError
 from data_contracts import recommendation_pb2 as pb
 from data_contracts.vocabulary import Family, Kind, Tier, Variant
@@ -26,8 +26,22 @@ def asked_of(request: pb.RecommendRequest) -> OneAsked:
         "locale": _word(pb.Locale, request.locale),
         "families": [_word(pb.Family, family) or "unspecified" for family in request.families],
         "exclude": list(request.exclude),
+        "context": _context(request) if request.HasField("context") else None,
     }
     return _valid(OneAsked, {name: value for name, value in given.items() if value is not None})
+
+
+def _context(request: pb.RecommendRequest) -> dict[str, Any]:
+    """What is empty was not given."""
+    context = request.context
+    given = {
+        "screen": context.screen,
+        "placement": context.placement,
+        "search": context.search,
+        "cart": list(context.cart),
+        "basket_product": context.basket_product,
+    }
+    return {name: value for name, value in given.items() if value}
 
 
 def feedback_of(request: pb.FeedbackRequest) -> Feedback:
@@ -55,6 +69,7 @@ def response_of(answer: Answer) -> pb.RecommendResponse:
         snapshot_age_s=answer["snapshot_age_s"],
         tier=_TIERS[answer["tier"]],
         variant=_VARIANTS[answer["variant"]],
+        experiment=pb.Experiment(**answer["experiment"]) if answer["experiment"] else None,
         policy_hash=answer["policy_hash"],
         recommendations=[_item(item) for item in answer["recommendations"]],
     )
@@ -101,7 +116,7 @@ def _valid(model: type[Model], given: dict[str, Any]) -> Model:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        found = [(str(one["loc"][0]), one["msg"].removeprefix("Value error, ")) for one in error.errors()]
+        found = [(named(one["loc"]), one["msg"].removeprefix("Value error, ")) for one in error.errors()]
         told = "; ".join(f"{field}: {message}" for field, message in found)
         raise InvalidError(told, field=found[0][0]) from error
 

@@ -19,6 +19,8 @@ TRACE: ContextVar[str] = ContextVar("trace", default="")
 
 _USER_ID = re.compile(r"(user_id(?:=|%3D|[\"']?:\s*[\"']?))([^&\s\"',})]+)", re.IGNORECASE)
 _USER_PATH = re.compile(r"(/users/)([^/\s?\"']+)")
+# Words of a search may say anything about a person.
+_SEARCH = re.compile(r"(context(?:\.|%2E)search(?:=|%3D))([^&\s\"']*)", re.IGNORECASE)
 _TOKEN = re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+|\beyJ[\w-]+\.[\w-]*\.?[\w-]*")
 
 
@@ -27,12 +29,13 @@ def hashed(user_id: str, *, key: bytes) -> str:
 
 
 def without_secrets(text: str, *, key: bytes) -> str:
-    """A text without tokens, and with hashes where user ids were."""
+    """A text without tokens and words of a search, and with hashes where user ids were."""
 
     def as_hash(found: re.Match[str]) -> str:
         return f"{found[1]}hash:{hashed(found[2], key=key)}"
 
-    return _USER_PATH.sub(as_hash, _USER_ID.sub(as_hash, _TOKEN.sub("[token]", text)))
+    text = _SEARCH.sub(r"\1[words]", _TOKEN.sub("[token]", text))
+    return _USER_PATH.sub(as_hash, _USER_ID.sub(as_hash, text))
 
 
 class HashUserIds(logging.Filter):

@@ -9,8 +9,9 @@ from datetime import timedelta
 from api import metrics, traces
 from api.batches import Batches
 from api.breaker import Breaker
+from api.layout import Question, UserData
 from api.overlay_changes import Changes
-from api.recommend import Question, Reply, UserData, recommend
+from api.recommend import Reply, recommend
 from api.room import PLACE
 from api.serving import Serving
 from api.store import Store

@@ -16,7 +16,10 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from data_contracts.vocabulary import Channel, Family, Kind, Tier, Variant
+from data_contracts.context import NO_CONTEXT
+from data_contracts.context import Context as Meant
+from data_contracts.search import family_of_search
+from data_contracts.vocabulary import Channel, Family, Kind, Placement, Screen, Tier, Variant
 
 LARGEST_USER_ID = 2**63 - 1
 _WHOLE = re.compile(r"-?[0-9]{1,20}")
@@ -52,6 +55,9 @@ TopK = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole_number)]
 ItemId = Annotated[str, Field(min_length=1, max_length=128)]
 LARGEST_BATCH = 1_000
 MOST_EXCLUDED = 200
+MOST_IN_CART = 50
+SearchText = Annotated[str, Field(min_length=1, max_length=256)]
+KIND_IS = "bank products, or partners' offers; not given: what the placement mixes, products where there is none"
 
 
 def _one_zone(moment: datetime) -> datetime:
@@ -82,8 +88,32 @@ Scalar = Annotated[str, Field(max_length=256)] | bool | int | Annotated[float, F
 Context = Annotated[dict[Word, Scalar], Field(max_length=20), AfterValidator(_small_context)]
 
 
+def named(loc: tuple[int | str, ...]) -> str:
+    """The field that an error is about, from where pydantic found it: `top_k`, `context.screen`."""
+    return ".".join([part for part in loc if isinstance(part, str)][:2])
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AskedContext(_Request):
+    """What the caller knows of the place and moment. It changes the order, and what a placement mixes; ids and words
+    that nobody knows change nothing.
+    """
+
+    screen: Screen | None = Field(None, description="screen of the app")
+    placement: Placement | None = Field(
+        None, description="place on it; without `kind` it says how products and offers are mixed"
+    )
+    search: SearchText | None = Field(None, description="words that were searched for; only their family is kept")
+    cart: tuple[ItemId, ...] = Field((), description="items in the cart", max_length=MOST_IN_CART)
+    basket_product: ItemId | None = Field(None, description="product that is being taken now")
+
+    def meant(self) -> Meant:
+        """Without the words of the search, which may say anything about a person."""
+        family = family_of_search(self.search) if self.search else None
+        return Meant(self.screen, self.placement, family, self.cart, self.basket_product)
 
 
 class Wishes(_Request):
@@ -91,7 +121,7 @@ class Wishes(_Request):
 
     channel: Channel = Field(description="where the answer will be shown")
     top_k: TopK = Field(10, description="most items to answer")
-    kind: Kind = Field(Kind.PRODUCT, description="bank products, or partners' offers")
+    kind: Kind | None = Field(None, description=KIND_IS)
     locale: Locale = Field(Locale.EN, description="language of names and reasons")
     families: frozenset[Family] = Field(
         frozenset(), description="products of these families only; offers have no family", max_length=len(Family)
@@ -99,6 +129,11 @@ class Wishes(_Request):
     exclude: frozenset[ItemId] = Field(
         frozenset(), description="products or offers not to answer, such as those on screen", max_length=MOST_EXCLUDED
     )
+    context: AskedContext | None = Field(None, description="where and when it is asked")
+
+    @property
+    def meant(self) -> Meant:
+        return self.context.meant() if self.context else NO_CONTEXT
 
 
 class OneAsked(Wishes):
@@ -150,6 +185,11 @@ class Recommendation(_Answer):
     reasons: list[Reason]
 
 
+class Experiment(_Answer):
+    name: str
+    arm: str
+
+
 class Recommendations(_Answer):
     """An answer. `tier` is where its best item came from; the list is filled up from the next tiers."""
 
@@ -160,6 +200,7 @@ class Recommendations(_Answer):
     snapshot_age_s: int | None = Field(description="seconds since the moment up to which the snapshot saw its sources")
     tier: Tier
     variant: Variant
+    experiment: Experiment | None = Field(description="that the user is in, and its arm; null where none runs")
     policy_hash: str = Field(description="of catalogue, rules and blocks that were applied")
     recommendations: list[Recommendation]
 

@@ -1,10 +1,6 @@
 """What the overlay of a batch's users changes, in the numbers of one serving: product positions and item codes.
 
-Suppressed items leave a user's candidates. Boosts order them anew: an item's worth is its probability times, for a
-product, its value, as the night ranked it; a boost of b makes of a probability p the one whose log-odds are b more.
-Candidates that nothing boosts keep their order, whatever their worths say, and a boosted one goes up past all that
-are worth less than it is now (a tired one down past those worth more). Only the order is made so: scores stay the
-calibrated probabilities.
+Suppressed items leave a user's candidates; boosts are told by item, and order them anew in `layout`.
 """
 
 from collections import defaultdict
@@ -15,11 +11,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from api.serving import NO_SCORE, Candidates, Serving
+from api.serving import Candidates, Serving
 from data_contracts.overlay import Boosts, Overlay, Pairs
 from data_contracts.policy import Users
 from data_contracts.policy.users import CHANNEL_CONSENT
-from data_contracts.scores import dequantise, log_odds
 from data_contracts.vocabulary import Channel, Kind
 
 Bools = NDArray[np.bool_]
@@ -77,45 +72,35 @@ class Changes:
         consents[places] = (consents[places] | self.given[rows]) & ~self.withdrawn[rows]
         return replace(users, holdings=holdings, consents=consents)
 
-    def arranged(self, serving: Serving, user_id: int, channel: Channel, kind: Kind, found: Candidates) -> Candidates:
-        """A user's candidates, best first, as they are now."""
+    def left(self, user_id: int, channel: Channel, kind: Kind, found: Candidates) -> Candidates:
+        """A user's candidates without those that events suppress."""
         row = self.rows.get(user_id)
-        if row is None or not found:
+        if row is None:
             return found
         # Also of somebody unknown, whom the policy would answer in the app for want of consents on record.
-        if self.withdrawn[row] & CHANNEL_CONSENT[channel]:
+        if self.is_withdrawn(user_id, channel):
             return ()
         if kind is Kind.OFFER:
-            return self._arranged_offers(row, found)
-        suppressed, boosts = self.suppressed[row], self.boosts[row]
-        if suppressed.any():
-            found = tuple(candidate for candidate in found if not suppressed[candidate.index])
-        if not boosts.any():
+            gone = self.offers[row].suppressed if row in self.offers else frozenset()
+            return tuple(candidate for candidate in found if candidate.index not in gone) if gone else found
+        suppressed = self.suppressed[row]
+        if not suppressed.any():
             return found
-        index = np.array([candidate.index for candidate in found], dtype=np.intp)
-        return _ranked(found, boosts[index], serving.values[index])
+        return tuple(candidate for candidate in found if not suppressed[candidate.index])
 
-    def _arranged_offers(self, row: int, found: Candidates) -> Candidates:
-        changes = self.offers.get(row)
-        if changes is None:
-            return found
-        found = tuple(candidate for candidate in found if candidate.index not in changes.suppressed)
-        boosts = changes.boosts
-        if not boosts:
-            return found
-        return _ranked(found, np.array([boosts.get(candidate.index, 0.0) for candidate in found]), np.ones(len(found)))
+    def is_withdrawn(self, user_id: int, channel: Channel) -> bool:
+        row = self.rows.get(user_id)
+        return row is not None and bool(self.withdrawn[row] & CHANNEL_CONSENT[channel])
 
-
-def _ranked(found: Candidates, boosts: NDArray[np.float64], values: NDArray[np.float64]) -> Candidates:
-    if not boosts.any():
-        return found
-    # The static list has no scores: nothing there is worth more than the least of what was scored.
-    scores = np.array([max(candidate.score, 0) if candidate.score != NO_SCORE else 0 for candidate in found])
-    was = dequantise(scores) * values
-    stands = np.minimum.accumulate(was)
-    now = values / (1.0 + np.exp(-(log_odds(scores) + boosts)))
-    worth = np.where(boosts > 0, np.maximum(stands, now), np.where(boosts < 0, np.minimum(stands, now), stands))
-    return tuple(found[place] for place in np.argsort(-worth, kind="stable").tolist())
+    def boosts_of(self, user_id: int, kind: Kind, index: NDArray[np.intp]) -> NDArray[np.float64] | None:
+        """Log-odds that events add to items [n] of a user; None where they add nothing to any item."""
+        row = self.rows.get(user_id)
+        if row is None:
+            return None
+        if kind is Kind.PRODUCT:
+            return np.asarray(self.boosts[row][index])
+        boosts = self.offers[row].boosts if row in self.offers else None
+        return np.array([boosts.get(code, 0.0) for code in index.tolist()]) if boosts else None
 
 
 def _flags(serving: Serving, pairs: Pairs, shape: tuple[int, int]) -> Bools:

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from api.models import FieldError, Problem
+from api.models import FieldError, Problem, named
 from api.refusals import RefusalError
 from api.security import Refused
 from data_contracts.errors import GateError, InputError, UnavailableError
@@ -51,7 +51,10 @@ _REFUSALS = {
 def install_problems(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        errors = [FieldError(field=str(one["loc"][-1]), message=_message(one["msg"])) for one in error.errors()]
+        errors = [
+            FieldError(field=named(one["loc"][1:]) or str(one["loc"][0]), message=_message(one["msg"]))
+            for one in error.errors()
+        ]
         detail = "; ".join(f"{one.field}: {one.message}" for one in errors)
         return _problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
 

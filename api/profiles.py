@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from api.answers import probability, reason_codes
+from api.layout import users_of
 from api.profile_models import Attributes, Consents, Holding, ListedItem, Profile, RecentEvent
-from api.recommend import users_of
 from api.refusals import UnknownError
 from api.service import Service
 from api.serving import Snapshot

@@ -1,46 +1,18 @@
-"""Questions to answers: candidates from the tiers in turn, through the policy, for a batch of questions at once. Pure.
-
-Who is known gets the personal list, filled up from their segment's, the popular and the static list; what happened
-since the snapshot takes out and reorders (`overlay_changes`), and the policy sees holdings and consents as of now. Who
-cannot be looked up (`data` None) gets what memory holds, as somebody unknown.
-"""
+"""Questions to answers: what the lists, events and context lay out goes through the policy, a batch at once. Pure."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from api.overlay_changes import Changes
-from api.serving import Candidate, Candidates, Serving, candidates
-from api.store import Lists, UserState
-from data_contracts.columns import ITEM_ID
-from data_contracts.policy import Decision, Users, decide, decide_offers, employment_codes, holdings_matrix, may_profile
-from data_contracts.vocabulary import Channel, Family, Kind, Tier, Variant
+from api.layout import Laid, Layout, Question, UserData, laid_out
+from api.serving import Candidate, Candidates, Serving
+from data_contracts.context import woven
+from data_contracts.policy import Decision, Users, decide, decide_offers
+from data_contracts.vocabulary import Channel, Kind, Tier, Variant
 
 _BEST_FIRST = list(Tier).index
-
-
-@dataclass(frozen=True)
-class Question:
-    user_id: int
-    channel: Channel
-    kind: Kind
-    top_k: int
-    families: frozenset[Family] = frozenset()  # of products; empty for all
-    exclude: frozenset[str] = frozenset()  # item ids
-
-
-@dataclass(frozen=True)
-class UserData:
-    """What the snapshot says of users: rows by user id; who is in neither is unknown.
-
-    `changes`: what happened since, None where nothing did.
-    """
-
-    states: Mapping[int, UserState]
-    lists: Mapping[int, Lists]
-    changes: Changes | None = None
 
 
 @dataclass(frozen=True)
@@ -58,95 +30,57 @@ class Reply:
 
 def recommend(serving: Serving, questions: Sequence[Question], data: UserData | None) -> list[Reply]:
     """One reply a question, in their order."""
-    nothing = UserState()
-    states = [data.states.get(question.user_id, nothing) if data else nothing for question in questions]
-    users = users_of(serving, states)
-    changes = data.changes if data else None
-    if changes:
-        users = changes.seen_now(users, [question.user_id for question in questions])
-    is_profiled = may_profile(users).tolist()
-    offered = [
-        wished(serving, question, candidates_of(serving, question, state, data, is_profiled=profiled))
-        for question, state, profiled in zip(questions, states, is_profiled, strict=True)
-    ]
-    if changes:
-        offered = [
-            changes.arranged(serving, question.user_id, question.channel, question.kind, found)
-            for question, found in zip(questions, offered, strict=True)
-        ]
-    kept: list[list[bool]] = [[] for _ in questions]
-    for rows in _alike(questions):
-        chosen = [questions[row] for row in rows]
-        decision = decided(serving, users[np.array(rows)], chosen, [offered[row] for row in rows])
-        for row, keep in zip(rows, decision.keep.tolist(), strict=True):
-            kept[row] = keep
-    return [_reply(serving, items, keep) for items, keep in zip(offered, kept, strict=True)]
+    layout = laid_out(serving, questions, data)
+    kept: list[Candidates] = [()] * len(layout.laid)
+    for rows in _alike(layout.laid):
+        laid = [layout.laid[row] for row in rows]
+        keep = decided(serving, layout.users[np.array(rows)], laid).keep
+        for row, one, flags in zip(rows, laid, keep.tolist(), strict=True):
+            chosen = tuple(item for item, is_kept in zip(one.arranged, flags, strict=False) if is_kept)
+            kept[row] = with_reasons(layout, row, chosen)
+    return list(_replies(serving, questions, layout.laid, kept))
 
 
-def users_of(serving: Serving, states: Sequence[UserState]) -> Users:
-    pairs = [(row, serving.position[item]) for row, state in enumerate(states) for item in state.holdings]
-    rows, positions = zip(*pairs, strict=True) if pairs else ((), ())
-    return Users.from_state(
-        holdings=holdings_matrix(rows, positions, users=len(states), products=serving.policy.products),
-        birth_year=[state.birth_year for state in states],
-        region=[state.region for state in states],
-        income_band=[state.income_band for state in states],
-        employment=employment_codes(state.employment for state in states),
-        score_band=[state.score_band for state in states],
-        arrears_days=[state.arrears_days for state in states],
-        consents=[state.consents for state in states],
-    )
-
-
-def candidates_of(
-    serving: Serving, question: Question, state: UserState, data: UserData | None, *, is_profiled: bool
-) -> Candidates:
-    if data is None:
-        return serving.without_user[question.kind]
-    tail = serving.tail(question.kind, state.segment)
-    lists = data.lists.get(question.user_id)
-    if lists is None or not is_profiled:
-        return tail
-    return (*candidates(lists, question.kind, serving.position, Tier.PERSONAL), *tail)
-
-
-def wished(serving: Serving, question: Question, offered: Candidates) -> Candidates:
-    """Without what the caller does not want; before the policy, so that what is wanted fills the answer."""
-    if not question.families and not question.exclude:
-        return offered
-    if question.kind is Kind.OFFER:
-        ids = serving.snapshot.items[ITEM_ID]
-        return tuple(one for one in offered if ids[one.index].as_py() not in question.exclude)
-    products = serving.rule_set.catalogue.products
+def with_reasons(layout: Layout, row: int, chosen: Candidates) -> Candidates:
+    """Products that the context raises say so first, before why the night chose them."""
+    reasons = layout.emphasis.reasons[row]
+    if layout.laid[row].kind is Kind.OFFER or not reasons.any():
+        return chosen
     return tuple(
-        one
-        for one in offered
-        if products[one.index].product_id not in question.exclude
-        and (not question.families or products[one.index].family in question.families)
+        replace(one, reasons=code | (one.reasons & 0xFF) << 8) if (code := int(reasons[one.index])) else one
+        for one in chosen
     )
 
 
-def _alike(questions: Sequence[Question]) -> list[list[int]]:
-    """Rows of questions that one decision can answer: the same kind in the same channel."""
+def _alike(laid: Sequence[Laid]) -> list[list[int]]:
+    """Rows that one decision can answer: the same kind in the same channel."""
     groups: defaultdict[tuple[Kind, Channel], list[int]] = defaultdict(list)
-    for row, question in enumerate(questions):
-        groups[question.kind, question.channel].append(row)
+    for row, one in enumerate(laid):
+        groups[one.kind, one.question.channel].append(row)
     return list(groups.values())
 
 
-def decided(serving: Serving, users: Users, questions: Sequence[Question], offered: Sequence[Candidates]) -> Decision:
-    """For questions of one kind and channel."""
-    items = np.full((len(offered), max(1, *map(len, offered))), -1, dtype=np.int32)
-    for row, chosen in enumerate(offered):
-        items[row, : len(chosen)] = [candidate.index for candidate in chosen]
-    top_k = np.array([question.top_k for question in questions])
-    kind, channel = questions[0].kind, questions[0].channel
+def decided(serving: Serving, users: Users, laid: Sequence[Laid]) -> Decision:
+    """For what is of one kind and channel."""
+    items = np.full((len(laid), max(1, *(len(one.arranged) for one in laid))), -1, dtype=np.int32)
+    for row, one in enumerate(laid):
+        items[row, : len(one.arranged)] = [candidate.index for candidate in one.arranged]
+    top_k = np.array([one.question.top_k for one in laid])
+    kind, channel = laid[0].kind, laid[0].question.channel
     if kind is Kind.PRODUCT:
         return decide(serving.policy, users, items, channel=channel, top_k=top_k)
     return decide_offers(users, items, blocked=serving.is_blocked_item, channel=channel, top_k=top_k)
 
 
-def _reply(serving: Serving, offered: Sequence[Candidate], keep: Sequence[bool]) -> Reply:
-    shown = tuple(candidate for candidate, is_kept in zip(offered, keep, strict=False) if is_kept)
-    source = shown or offered
-    return Reply(serving, tier=min((one.tier for one in source), key=_BEST_FIRST, default=Tier.STATIC), shown=shown)
+def _replies(
+    serving: Serving, questions: Sequence[Question], laid: Sequence[Laid], kept: Sequence[Candidates]
+) -> Iterator[Reply]:
+    row = 0
+    for question in questions:
+        kinds = question.kinds
+        lists = dict(zip(kinds, kept[row : row + len(kinds)], strict=True))
+        shown = tuple(woven(question.pattern, lists, question.top_k)) if len(kinds) > 1 else kept[row]
+        source: Sequence[Candidate] = shown or [one for part in laid[row : row + len(kinds)] for one in part.arranged]
+        tier = min((one.tier for one in source), key=_BEST_FIRST, default=Tier.STATIC)
+        yield Reply(serving, tier, shown)
+        row += len(kinds)

@@ -16,12 +16,13 @@ from api.answers import Answer, Writer
 from api.breaker import Breaker
 from api.events_out import EventsOut, Out, events_out
 from api.feedback import Accepted
+from api.layout import Question
 from api.lookup import Lookup
 from api.models import Feedback, Locale, Wishes
-from api.recommend import Question
 from api.security import Principal
 from api.store import Store
 from api.watch import Watch
+from data_contracts.experiments import RUNNING, assigned
 from data_contracts.settings import Settings
 
 
@@ -69,7 +70,17 @@ _WITHOUT_PAUSE = 50
 
 
 def question_of(user_id: int, wishes: Wishes) -> Question:
-    return Question(user_id, wishes.channel, wishes.kind, wishes.top_k, wishes.families, wishes.exclude)
+    """The only place where a question gets its experiment's arm."""
+    return Question(
+        user_id=user_id,
+        channel=wishes.channel,
+        kind=wishes.kind,
+        top_k=wishes.top_k,
+        families=wishes.families,
+        exclude=wishes.exclude,
+        context=wishes.meant,
+        assignment=assigned(user_id, RUNNING),
+    )
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from api.store import ITEMS, FallbackLists, Lists, RuleSet
 from data_contracts.catalogue import Catalogue, LocalText, Reasons, Rules
 from data_contracts.columns import ITEM_ID, KIND
+from data_contracts.context import REASONS, Relations
 from data_contracts.night import parse_snapshot_id
 from data_contracts.policy import CompiledPolicy, compile_policy
 from data_contracts.vocabulary import Family, Kind, Tier
@@ -36,6 +37,7 @@ class Candidate:
     score: int  # as stored; NO_SCORE where nobody scored it
     reasons: int  # as stored
     tier: Tier
+    kind: Kind
 
 
 Candidates = tuple[Candidate, ...]
@@ -86,6 +88,7 @@ class Serving:
     is_blocked_item: NDArray[np.bool_]  # by item code
     position: Sequence[int]
     values: NDArray[np.float64]
+    relations: Relations
     is_of_family: Mapping[str, NDArray[np.bool_]]
     tails: Mapping[tuple[Kind, int], Candidates]
     popular_tails: Mapping[Kind, Candidates]
@@ -112,6 +115,7 @@ class Serving:
             is_blocked_item=np.asarray(pc.is_in(ids, pa.array(sorted(policy.blocked_ids), pa.string())), np.bool_),
             position=position,
             values=np.array([product.value for product in rule_set.catalogue.products], dtype=np.float64),
+            relations=Relations.of(rule_set.catalogue),
             is_of_family={family.value: policy.family == number for number, family in enumerate(Family)},
             tails={
                 (kind, segment): (*candidates(lists, kind, position, Tier.SEGMENT), *popular_tails[kind])
@@ -122,7 +126,7 @@ class Serving:
             without_user={
                 kind: (*candidates(fallback.popular, kind, position, Tier.STATIC), *static[kind]) for kind in Kind
             },
-            reason_texts={reason.code: reason.text for reason in rule_set.reasons.reasons},
+            reason_texts={reason.code: reason.text for reason in (*REASONS, *rule_set.reasons.reasons)},
         )
 
     def tail(self, kind: Kind, segment: int) -> Candidates:
@@ -139,9 +143,9 @@ def candidates(lists: Lists, kind: Kind, position: Sequence[int], tier: Tier) ->
     for item, score, reasons in zip(ranked.items, ranked.scores, ranked.reasons, strict=True):
         index = position[item] if kind is Kind.PRODUCT else item
         if index >= 0:
-            yield Candidate(index, score, reasons, tier)
+            yield Candidate(index, score, reasons, tier, kind)
 
 
 def _static_products(rules: Rules, policy: CompiledPolicy) -> Candidates:
     known = [policy.position[product_id] for product_id in rules.static_popular if product_id in policy.position]
-    return tuple(Candidate(index, NO_SCORE, 0, Tier.STATIC) for index in known)
+    return tuple(Candidate(index, NO_SCORE, 0, Tier.STATIC, Kind.PRODUCT) for index in known)

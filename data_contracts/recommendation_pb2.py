@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#data_contracts/recommendation.proto\x12\x07recs.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x01\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12!\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x10.recs.v1.Channel\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1b\n\x04kind\x18\x04 \x01(\x0e\x32\r.recs.v1.Kind\x12\x1f\n\x06locale\x18\x05 \x01(\x0e\x32\x0f.recs.v1.Locale\x12!\n\x08\x66\x61milies\x18\x06 \x03(\x0e\x32\x0f.recs.v1.Family\x12\x0f\n\x07\x65xclude\x18\x07 \x03(\tB\x08\n\x06_top_k\"\x96\x02\n\x0f\x46\x65\x65\x64\x62\x61\x63kRequest\x12\x0e\n\x06rec_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12)\n\nevent_type\x18\x03 \x01(\x0e\x32\x15.recs.v1.FeedbackType\x12-\n\ttimestamp\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\nattributes\x18\x05 \x03(\x0b\x32(.recs.v1.FeedbackRequest.AttributesEntry\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"5\n\x03\x41\x63k\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x12\n\nis_expired\x18\x03 \x01(\x08\"$\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xd5\x01\n\x0eRecommendation\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x14\n\x0cproduct_name\x18\x02 \x01(\t\x12\x1b\n\x04kind\x18\x03 \x01(\x0e\x32\r.recs.v1.Kind\x12\x1f\n\x06\x66\x61mily\x18\x04 \x01(\x0e\x32\x0f.recs.v1.Family\x12\x12\n\x05score\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x04tier\x18\x06 \x01(\x0e\x32\r.recs.v1.Tier\x12 \n\x07reasons\x18\x07 \x03(\x0b\x32\x0f.recs.v1.ReasonB\x08\n\x06_score\"\xc4\x02\n\x11RecommendResponse\x12\x0e\n\x06rec_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x0bsnapshot_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x1b\n\x0esnapshot_age_s\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x1b\n\x04tier\x18\x06 \x01(\x0e\x32\r.recs.v1.Tier\x12!\n\x07variant\x18\x07 \x01(\x0e\x32\x10.recs.v1.Variant\x12\x13\n\x0bpolicy_hash\x18\x08 \x01(\t\x12\x30\n\x0frecommendations\x18\t \x03(\x0b\x32\x17.recs.v1.RecommendationB\x0e\n\x0c_snapshot_idB\x11\n\x0f_snapshot_age_s*X\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43HANNEL_MOBILE\x10\x01\x12\x0f\n\x0b\x43HANNEL_WEB\x10\x02\x12\x0f\n\x0b\x43HANNEL_CRM\x10\x03*>\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_PRODUCT\x10\x01\x12\x0e\n\nKIND_OFFER\x10\x02*>\n\x06Locale\x12\x16\n\x12LOCALE_UNSPECIFIED\x10\x00\x12\r\n\tLOCALE_EN\x10\x01\x12\r\n\tLOCALE_RU\x10\x02*d\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x11\n\rTIER_PERSONAL\x10\x01\x12\x10\n\x0cTIER_SEGMENT\x10\x02\x12\x10\n\x0cTIER_POPULAR\x10\x03\x12\x0f\n\x0bTIER_STATIC\x10\x04*M\n\x07Variant\x12\x17\n\x13VARIANT_UNSPECIFIED\x10\x00\x12\x14\n\x10VARIANT_PERSONAL\x10\x01\x12\x13\n\x0fVARIANT_SEGMENT\x10\x02*\xd5\x01\n\x06\x46\x61mily\x12\x16\n\x12\x46\x41MILY_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46\x41MILY_LOAN\x10\x01\x12\x0f\n\x0b\x46\x41MILY_CARD\x10\x02\x12\x12\n\x0e\x46\x41MILY_DEPOSIT\x10\x03\x12\x12\n\x0e\x46\x41MILY_SAVINGS\x10\x04\x12\x12\n\x0e\x46\x41MILY_PREMIUM\x10\x05\x12\x15\n\x11\x46\x41MILY_INVESTMENT\x10\x06\x12\x13\n\x0f\x46\x41MILY_CASHBACK\x10\x07\x12\x13\n\x0f\x46\x41MILY_MORTGAGE\x10\x08\x12\x14\n\x10\x46\x41MILY_INSURANCE\x10\t*}\n\x0c\x46\x65\x65\x64\x62\x61\x63kType\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46\x45\x45\x44\x42\x41\x43K_TYPE_CLICK\x10\x01\x12\x19\n\x15\x46\x45\x45\x44\x42\x41\x43K_TYPE_DISMISS\x10\x02\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_TYPE_PURCHASE\x10\x03\x32\xe0\x01\n\x15RecommendationService\x12\x42\n\tRecommend\x12\x19.recs.v1.RecommendRequest\x1a\x1a.recs.v1.RecommendResponse\x12K\n\x12GetRecommendations\x12\x19.recs.v1.RecommendRequest\x1a\x1a.recs.v1.RecommendResponse\x12\x36\n\x0cSendFeedback\x12\x18.recs.v1.FeedbackRequest\x1a\x0c.recs.v1.Ackb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#data_contracts/recommendation.proto\x12\x07recs.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x01\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12!\n\x07\x63hannel\x18\x02 \x01(\x0e\x32\x10.recs.v1.Channel\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x1b\n\x04kind\x18\x04 \x01(\x0e\x32\r.recs.v1.Kind\x12\x1f\n\x06locale\x18\x05 \x01(\x0e\x32\x0f.recs.v1.Locale\x12!\n\x08\x66\x61milies\x18\x06 \x03(\x0e\x32\x0f.recs.v1.Family\x12\x0f\n\x07\x65xclude\x18\x07 \x03(\t\x12!\n\x07\x63ontext\x18\x08 \x01(\x0b\x32\x10.recs.v1.ContextB\x08\n\x06_top_k\"b\n\x07\x43ontext\x12\x0e\n\x06screen\x18\x01 \x01(\t\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\x0e\n\x06search\x18\x03 \x01(\t\x12\x0c\n\x04\x63\x61rt\x18\x04 \x03(\t\x12\x16\n\x0e\x62\x61sket_product\x18\x05 \x01(\t\"\x96\x02\n\x0f\x46\x65\x65\x64\x62\x61\x63kRequest\x12\x0e\n\x06rec_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12)\n\nevent_type\x18\x03 \x01(\x0e\x32\x15.recs.v1.FeedbackType\x12-\n\ttimestamp\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\nattributes\x18\x05 \x03(\x0b\x32(.recs.v1.FeedbackRequest.AttributesEntry\x12\x17\n\x0fidempotency_key\x18\x06 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"5\n\x03\x41\x63k\x12\x0e\n\x06status\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x12\n\nis_expired\x18\x03 \x01(\x08\"$\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xd5\x01\n\x0eRecommendation\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x14\n\x0cproduct_name\x18\x02 \x01(\t\x12\x1b\n\x04kind\x18\x03 \x01(\x0e\x32\r.recs.v1.Kind\x12\x1f\n\x06\x66\x61mily\x18\x04 \x01(\x0e\x32\x0f.recs.v1.Family\x12\x12\n\x05score\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x04tier\x18\x06 \x01(\x0e\x32\r.recs.v1.Tier\x12 \n\x07reasons\x18\x07 \x03(\x0b\x32\x0f.recs.v1.ReasonB\x08\n\x06_score\"\'\n\nExperiment\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t\"\xed\x02\n\x11RecommendResponse\x12\x0e\n\x06rec_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12-\n\ttimestamp\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x0bsnapshot_id\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x1b\n\x0esnapshot_age_s\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x1b\n\x04tier\x18\x06 \x01(\x0e\x32\r.recs.v1.Tier\x12!\n\x07variant\x18\x07 \x01(\x0e\x32\x10.recs.v1.Variant\x12\'\n\nexperiment\x18\n \x01(\x0b\x32\x13.recs.v1.Experiment\x12\x13\n\x0bpolicy_hash\x18\x08 \x01(\t\x12\x30\n\x0frecommendations\x18\t \x03(\x0b\x32\x17.recs.v1.RecommendationB\x0e\n\x0c_snapshot_idB\x11\n\x0f_snapshot_age_s*X\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43HANNEL_MOBILE\x10\x01\x12\x0f\n\x0b\x43HANNEL_WEB\x10\x02\x12\x0f\n\x0b\x43HANNEL_CRM\x10\x03*>\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n\x0cKIND_PRODUCT\x10\x01\x12\x0e\n\nKIND_OFFER\x10\x02*>\n\x06Locale\x12\x16\n\x12LOCALE_UNSPECIFIED\x10\x00\x12\r\n\tLOCALE_EN\x10\x01\x12\r\n\tLOCALE_RU\x10\x02*d\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x11\n\rTIER_PERSONAL\x10\x01\x12\x10\n\x0cTIER_SEGMENT\x10\x02\x12\x10\n\x0cTIER_POPULAR\x10\x03\x12\x0f\n\x0bTIER_STATIC\x10\x04*M\n\x07Variant\x12\x17\n\x13VARIANT_UNSPECIFIED\x10\x00\x12\x14\n\x10VARIANT_PERSONAL\x10\x01\x12\x13\n\x0fVARIANT_SEGMENT\x10\x02*\xd5\x01\n\x06\x46\x61mily\x12\x16\n\x12\x46\x41MILY_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x46\x41MILY_LOAN\x10\x01\x12\x0f\n\x0b\x46\x41MILY_CARD\x10\x02\x12\x12\n\x0e\x46\x41MILY_DEPOSIT\x10\x03\x12\x12\n\x0e\x46\x41MILY_SAVINGS\x10\x04\x12\x12\n\x0e\x46\x41MILY_PREMIUM\x10\x05\x12\x15\n\x11\x46\x41MILY_INVESTMENT\x10\x06\x12\x13\n\x0f\x46\x41MILY_CASHBACK\x10\x07\x12\x13\n\x0f\x46\x41MILY_MORTGAGE\x10\x08\x12\x14\n\x10\x46\x41MILY_INSURANCE\x10\t*}\n\x0c\x46\x65\x65\x64\x62\x61\x63kType\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_TYPE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x46\x45\x45\x44\x42\x41\x43K_TYPE_CLICK\x10\x01\x12\x19\n\x15\x46\x45\x45\x44\x42\x41\x43K_TYPE_DISMISS\x10\x02\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_TYPE_PURCHASE\x10\x03\x32\xe0\x01\n\x15RecommendationService\x12\x42\n\tRecommend\x12\x19.recs.v1.RecommendRequest\x1a\x1a.recs.v1.RecommendResponse\x12K\n\x12GetRecommendations\x12\x19.recs.v1.RecommendRequest\x1a\x1a.recs.v1.RecommendResponse\x12\x36\n\x0cSendFeedback\x12\x18.recs.v1.FeedbackRequest\x1a\x0c.recs.v1.Ackb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,34 +34,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FEEDBACKREQUEST_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_FEEDBACKREQUEST_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_CHANNEL']._serialized_start=1215
-  _globals['_CHANNEL']._serialized_end=1303
-  _globals['_KIND']._serialized_start=1305
-  _globals['_KIND']._serialized_end=1367
-  _globals['_LOCALE']._serialized_start=1369
-  _globals['_LOCALE']._serialized_end=1431
-  _globals['_TIER']._serialized_start=1433
-  _globals['_TIER']._serialized_end=1533
-  _globals['_VARIANT']._serialized_start=1535
-  _globals['_VARIANT']._serialized_end=1612
-  _globals['_FAMILY']._serialized_start=1615
-  _globals['_FAMILY']._serialized_end=1828
-  _globals['_FEEDBACKTYPE']._serialized_start=1830
-  _globals['_FEEDBACKTYPE']._serialized_end=1955
+  _globals['_CHANNEL']._serialized_start=1432
+  _globals['_CHANNEL']._serialized_end=1520
+  _globals['_KIND']._serialized_start=1522
+  _globals['_KIND']._serialized_end=1584
+  _globals['_LOCALE']._serialized_start=1586
+  _globals['_LOCALE']._serialized_end=1648
+  _globals['_TIER']._serialized_start=1650
+  _globals['_TIER']._serialized_end=1750
+  _globals['_VARIANT']._serialized_start=1752
+  _globals['_VARIANT']._serialized_end=1829
+  _globals['_FAMILY']._serialized_start=1832
+  _globals['_FAMILY']._serialized_end=2045
+  _globals['_FEEDBACKTYPE']._serialized_start=2047
+  _globals['_FEEDBACKTYPE']._serialized_end=2172
   _globals['_RECOMMENDREQUEST']._serialized_start=82
-  _globals['_RECOMMENDREQUEST']._serialized_end=296
-  _globals['_FEEDBACKREQUEST']._serialized_start=299
-  _globals['_FEEDBACKREQUEST']._serialized_end=577
-  _globals['_FEEDBACKREQUEST_ATTRIBUTESENTRY']._serialized_start=528
-  _globals['_FEEDBACKREQUEST_ATTRIBUTESENTRY']._serialized_end=577
-  _globals['_ACK']._serialized_start=579
-  _globals['_ACK']._serialized_end=632
-  _globals['_REASON']._serialized_start=634
-  _globals['_REASON']._serialized_end=670
-  _globals['_RECOMMENDATION']._serialized_start=673
-  _globals['_RECOMMENDATION']._serialized_end=886
-  _globals['_RECOMMENDRESPONSE']._serialized_start=889
-  _globals['_RECOMMENDRESPONSE']._serialized_end=1213
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1958
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2182
+  _globals['_RECOMMENDREQUEST']._serialized_end=331
+  _globals['_CONTEXT']._serialized_start=333
+  _globals['_CONTEXT']._serialized_end=431
+  _globals['_FEEDBACKREQUEST']._serialized_start=434
+  _globals['_FEEDBACKREQUEST']._serialized_end=712
+  _globals['_FEEDBACKREQUEST_ATTRIBUTESENTRY']._serialized_start=663
+  _globals['_FEEDBACKREQUEST_ATTRIBUTESENTRY']._serialized_end=712
+  _globals['_ACK']._serialized_start=714
+  _globals['_ACK']._serialized_end=767
+  _globals['_REASON']._serialized_start=769
+  _globals['_REASON']._serialized_end=805
+  _globals['_RECOMMENDATION']._serialized_start=808
+  _globals['_RECOMMENDATION']._serialized_end=1021
+  _globals['_EXPERIMENT']._serialized_start=1023
+  _globals['_EXPERIMENT']._serialized_end=1062
+  _globals['_RECOMMENDRESPONSE']._serialized_start=1065
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1430
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=2175
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2399
 # @@protoc_insertion_point(module_scope)

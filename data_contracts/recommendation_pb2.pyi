@@ -96,7 +96,7 @@ FEEDBACK_TYPE_DISMISS: FeedbackType
 FEEDBACK_TYPE_PURCHASE: FeedbackType
 
 class RecommendRequest(_message.Message):
-    __slots__ = ("user_id", "channel", "top_k", "kind", "locale", "families", "exclude")
+    __slots__ = ("user_id", "channel", "top_k", "kind", "locale", "families", "exclude", "context")
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +104,7 @@ class RecommendRequest(_message.Message):
     LOCALE_FIELD_NUMBER: _ClassVar[int]
     FAMILIES_FIELD_NUMBER: _ClassVar[int]
     EXCLUDE_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_FIELD_NUMBER: _ClassVar[int]
     user_id: int
     channel: Channel
     top_k: int
@@ -111,7 +112,22 @@ class RecommendRequest(_message.Message):
     locale: Locale
     families: _containers.RepeatedScalarFieldContainer[Family]
     exclude: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, user_id: _Optional[int] = ..., channel: _Optional[_Union[Channel, str]] = ..., top_k: _Optional[int] = ..., kind: _Optional[_Union[Kind, str]] = ..., locale: _Optional[_Union[Locale, str]] = ..., families: _Optional[_Iterable[_Union[Family, str]]] = ..., exclude: _Optional[_Iterable[str]] = ...) -> None: ...
+    context: Context
+    def __init__(self, user_id: _Optional[int] = ..., channel: _Optional[_Union[Channel, str]] = ..., top_k: _Optional[int] = ..., kind: _Optional[_Union[Kind, str]] = ..., locale: _Optional[_Union[Locale, str]] = ..., families: _Optional[_Iterable[_Union[Family, str]]] = ..., exclude: _Optional[_Iterable[str]] = ..., context: _Optional[_Union[Context, _Mapping]] = ...) -> None: ...
+
+class Context(_message.Message):
+    __slots__ = ("screen", "placement", "search", "cart", "basket_product")
+    SCREEN_FIELD_NUMBER: _ClassVar[int]
+    PLACEMENT_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    CART_FIELD_NUMBER: _ClassVar[int]
+    BASKET_PRODUCT_FIELD_NUMBER: _ClassVar[int]
+    screen: str
+    placement: str
+    search: str
+    cart: _containers.RepeatedScalarFieldContainer[str]
+    basket_product: str
+    def __init__(self, screen: _Optional[str] = ..., placement: _Optional[str] = ..., search: _Optional[str] = ..., cart: _Optional[_Iterable[str]] = ..., basket_product: _Optional[str] = ...) -> None: ...
 
 class FeedbackRequest(_message.Message):
     __slots__ = ("rec_id", "user_id", "event_type", "timestamp", "attributes", "idempotency_key")
@@ -172,8 +188,16 @@ class Recommendation(_message.Message):
     reasons: _containers.RepeatedCompositeFieldContainer[Reason]
     def __init__(self, product_id: _Optional[str] = ..., product_name: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., family: _Optional[_Union[Family, str]] = ..., score: _Optional[float] = ..., tier: _Optional[_Union[Tier, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ...) -> None: ...
 
+class Experiment(_message.Message):
+    __slots__ = ("name", "arm")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ARM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    arm: str
+    def __init__(self, name: _Optional[str] = ..., arm: _Optional[str] = ...) -> None: ...
+
 class RecommendResponse(_message.Message):
-    __slots__ = ("rec_id", "user_id", "timestamp", "snapshot_id", "snapshot_age_s", "tier", "variant", "policy_hash", "recommendations")
+    __slots__ = ("rec_id", "user_id", "timestamp", "snapshot_id", "snapshot_age_s", "tier", "variant", "experiment", "policy_hash", "recommendations")
     REC_ID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -181,6 +205,7 @@ class RecommendResponse(_message.Message):
     SNAPSHOT_AGE_S_FIELD_NUMBER: _ClassVar[int]
     TIER_FIELD_NUMBER: _ClassVar[int]
     VARIANT_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
     POLICY_HASH_FIELD_NUMBER: _ClassVar[int]
     RECOMMENDATIONS_FIELD_NUMBER: _ClassVar[int]
     rec_id: str
@@ -190,6 +215,7 @@ class RecommendResponse(_message.Message):
     snapshot_age_s: int
     tier: Tier
     variant: Variant
+    experiment: Experiment
     policy_hash: str
     recommendations: _containers.RepeatedCompositeFieldContainer[Recommendation]
-    def __init__(self, rec_id: _Optional[str] = ..., user_id: _Optional[int] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., snapshot_id: _Optional[str] = ..., snapshot_age_s: _Optional[int] = ..., tier: _Optional[_Union[Tier, str]] = ..., variant: _Optional[_Union[Variant, str]] = ..., policy_hash: _Optional[str] = ..., recommendations: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ...) -> None: ...
+    def __init__(self, rec_id: _Optional[str] = ..., user_id: _Optional[int] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., snapshot_id: _Optional[str] = ..., snapshot_age_s: _Optional[int] = ..., tier: _Optional[_Union[Tier, str]] = ..., variant: _Optional[_Union[Variant, str]] = ..., experiment: _Optional[_Union[Experiment, _Mapping]] = ..., policy_hash: _Optional[str] = ..., recommendations: _Optional[_Iterable[_Union[Recommendation, _Mapping]]] = ...) -> None: ...

@@ -53,6 +53,47 @@ class Variant(StrEnum):
     SEGMENT = "segment"
 
 
+class Screen(StrEnum):
+    """Screens of the app, as its telemetry calls them."""
+
+    MAIN = "main"
+    HISTORY = "history"
+    TRANSFERS = "transfers"
+    PAYMENTS = "payments"
+    OFFERS = "offers"
+    PROFILE = "profile"
+    CHAT = "chat"
+    MAP = "map"
+    LOANS = "loans"
+    LOAN_CALCULATOR = "loan_calculator"
+    CARDS = "cards"
+    CARD_ORDER = "card_order"
+    DEPOSITS = "deposits"
+    DEPOSIT_CALCULATOR = "deposit_calculator"
+    SAVINGS = "savings"
+    GOALS = "goals"
+    PREMIUM = "premium"
+    INVESTMENTS = "investments"
+    STOCK_MARKET = "stock_market"
+    CASHBACK = "cashback"
+    BONUSES = "bonuses"
+    MORTGAGE = "mortgage"
+    MORTGAGE_CALCULATOR = "mortgage_calculator"
+    INSURANCE = "insurance"
+
+
+class Placement(StrEnum):
+    """Where on a screen, or in which message, an answer stands."""
+
+    BANNER = "banner"
+    FEED = "feed"
+    PRODUCT_PAGE = "product_page"
+    SEARCH_RESULTS = "search_results"
+    CHECKOUT = "checkout"
+    RECEIPT = "receipt"
+    SHOWCASE = "showcase"
+
+
 class Domain(StrEnum):
     """Where behaviour was seen. The first four are T-ECD's; users span all of them."""
 

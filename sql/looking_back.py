@@ -36,6 +36,13 @@ class LoggedAnswer:
     top_k: int
     families: Sequence[str]
     exclude: Sequence[str]
+    experiment: str | None
+    arm: str
+    screen: str | None
+    placement: str | None
+    search_family: str | None
+    cart: Sequence[str]
+    basket_product: str | None
     item_ids: Sequence[str]
     item_tiers: Sequence[str]
     item_scores: Sequence[float | None]

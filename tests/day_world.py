@@ -39,6 +39,9 @@ SAFE = frozenset({"card_debit", "deposit_year", "savings_daily"})
 OFFERS = tuple(f"offer_{letter}" for letter in "abcdef")
 CODES = {item_id: code for code, item_id in enumerate((*PRODUCTS, *OFFERS))}
 
+_COMPLEMENTS = {"loan_cash": ("insurance_travel",), "mortgage_new": ("insurance_travel", "cashback_all")}
+_UPGRADES = {"savings_daily": ("deposit_year",)}
+
 CATALOGUE = Catalogue(
     version="1",
     products=tuple(
@@ -50,6 +53,8 @@ CATALOGUE = Catalogue(
             channels=(Channel.WEB,) if product_id == "cashback_all" else tuple(Channel),
             eligibility=Eligibility(min_age=21) if product_id == "loan_cash" else Eligibility(),
             safe_for_anyone=product_id in SAFE,
+            complements=_COMPLEMENTS.get(product_id, ()),
+            upgrades=_UPGRADES.get(product_id, ()),
         )
         for product_id, family in _FAMILIES.items()
     ),

@@ -13,7 +13,7 @@ import pyarrow as pa
 from data_contracts.columns import EVENT_ID, EVENT_TIME, EVENT_TYPE, FAMILY, ITEM_ID, PRODUCT_ID, USER_ID
 from data_contracts.events import newest
 from data_contracts.overlay.kinds import FLEETING, KINDS, MICROS, longest_window
-from data_contracts.overlay.search import family_of_search
+from data_contracts.search import family_of_search
 
 TOPIC, CHANNEL = "topic", "channel"
 # Times are microseconds since 1970, UTC; "" where an event has no item, channel or family.

@@ -8,6 +8,13 @@ SELECT
     top_k,
     families,
     exclude,
+    experiment,
+    arm,
+    screen,
+    placement,
+    search_family,
+    cart,
+    basket_product,
     item_ids,
     item_tiers,
     item_scores

@@ -123,6 +123,19 @@ def test_an_answer_is_explained_as_it_was_whatever_came_after_until_its_snapshot
                     "deposit_year": "not_wished",
                 }
 
+                placed = {
+                    "context.placement": "feed",
+                    "context.cart": "loan_cash",
+                    "context.search": "travel insurance",
+                }
+                mixed = await answer(client, **placed)
+                assert {item["kind"] for item in mixed["recommendations"]} == {"product", "offer"}
+                here = await explained(client, mixed["rec_id"])
+                assert here.agrees and [one.item_id for one in here.shown] == ids(mixed)
+                assert (here.kind, here.context.search_family, here.context.cart) == (None, "insurance", ["loan_cash"])
+                card = next(one for one in here.shown if one.item_id == "card_gold")
+                assert (card.boost, card.context_boost) == (pytest.approx(0.8, 0.01), 0.0)
+
                 # Another snapshot, a stop and another event: the explanation stays, but for what holds today.
                 publish(store, SECOND, actor="test")
                 block(store, "loan_cash", actor="test", why="a test")

@@ -24,7 +24,7 @@ from data_contracts import recommendation_pb2 as pb
 from data_contracts import recommendation_pb2_grpc as services
 from data_contracts.rec_id import RecId
 from data_contracts.settings import Settings
-from data_contracts.vocabulary import Channel, Kind, Scope
+from data_contracts.vocabulary import Channel, Kind, Placement, Scope, Screen
 from infra.tokens import ensure_issuer, issue
 from tests.day_world import ALICE, BOB, CAROL, CODES, DAVE, NOW, STRANGER, FakeStore
 
@@ -79,18 +79,28 @@ def test_a_thousand_requests_are_answered_as_over_rest(tmp_path: Path) -> None:
         ):
             for number in range(1_000):
                 user_id = draw.choice(USERS) if number % 2 else 10_000 + number
-                where, kind, locale = draw.choice(list(Channel)), draw.choice(list(Kind)), draw.choice(["en", "ru"])
+                where, kind, locale = draw.choice(list(Channel)), draw.choice(["", *Kind]), draw.choice(["en", "ru"])
                 top_k, exclude = draw.randint(1, 12), draw.sample(list(CODES), draw.randint(0, 3))
-                params = {"user_id": user_id, "channel": where, "kind": kind, "locale": locale, "top_k": top_k}
+                context = {
+                    "screen": draw.choice(["", *Screen]),
+                    "placement": draw.choice(["", *Placement]),
+                    "search": draw.choice(["", "travel card", "вклад", "nothing that we sell"]),
+                    "cart": draw.sample([*CODES, "unknown"], draw.randint(0, 2)),
+                    "basket_product": draw.choice(["", "loan_cash", "mortgage_new"]),
+                }
+                said = {f"context.{name}": value for name, value in context.items() if value}
+                params = {"user_id": user_id, "channel": where, "locale": locale, "top_k": top_k, **said}
+                params |= {"kind": kind} if kind else {}
                 rest = await client.get("/api/v1/recommendations", params={**params, "exclude": exclude})
                 assert rest.status_code == 200, rest.text
                 request = pb.RecommendRequest(
                     user_id=user_id,
                     channel=pb.Channel.Value(f"CHANNEL_{where.upper()}"),
-                    kind=pb.Kind.Value(f"KIND_{kind.upper()}"),
+                    kind=pb.Kind.Value(f"KIND_{kind.upper() or 'UNSPECIFIED'}"),
                     locale=pb.Locale.Value(f"LOCALE_{locale.upper()}"),
                     top_k=top_k,
                     exclude=exclude,
+                    context=context,
                 )
                 assert await stub.GetRecommendations(request) == response_of(rest.json())
 
@@ -124,6 +134,7 @@ def test_feedback_is_taken_once_and_refusals_are_status_codes(tmp_path: Path) ->
             (stub.Recommend, pb.RecommendRequest(user_id=-1, channel=pb.CHANNEL_WEB)),
             (stub.Recommend, pb.RecommendRequest(user_id=1, channel=77)),
             (stub.Recommend, pb.RecommendRequest(user_id=1, channel=pb.CHANNEL_WEB, top_k=101)),
+            (stub.Recommend, pb.RecommendRequest(user_id=1, channel=pb.CHANNEL_WEB, context={"screen": "cellar"})),
         ):
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await call(request)

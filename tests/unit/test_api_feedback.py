@@ -190,9 +190,18 @@ def test_text_that_is_no_unicode_is_refused(client: Client) -> None:
 def test_a_batch_gives_each_user_their_own_answer_in_order(client: Client) -> None:
     running = client()
     users = [BOB, STRANGER, ALICE, DAVE, CAROL, ALICE]
-    asked = {"user_ids": [str(user) for user in users], "channel": "web", "top_k": 3, "locale": "ru"}
+    context = {"screen": "cards", "placement": "feed", "search": "вклад", "cart": ["loan_cash"]}
+    asked = {
+        "user_ids": [str(user) for user in users],
+        "channel": "web",
+        "top_k": 3,
+        "locale": "ru",
+        "context": context,
+    }
     answers = running.post(f"{URL}/batch", json=asked).json()["answers"]
-    params = {"channel": "web", "top_k": 3, "locale": "ru"}
+    said = {f"context.{name}": value for name, value in context.items()}
+    params = {"channel": "web", "top_k": 3, "locale": "ru", **said}
+    assert [item["kind"] for item in answers[2]["recommendations"]] == ["product", "product", "offer"]
     assert answers == [running.get(URL, params={"user_id": user, **params}).json() for user in users]
 
 
@@ -240,6 +249,26 @@ def test_each_answer_is_an_exposure_of_its_topic(client: Client, tmp_path: Path)
     assert (first["top_k"], first["exclude"], first["arm"]) == (2, ["mortgage_new"], "control")
     assert [(one["user_id"], one["channel"]) for one in others] == [(BOB, "crm"), (DAVE, "crm")]
     event, codec = {**first, "items": items}, Codec(KeptSchemas())
+    assert codec.decode("recommendation.exposures", codec.encode("recommendation.exposures", event)) == event
+    running.__enter__()
+
+
+def test_an_exposure_keeps_what_a_context_came_to_and_no_words_of_the_search(client: Client, tmp_path: Path) -> None:
+    running = client()
+    said = {"screen": "chat", "placement": "feed", "search": "deposit zzyzx", "cart": "offer_z"}
+    params = {"user_id": ALICE, "channel": "web", **{f"context.{name}": value for name, value in said.items()}}
+    assert running.get(URL, params=params).status_code == 200
+    wrong = {"user_ids": [ALICE], "channel": "web", "context": {"search": "zzyzx", "screen": "cellar", "cart": [1]}}
+    refused = running.post(f"{URL}/batch", json=wrong)
+    told = Problem.model_validate_json(refused.content).errors
+    assert (refused.status_code, [one.field for one in told]) == (422, ["context.screen", "context.cart"])
+    assert "zzyzx" not in refused.text
+    running.__exit__(None, None, None)
+    (event,) = waiting(tmp_path, "exposures")
+    assert (event["kind"], event["screen"], event["placement"]) == ("mixed", "chat", "feed")
+    assert (event["search_family"], event["cart"], event["basket_product"]) == ("deposit", ["offer_z"], None)
+    assert not any(b"zzyzx" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    codec = Codec(KeptSchemas())
     assert codec.decode("recommendation.exposures", codec.encode("recommendation.exposures", event)) == event
     running.__enter__()
 

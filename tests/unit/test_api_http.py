@@ -67,6 +67,7 @@ def test_an_answer_says_what_it_is(client: Client) -> None:
         "snapshot_age_s": 36 * 3600,  # since 00:00 of the 15th in Moscow
         "tier": "personal",
         "variant": "personal",
+        "experiment": None,
         "recommendations": [
             {
                 "product_id": "loan_cash",
@@ -113,6 +114,14 @@ def test_a_user_id_beyond_the_digits_of_javascript_keeps_them(client: Client) ->
         ({"top_k": "ten"}, "top_k"),
         ({"kind": "song"}, "kind"),
         ({"locale": "fr"}, "locale"),
+        ({"exclude": "x" * 129}, "exclude"),
+        ({"context.screen": "cellar"}, "context.screen"),
+        ({"context.placement": ""}, "context.placement"),
+        ({"context.search": "x" * 257}, "context.search"),
+        ({"context.cart": [""]}, "context.cart"),
+        ({"context.cart": ["x"] * 51}, "context.cart"),
+        ({"context.basket_product": "x" * 129}, "context.basket_product"),
+        ({"context.colour": "red"}, "context.colour"),
     ],
 )
 def test_a_bad_parameter_is_a_problem_that_names_the_field(client: Client, params: dict, field: str) -> None:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.app import create_app
+from api.layout import Question, UserData
 from api.overlay_changes import Changes
-from api.recommend import Question, Reply, UserData, recommend
+from api.recommend import Reply, recommend
 from api.serving import Serving, Snapshot
 from api.store import Lists, UserState
 from data_contracts.errors import UnavailableError

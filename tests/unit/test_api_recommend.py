@@ -1,15 +1,19 @@
 """Which items a question gets, from which tier, in which order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.recommend import Question, Reply, UserData, recommend
+from api.answers import reason_codes
+from api.layout import Question, UserData, laid_out
+from api.recommend import Reply, recommend
 from api.serving import NO_RULES, NO_SCORE, Serving, Snapshot
 from api.store import FallbackLists, Lists, Ranked, UserState
-from data_contracts.vocabulary import Channel, Kind, Tier, Variant
+from data_contracts.context import NO_CONTEXT, Context
+from data_contracts.context.kinds import GOES_WITH_CHOSEN
+from data_contracts.vocabulary import Channel, Family, Kind, Placement, Screen, Tier, Variant
 from tests.day_world import (
     ALICE,
     CAROL,
@@ -143,12 +147,22 @@ states = st.builds(
 )
 
 
+ids_of_any = st.sampled_from([*PRODUCTS, "unknown"])
+contexts = st.just(NO_CONTEXT) | st.builds(
+    Context,
+    screen=st.none() | st.sampled_from(Screen),
+    placement=st.none() | st.sampled_from(Placement),
+    search=st.none() | st.sampled_from(Family),
+    cart=st.lists(ids_of_any, max_size=3).map(tuple),
+    basket_product=st.none() | ids_of_any,
+)
 questions = st.builds(
     Question,
     user_id=st.integers(0, 6),
     channel=st.sampled_from(list(Channel)),
     kind=st.just(Kind.PRODUCT),
     top_k=st.integers(1, 9),
+    context=contexts,
 )
 
 
@@ -202,6 +216,53 @@ def test_any_batch_breaks_no_rule_and_leaves_no_place_empty_that_could_be_filled
             assert [
                 one for one in offered if not checker.objections(person, one, shown, channel=question.channel)
             ] == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(days, contexts)
+def test_a_context_changes_the_order_of_what_may_be_shown_and_nothing_else(day: Day, context: Context) -> None:
+    serving = day.serving
+    plain = [replace(one, context=NO_CONTEXT) for one in day.questions]
+    asked = [replace(one, context=context) for one in day.questions]
+    before, after = laid_out(serving, plain, day.data), laid_out(serving, asked, day.data)
+    for was, now in zip(before.laid, after.laid, strict=True):
+        assert sorted(now.arranged, key=str) == sorted(was.arranged, key=str)
+    for reply in recommend(serving, asked, day.data):
+        assert len(set(ids(reply))) == len(ids(reply))
+
+
+@settings(max_examples=60, deadline=None)
+@given(days, st.sampled_from(Placement), st.integers(1, 9))
+def test_a_placement_mixes_what_each_kind_would_answer_alone(day: Day, placement: Placement, top_k: int) -> None:
+    context = Context(placement=placement)
+    for question in day.questions:
+        mixed = replace(question, kind=None, context=context, top_k=top_k)
+        (reply,) = recommend(day.serving, [mixed], day.data)
+        for kind in Kind:
+            (alone,) = recommend(day.serving, [replace(mixed, kind=kind)], day.data)
+            part = tuple(one for one in reply.shown if one.kind is kind)
+            assert part == alone.shown[: len(part)]
+            assert kind in mixed.kinds or not part
+        assert len(reply.shown) <= top_k
+
+
+def test_an_item_that_the_basket_calls_for_comes_up_and_says_why_with_the_score_it_had() -> None:
+    usual = {one.index: one for one in asked(ALICE).shown}
+    question = Question(ALICE, Channel.WEB, Kind.PRODUCT, 10, context=Context(basket_product="loan_cash"))
+    (reply,) = recommend(SERVING, [question], DATA)
+    assert ids(reply)[:4] == ["loan_cash", "card_gold", "insurance_travel", "cashback_all"]
+    for one in reply.shown:
+        was = usual[one.index]
+        assert (one.score, one.tier) == (was.score, was.tier)
+        is_raised = PRODUCTS[one.index] == "insurance_travel"
+        assert reason_codes(one.reasons) == ([GOES_WITH_CHOSEN, 1] if is_raised else reason_codes(was.reasons))
+
+
+def test_without_consent_to_profiling_what_is_held_raises_nothing() -> None:
+    held, silent = UserState(segment=1, holdings=[PRODUCTS.index("mortgage_new")], consents=31), 1 | 2 | 4 | 16
+    for state, raises in ((held, True), (replace(held, consents=silent), False)):
+        layout = laid_out(SERVING, [Question(9, Channel.WEB, Kind.PRODUCT, 9)], UserData({9: state}, {}))
+        assert bool(layout.emphasis.boosts.any()) is raises
 
 
 def as_ids(one: Ranked) -> list[str]:

@@ -31,7 +31,7 @@ WORDS = {
     ("recommendation.feedback", "event_type"): FeedbackEvent,
     ("recommendation.feedback", "channel"): Channel,
     ("recommendation.exposures", "channel"): Channel,
-    ("recommendation.exposures", "kind"): Kind,
+    ("recommendation.exposures", "kind"): [*Kind, "mixed"],
     ("recommendation.exposures", "variant"): Variant,
     ("recommendation.exposures", "tier"): Tier,
 }

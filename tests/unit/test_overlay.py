@@ -15,7 +15,7 @@ from data_contracts.events import newest
 from data_contracts.overlay import EVENTS, FLEETING, KINDS, TOPICS, Boosts, Effect, Overlay, Pairs, overlay, row_of
 from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK, PRODUCT_EVENTS, TELEMETRY
 from data_contracts.overlay.rows import FOR_GOOD, MAX_CUT_OFF
-from data_contracts.overlay.search import family_of_search
+from data_contracts.search import family_of_search
 from data_contracts.vocabulary import Family
 from infra.local.world import parameters
 
