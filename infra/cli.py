@@ -237,6 +237,7 @@ def demo(data_dir: Annotated[Path, typer.Option(help="Folder of the demo.")] = P
 def bench(
     names: Annotated[list[str] | None, typer.Argument(help="Benchmarks. [default: those whose code changed]")] = None,
     listed: Annotated[bool, typer.Option("--list", help="Only list them with what they measured last.")] = False,
+    soak_seconds: Annotated[float, typer.Option(min=10, help="How long `soak` asks.")] = 600,
     as_json: AsJson = False,
 ) -> None:
     """Measure, each figure beside its reference, and render the README's table.
@@ -251,7 +252,7 @@ def bench(
         if not listed:
             with progress(quiet=as_json) as bars:
                 bars.add_task(f"bench {one.name}: {one.about}", total=None)
-                registry.measure(one)
+                registry.measure(one, **({"seconds": soak_seconds} if one.name == "soak" else {}))
         rows += registry.rows(one)
     if not listed:
         readme.write_readme()

@@ -1,110 +1,128 @@
-"""Load on an HTTP service: an open loop at a fixed rate, and a closed loop of so many connections."""
+"""Load on a service, whatever way it is asked: an open loop at a fixed rate, and a closed loop of so many askers."""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
 
-import aiohttp
 import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+_TICK_SECONDS = 0.001
+
+
+class Said(Enum):
+    """What became of a request. DEGRADED: answered, but not as well as can be; REFUSED: turned away as agreed."""
+
+    GOOD = auto()
+    DEGRADED = auto()
+    REFUSED = auto()
+    FAILED = auto()
+
+
+Ask = Callable[[Any], Awaitable[Said]]
+
 
 @dataclass(frozen=True)
 class Load:
-    """What a load found. Latencies count from when a request was due, so waiting for a slow service counts too."""
+    """What a load found. Latencies are of answers, and count from when a request was due: waiting counts too."""
 
     latencies_ms: NDArray[np.float64]
     errors: int
-    degraded: int  # answered, but not as well as can be
+    refused: int
+    degraded: int
     seconds: float
     cpu_ms: float  # of the watched processes, all requests together
 
     def percentile(self, percent: float) -> float:
-        return float(np.percentile(self.latencies_ms, percent))
+        return float(np.percentile(self.latencies_ms, percent)) if len(self.latencies_ms) else float("inf")
 
     @property
     def cpu_ms_per_request(self) -> float:
-        return self.cpu_ms / len(self.latencies_ms)
+        return self.cpu_ms / max(1, len(self.latencies_ms))
 
     @property
     def per_second(self) -> float:
+        """Answers."""
         return len(self.latencies_ms) / self.seconds
+
+    @property
+    def degraded_percent(self) -> float:
+        return 100 * self.degraded / max(1, len(self.latencies_ms))
 
 
 def merged(loads: Sequence[Load]) -> Load:
     return Load(
         latencies_ms=np.concatenate([load.latencies_ms for load in loads]),
         errors=sum(load.errors for load in loads),
+        refused=sum(load.refused for load in loads),
         degraded=sum(load.degraded for load in loads),
         seconds=sum(load.seconds for load in loads),
         cpu_ms=sum(load.cpu_ms for load in loads),
     )
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """A service under load: the processes whose CPU counts, and which answers are as good as can be."""
+async def open_loop(
+    ask: Ask, questions: Sequence[Any], *, per_second: float, watched: Sequence[psutil.Process] = ()
+) -> Load:
+    """Ask each when it is due, whatever became of those before."""
+    heard = _Heard(watched)
+    asking: set[asyncio.Task[None]] = set()
+    for position, question in enumerate(questions):
+        due = heard.started + position / per_second
+        while (ahead := due - time.perf_counter()) > 0:
+            await asyncio.sleep(max(ahead, _TICK_SECONDS))
+        task = asyncio.create_task(heard.hear(ask, question, since=due))
+        asking.add(task)
+        task.add_done_callback(asking.discard)
+        if position % 32 == 0:  # behind its time, it still lets answers in
+            await asyncio.sleep(0)
+    await asyncio.gather(*asking)
+    return heard.load()
 
-    watched: Sequence[psutil.Process]
-    is_good: Callable[[bytes], bool]
-    headers: Mapping[str, str] = field(default_factory=dict)
 
-    async def open_loop(self, urls: Sequence[str], *, per_second: float) -> Load:
-        """Ask for each URL when it is due, whatever became of those before."""
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            cpu, started = self._cpu_ms(), time.perf_counter()
+async def closed_loop(
+    ask: Ask, questions: Sequence[Any], *, askers: int, watched: Sequence[psutil.Process] = ()
+) -> Load:
+    """Ask them all, each asker the next one as soon as it has its answer."""
+    heard = _Heard(watched)
+    waiting = iter(questions)
 
-            async def one(position: int, url: str) -> "_Answer":
-                due = started + position / per_second
-                await asyncio.sleep(due - time.perf_counter())
-                return await self._asked(session, url, since=due)
+    async def asker() -> None:
+        for question in waiting:
+            await heard.hear(ask, question, since=time.perf_counter())
 
-            answers = await asyncio.gather(*(one(position, url) for position, url in enumerate(urls)))
-            return _load(answers, seconds=time.perf_counter() - started, cpu_ms=self._cpu_ms() - cpu)
+    await asyncio.gather(*(asker() for _ in range(askers)))
+    return heard.load()
 
-    async def closed_loop(self, urls: Sequence[str], *, connections: int) -> Load:
-        """Ask for all URLs, each connection for the next as soon as it has its answer."""
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections)) as session:
-            waiting = iter(urls)
-            answers: list[_Answer] = []
-            cpu, started = self._cpu_ms(), time.perf_counter()
 
-            async def connection() -> None:
-                for url in waiting:
-                    answers.append(await self._asked(session, url, since=time.perf_counter()))
+class _Heard:
+    def __init__(self, watched: Sequence[psutil.Process]) -> None:
+        self._watched = watched
+        self._said = dict.fromkeys(Said, 0)
+        self._latencies: list[float] = []
+        self._cpu = self._cpu_ms()
+        self.started = time.perf_counter()
 
-            await asyncio.gather(*(connection() for _ in range(connections)))
-            return _load(answers, seconds=time.perf_counter() - started, cpu_ms=self._cpu_ms() - cpu)
+    async def hear(self, ask: Ask, question: Any, *, since: float) -> None:
+        said = await ask(question)
+        self._said[said] += 1
+        if said in (Said.GOOD, Said.DEGRADED):
+            self._latencies.append(1000 * (time.perf_counter() - since))
 
-    async def _asked(self, session: aiohttp.ClientSession, url: str, *, since: float) -> "_Answer":
-        try:
-            async with session.get(url, headers=self.headers) as response:
-                body = await response.read()
-                is_answered = response.status == 200
-        except aiohttp.ClientError:
-            return _Answer(None, is_good=False)
-        milliseconds = 1000 * (time.perf_counter() - since) if is_answered else None
-        return _Answer(milliseconds, is_good=self.is_good(body))
+    def load(self) -> Load:
+        return Load(
+            latencies_ms=np.array(self._latencies),
+            errors=self._said[Said.FAILED],
+            refused=self._said[Said.REFUSED],
+            degraded=self._said[Said.DEGRADED],
+            seconds=time.perf_counter() - self.started,
+            cpu_ms=self._cpu_ms() - self._cpu,
+        )
 
     def _cpu_ms(self) -> float:
-        times = [process.cpu_times() for process in self.watched]
+        times = [process.cpu_times() for process in self._watched]
         return 1000 * sum(used.user + used.system for used in times)
-
-
-@dataclass(frozen=True)
-class _Answer:
-    milliseconds: float | None  # until the whole answer was there; None for an error
-    is_good: bool
-
-
-def _load(answers: Sequence[_Answer], *, seconds: float, cpu_ms: float) -> Load:
-    answered = [answer for answer in answers if answer.milliseconds is not None]
-    return Load(
-        latencies_ms=np.array([answer.milliseconds for answer in answered]),
-        errors=len(answers) - len(answered),
-        degraded=sum(not answer.is_good for answer in answered),
-        seconds=seconds,
-        cpu_ms=cpu_ms,
-    )

@@ -30,7 +30,7 @@ from data_contracts.overlay.kinds import FEEDBACK, TELEMETRY
 from data_contracts.settings import Settings
 from infra.bench.figure import Figure
 from infra.bench.lookup_world import publish_world
-from infra.bench.service import running_app
+from infra.bench.service import running_api
 from infra.local.clickhouse.running import running_clickhouse
 from infra.local.kafka.running import running_kafka
 from spark_jobs.landing.clients import ensure_topics
@@ -77,7 +77,7 @@ def run(trial: Trial | None = None) -> list[Figure]:
             "RECS_MAX_SNAPSHOT_AGE_DAYS": "36500",
         }
         with (
-            running_app("api.main:app", environment) as (service, _),
+            running_api(environment) as (service, _),
             _running_overlay(environment),
             connected(Address(url=url)) as store,
         ):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from infra.bench.figure import Figure
 from infra.bench.lookup_world import SNAPSHOT, approve_rules, write_world
-from infra.bench.service import running_app
+from infra.bench.service import running_api
 from infra.local.clickhouse.running import running_clickhouse
 from sql.client import Address, Store, connected
 from sql.load import load
@@ -37,7 +37,7 @@ def run() -> list[Figure]:
             publish(store, _EARLIER, actor="bench")
             figures = [*_loading(store, f"{scratch}/{SNAPSHOT}"), *_moving(store), *_looking_up(store, users)]
             environment = {**os.environ, "RECS_CLICKHOUSE_URL": url, "RECS_DATA_DIR": scratch, "RECS_AUTH": "off"}
-            with running_app("api.main:app", environment) as (service, _):
+            with running_api(environment) as (service, _):
                 return [*figures, _following(store, service, user=int(users[0]))]
 
 

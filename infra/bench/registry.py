@@ -28,10 +28,10 @@ class Bench:
     depends: tuple[str, ...]
     about: str
 
-    def run(self) -> list[Figure]:
+    def run(self, **given: Any) -> list[Figure]:
         module, name = self.function.split(":")
-        function: Callable[[], list[Figure]] = getattr(importlib.import_module(module), name)
-        return function()
+        function: Callable[..., list[Figure]] = getattr(importlib.import_module(module), name)
+        return function(**given)
 
     @property
     def code(self) -> str:
@@ -45,7 +45,8 @@ class Bench:
 _SERVING = ("api", "sql", "data_contracts", "infra/local/clickhouse")
 _LOOKUP = (
     *_SERVING,
-    *(f"infra/bench/{name}.py" for name in ("lookup", "lookup_world", "load", "service", "obvious_service")),
+    *(f"infra/bench/{name}.py" for name in ("lookup", "lookup_world", "contenders", "load", "http_client", "service")),
+    "infra/bench/obvious_service.py",
 )
 _OVERLAY = (*_SERVING, "infra/overlay.py", "infra/local/kafka", "infra/bench/overlay.py")
 _LANDING = ("spark_jobs/landing", "data_contracts/events", "infra/local/kafka", "infra/bench/landing.py")
@@ -67,6 +68,7 @@ BENCHES = {
         Bench("night-users", "infra.bench.night_growth:by_users", _NIGHT, "how a night grows with users"),
         Bench("publish", "infra.bench.publish:run", (*_SERVING, "infra/bench/publish.py"), "loading and publishing"),
         Bench("lookup", "infra.bench.lookup:run", _LOOKUP, "look-ups"),
+        Bench("soak", "infra.bench.soak:run", (*_LOOKUP, "infra/bench/soak.py"), "look-ups for ten minutes"),
         Bench("overlay", "infra.bench.overlay:run", _OVERLAY, "streamed events until they are in answers"),
         Bench("landing", "infra.bench.landing:run", _LANDING, "landing events from Kafka"),
         Bench("world", "infra.bench.world:run", ("infra/local/world",), "the sample world's generator"),
@@ -87,9 +89,9 @@ def is_stale(bench: Bench) -> bool:
     return saved is None or saved["code"] != bench.code
 
 
-def measure(bench: Bench) -> list[dict[str, Any]]:
+def measure(bench: Bench, **given: Any) -> list[dict[str, Any]]:
     """Run a benchmark, keep its figures, return them as rows."""
-    figures = bench.run()
+    figures = bench.run(**given)
     _RESULTS.mkdir(exist_ok=True)
     saved = {
         "code": bench.code,
