@@ -65,37 +65,37 @@ class Rebuilt:
 
 
 def rebuilt(serving: Serving, question: Question, data: UserData | None) -> Rebuilt:
-    layout = laid_out(serving, [question], data)
-    parts = [_part(serving, layout, row, data) for row in range(len(layout.laid))]
-    lists = {laid.kind: list(part.kept.items()) for laid, part in zip(layout.laid, parts, strict=True)}
+    parts = {kind: _part(serving, question, kind, data) for kind in question.kinds}
+    lists = {kind: list(part.kept.items()) for kind, part in parts.items()}
     kept = dict(woven(question.pattern, lists, question.top_k))
     return Rebuilt(
         kept=kept,
-        dropped=[dropped for part in parts for dropped in (*part.dropped, *_crowded_out(part, kept))],
-        is_profiled=layout.laid[0].is_profiled,
+        dropped=[dropped for part in parts.values() for dropped in (*part.dropped, *_crowded_out(part, kept))],
+        is_profiled=all(part.is_profiled for part in parts.values()),
     )
 
 
-def _part(serving: Serving, layout: Layout, row: int, data: UserData | None) -> Rebuilt:
-    laid = layout.laid[row]
-    reasons = decided(serving, layout.users[row : row + 1], [laid]).reason[0].tolist()
+def _part(serving: Serving, question: Question, kind: Kind, data: UserData | None) -> Rebuilt:
+    layout = laid_out(serving, [question], kind, data)
+    laid = layout.laid[0]
+    reasons = decided(serving, layout, kind, question.channel).reason[0].tolist()
     arranged = {one.index for one in laid.arranged}
     rules = {
         **{one.index: "not_wished" for one in set(laid.listed) - set(laid.wanted)},
-        **{one.index: _by_overlay(data, laid.question) for one in laid.wanted if one.index not in arranged},
+        **{one.index: _by_overlay(data, question) for one in laid.wanted if one.index not in arranged},
         # The first word on an item is the one that counts: later ones only say that it stands above.
         **_first_rule(laid.arranged, reasons),
     }
     places = {one.index: place for place, one in reversed(list(enumerate(laid.listed, start=1)))}
-    ids = {index: item_id_of(serving, laid.kind, index) for index in places}
+    ids = {index: item_id_of(serving, kind, index) for index in places}
     chosen = tuple(one for one, reason in zip(laid.arranged, reasons, strict=False) if reason == Drop.NONE)
     kept = {
-        ids[one.index]: Kept(one, places[one.index], _boost(data, laid, one.index), _emphasised(layout, row, one.index))
-        for one in with_reasons(layout, row, chosen)
+        ids[one.index]: Kept(one, places[one.index], _boost(data, question, one), _emphasised(layout, one))
+        for one in with_reasons(layout, 0, chosen)
     }
     return Rebuilt(
         kept=kept,
-        dropped=[*_unknown(serving, laid, data), *_dropped(laid.listed, rules, ids, places, shown=set(kept))],
+        dropped=[*_unknown(serving, laid, kind, data), *_dropped(laid.listed, rules, ids, places, shown=set(kept))],
         is_profiled=laid.is_profiled,
     )
 
@@ -128,10 +128,10 @@ def _dropped(
             yield Dropped(ids[one.index], place, one.tier, one.score, rules[one.index])
 
 
-def _unknown(serving: Serving, laid: Laid, data: UserData | None) -> Iterator[Dropped]:
+def _unknown(serving: Serving, laid: Laid, kind: Kind, data: UserData | None) -> Iterator[Dropped]:
     """Of the personal list: products that the catalogue has no longer."""
     lists = data.lists.get(laid.question.user_id) if data and laid.is_profiled else None
-    if lists and laid.kind is Kind.PRODUCT:
+    if lists and kind is Kind.PRODUCT:
         ids = serving.snapshot.items[ITEM_ID]
         for code, score in zip(lists.products.items, lists.products.scores, strict=True):
             if serving.position[code] < 0:
@@ -144,11 +144,14 @@ def _by_overlay(data: UserData | None, question: Question) -> str:
     return "withdrawn" if is_withdrawn else "suppressed"
 
 
-def _boost(data: UserData | None, laid: Laid, index: int) -> float:
+def _boost(data: UserData | None, question: Question, one: Candidate) -> float:
     changes = data.changes if data else None
-    boosts = changes.boosts_of(laid.question.user_id, laid.kind, np.array([index])) if changes else None
-    return 0.0 if boosts is None else float(boosts[0])
+    if changes is None:
+        return 0.0
+    if one.kind is Kind.PRODUCT:
+        return float(changes.product_boosts([question.user_id])[0, one.index])
+    return float(changes.offer_boosts([question.user_id], np.array([[one.index]], dtype=np.int32))[0, 0])
 
 
-def _emphasised(layout: Layout, row: int, index: int) -> float:
-    return float(layout.emphasis.boosts[row, index]) if layout.laid[row].kind is Kind.PRODUCT else 0.0
+def _emphasised(layout: Layout, one: Candidate) -> float:
+    return float(layout.emphasis.boosts[0, one.index]) if one.kind is Kind.PRODUCT else 0.0

@@ -1,14 +1,9 @@
-"""What a question could be answered with, step by step: the lists, the caller's wishes, events and context. Pure.
+"""What questions could be answered with, step by step: the lists, the callers' wishes, events and contexts. Pure.
 
 Who is known gets the personal list, filled up from their segment's, the popular and the static list; what happened
-since the snapshot takes out and reorders (`overlay_changes`), and what the question says of its place and moment
-reorders (`data_contracts.context`). The policy comes after it. Who cannot be looked up (`data` None) gets what memory
-holds, as somebody unknown.
-
-Boosts order candidates anew: an item's worth is its probability times, for a product, its value, as the night ranked
-it; a boost of b makes of a probability p the one whose log-odds are b more. Candidates that nothing boosts keep their
-order, whatever their worths say, and a boosted one goes up past all that are worth less than it is now (a tired one
-down past those worth more). Only the order is made so: scores stay the calibrated probabilities.
+since the snapshot takes out and reorders (`overlay_changes`), and what a question says of its place and moment reorders
+(`data_contracts.context`). The policy comes after it. Who cannot be looked up (`data` None) gets what memory holds, as
+somebody unknown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from api.arranging import arranged
 from api.overlay_changes import Changes
-from api.serving import NO_SCORE, Candidates, Serving, candidates
+from api.serving import Candidates, Serving, candidates
 from api.store import Lists, UserState
 from data_contracts.columns import ITEM_ID
 from data_contracts.context import NO_CONTEXT, Context, Emphasis, emphasis, pattern_of
 from data_contracts.experiments import Assignment
-from data_contracts.overlay.kinds import MOST_BOOST
 from data_contracts.policy import Users, employment_codes, holdings_matrix, may_profile
-from data_contracts.scores import dequantise, log_odds
 from data_contracts.vocabulary import Channel, Family, Kind, Tier
 
 
@@ -66,10 +60,9 @@ class UserData:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """One kind of one question: what the lists offer, of that what is wanted, and that as it is now and here."""
+    """Of one question: what the lists offer, of that what is wanted, and that as it is now and here, best first."""
 
     question: Question
-    kind: Kind
     is_profiled: bool
     listed: Candidates
     wanted: Candidates
@@ -78,30 +71,37 @@ class Laid:
 
 @dataclass(frozen=True)
 class Layout:
-    """Rows of all three are the kinds of the questions, in their order; products are the serving catalogue's."""
+    """Of questions of one kind, N of them in their order. `items` [N, L]: numbers of what is arranged, -1 for none."""
 
     laid: Sequence[Laid]
+    items: NDArray[np.int32]
     users: Users
     emphasis: Emphasis
 
 
-def laid_out(serving: Serving, questions: Sequence[Question], data: UserData | None) -> Layout:
-    parts = [(question, kind) for question in questions for kind in question.kinds]
+def laid_out(serving: Serving, questions: Sequence[Question], kind: Kind, data: UserData | None) -> Layout:
     nothing = UserState()
-    states = [data.states.get(question.user_id, nothing) if data else nothing for question, _ in parts]
+    states = [data.states.get(question.user_id, nothing) if data else nothing for question in questions]
+    user_ids = [question.user_id for question in questions]
     users = users_of(serving, states)
     changes = data.changes if data else None
     if changes:
-        users = changes.seen_now(users, [question.user_id for question, _ in parts])
+        users = changes.seen_now(users, user_ids)
     is_profiled = may_profile(users)
-    said = emphasis(serving.relations, [one.context for one, _ in parts], users.holdings & is_profiled[:, None])
-    laid = []
-    for row, (question, kind) in enumerate(parts):
-        listed = _listed(serving, question, kind, states[row], data, is_profiled=bool(is_profiled[row]))
-        wanted = _wanted(serving, question, kind, listed)
-        arranged = _arranged(serving, question, kind, wanted, changes=changes, emphasised=said.boosts[row])
-        laid.append(Laid(question, kind, bool(is_profiled[row]), listed, wanted, arranged))
-    return Layout(laid, users, said)
+    said = emphasis(serving.relations, [one.context for one in questions], users.holdings & is_profiled[:, None])
+    listed = [
+        _listed(serving, question, kind, state, data, is_profiled=profiled)
+        for question, state, profiled in zip(questions, states, is_profiled.tolist(), strict=True)
+    ]
+    wanted = [_wanted(serving, *one, kind) for one in zip(questions, listed, strict=True)]
+    left = wanted
+    if changes:
+        left = [
+            changes.left(one.user_id, one.channel, kind, found) for one, found in zip(questions, wanted, strict=True)
+        ]
+    best, items = arranged(serving, user_ids, left, kind=kind, emphasised=said.boosts, changes=changes)
+    rows = zip(questions, is_profiled.tolist(), listed, wanted, best, strict=True)
+    return Layout([Laid(*row) for row in rows], items, users, said)
 
 
 def users_of(serving: Serving, states: Sequence[UserState]) -> Users:
@@ -131,7 +131,7 @@ def _listed(
     return (*candidates(lists, kind, serving.position, Tier.PERSONAL), *tail)
 
 
-def _wanted(serving: Serving, question: Question, kind: Kind, listed: Candidates) -> Candidates:
+def _wanted(serving: Serving, question: Question, listed: Candidates, kind: Kind) -> Candidates:
     """Without what the caller does not want; before the policy, so that what is wanted fills the answer."""
     if not question.families and not question.exclude:
         return listed
@@ -145,37 +145,3 @@ def _wanted(serving: Serving, question: Question, kind: Kind, listed: Candidates
         if products[one.index].product_id not in question.exclude
         and (not question.families or products[one.index].family in question.families)
     )
-
-
-def _arranged(
-    serving: Serving,
-    question: Question,
-    kind: Kind,
-    wanted: Candidates,
-    *,
-    changes: Changes | None,
-    emphasised: NDArray[np.float64],
-) -> Candidates:
-    """Without what events suppress, best first; `emphasised` [P] is of products."""
-    found = changes.left(question.user_id, question.channel, kind, wanted) if changes else wanted
-    is_raised = kind is Kind.PRODUCT and bool(emphasised.any())
-    if not found or not (changes or is_raised):
-        return found
-    index = np.array([candidate.index for candidate in found], dtype=np.intp)
-    boosts = changes.boosts_of(question.user_id, kind, index) if changes else None
-    if is_raised:
-        boosts = emphasised[index] if boosts is None else emphasised[index] + boosts
-    if boosts is None or not boosts.any():
-        return found
-    values = serving.values[index] if kind is Kind.PRODUCT else np.ones(len(found))
-    return _ranked(found, np.clip(boosts, -MOST_BOOST, MOST_BOOST), values)
-
-
-def _ranked(found: Candidates, boosts: NDArray[np.float64], values: NDArray[np.float64]) -> Candidates:
-    # The static list has no scores: nothing there is worth more than the least of what was scored.
-    scores = np.array([max(candidate.score, 0) if candidate.score != NO_SCORE else 0 for candidate in found])
-    was = dequantise(scores) * values
-    stands = np.minimum.accumulate(was)
-    now = values / (1.0 + np.exp(-(log_odds(scores) + boosts)))
-    worth = np.where(boosts > 0, np.maximum(stands, now), np.where(boosts < 0, np.minimum(stands, now), stands))
-    return tuple(found[place] for place in np.argsort(-worth, kind="stable").tolist())

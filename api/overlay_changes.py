@@ -63,7 +63,7 @@ class Changes:
 
     def seen_now(self, users: Users, user_ids: Sequence[int]) -> Users:
         """The snapshot's users with what they hold and consent to now. Who was unknown stays so."""
-        pairs = [(place, self.rows[user_id]) for place, user_id in enumerate(user_ids) if user_id in self.rows]
+        pairs = self._places(user_ids)
         if not pairs:
             return users
         places, rows = np.array(pairs).T
@@ -92,15 +92,25 @@ class Changes:
         row = self.rows.get(user_id)
         return row is not None and bool(self.withdrawn[row] & CHANNEL_CONSENT[channel])
 
-    def boosts_of(self, user_id: int, kind: Kind, index: NDArray[np.intp]) -> NDArray[np.float64] | None:
-        """Log-odds that events add to items [n] of a user; None where they add nothing to any item."""
-        row = self.rows.get(user_id)
-        if row is None:
-            return None
-        if kind is Kind.PRODUCT:
-            return np.asarray(self.boosts[row][index])
-        boosts = self.offers[row].boosts if row in self.offers else None
-        return np.array([boosts.get(code, 0.0) for code in index.tolist()]) if boosts else None
+    def product_boosts(self, user_ids: Sequence[int]) -> NDArray[np.float64]:
+        """Log-odds that events add to the products of users [N, P]."""
+        found = np.zeros((len(user_ids), self.boosts.shape[1]))
+        for place, row in self._places(user_ids):
+            found[place] = self.boosts[row]
+        return found
+
+    def offer_boosts(self, user_ids: Sequence[int], items: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Log-odds that events add to offers, by their codes [N, L]."""
+        found = np.zeros(items.shape)
+        for place, row in self._places(user_ids):
+            boosts = self.offers[row].boosts if row in self.offers else None
+            if boosts:
+                found[place] = [boosts.get(code, 0.0) for code in items[place].tolist()]
+        return found
+
+    def _places(self, user_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Of the users that something happened to: their places among `user_ids`, and their rows."""
+        return [(place, self.rows[user_id]) for place, user_id in enumerate(user_ids) if user_id in self.rows]
 
 
 def _flags(serving: Serving, pairs: Pairs, shape: tuple[int, int]) -> Bools:

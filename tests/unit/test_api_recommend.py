@@ -224,7 +224,7 @@ def test_a_context_changes_the_order_of_what_may_be_shown_and_nothing_else(day: 
     serving = day.serving
     plain = [replace(one, context=NO_CONTEXT) for one in day.questions]
     asked = [replace(one, context=context) for one in day.questions]
-    before, after = laid_out(serving, plain, day.data), laid_out(serving, asked, day.data)
+    before, after = (laid_out(serving, one, Kind.PRODUCT, day.data) for one in (plain, asked))
     for was, now in zip(before.laid, after.laid, strict=True):
         assert sorted(now.arranged, key=str) == sorted(was.arranged, key=str)
     for reply in recommend(serving, asked, day.data):
@@ -261,7 +261,7 @@ def test_an_item_that_the_basket_calls_for_comes_up_and_says_why_with_the_score_
 def test_without_consent_to_profiling_what_is_held_raises_nothing() -> None:
     held, silent = UserState(segment=1, holdings=[PRODUCTS.index("mortgage_new")], consents=31), 1 | 2 | 4 | 16
     for state, raises in ((held, True), (replace(held, consents=silent), False)):
-        layout = laid_out(SERVING, [Question(9, Channel.WEB, Kind.PRODUCT, 9)], UserData({9: state}, {}))
+        layout = laid_out(SERVING, [Question(9, Channel.WEB, None, 9)], Kind.PRODUCT, UserData({9: state}, {}))
         assert bool(layout.emphasis.boosts.any()) is raises
 
 
