@@ -13,7 +13,7 @@ from sql.client import Address, AsyncStore, connected_async
 from sql.pointer import read_pointers_async
 from sql.rules import current_rule_set_async
 from sql.states import State
-from sql.user_events import read_events
+from sql.user_events import read_events, read_lag
 
 
 class ClickHouseStore:
@@ -60,6 +60,9 @@ class ClickHouseStore:
 
     async def user_events(self, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
         return await read_events(await self._store(), user_ids, cut_off=cut_off)
+
+    async def overlay_lag(self) -> float | None:
+        return await read_lag(await self._store())
 
     async def snapshots(self) -> Sequence[SnapshotRow]:
         store = await self._store()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from api.exposures import ExposureLog
 from api.feedback import FeedbackDesk
@@ -16,6 +17,11 @@ from data_contracts.settings import Settings
 _STOP_SECONDS = 5.0
 
 
+def outbox_path(settings: Settings, topic: str) -> Path:
+    """Of this machine's services; each machine has its own."""
+    return settings.data_dir / "api" / f"{topic.rpartition('.')[2]}.sqlite3"
+
+
 @dataclass(frozen=True)
 class Out:
     """One topic's way: `outbox.depth` waits, `sender.outage` says why."""
@@ -25,14 +31,13 @@ class Out:
 
     @classmethod
     def to(cls, settings: Settings, topic: str, *, most: int, is_durable: bool) -> "Out":
-        name = topic.rpartition(".")[2]
         outbox = Outbox(
-            settings.data_dir / "api" / f"{name}.sqlite3",
+            outbox_path(settings, topic),
             most=most,
             is_durable=is_durable,
             keys_known=timedelta(hours=settings.idempotency_hours),
         )
-        return cls(outbox, Sender(outbox, sink_of(settings, topic), name=name))
+        return cls(outbox, Sender(outbox, sink_of(settings, topic), name=outbox_path(settings, topic).stem))
 
     def stop(self) -> None:
         self.sender.stop(seconds=_STOP_SECONDS)

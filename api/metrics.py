@@ -6,9 +6,13 @@ a user, a token or a text that a caller chose.
 
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from data_contracts.policy import Drop
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 REGISTRY = CollectorRegistry()
@@ -25,6 +29,8 @@ BATCHES = Histogram(
 )
 REFUSALS = Counter("recs_refusals", "Requests refused before they were answered", ["why"], registry=REGISTRY)
 REPLACED = Counter("recs_static_instead", "Answers from memory in place of ClickHouse", ["why"], registry=REGISTRY)
+_DROPS = Counter("recs_policy_drops", "Items of lists that a rule kept out of answers", ["rule"], registry=REGISTRY)
+_DROPS_BY_RULE = {drop.value: _DROPS.labels(drop.name.lower()) for drop in Drop if drop is not Drop.NONE}
 
 GRPC = "gRPC"  # where HTTP has a method
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", GRPC})
@@ -54,6 +60,14 @@ REGISTRY.register(_GAUGES)
 def gauge(name: str, about: str, read: Callable[[], float | None]) -> None:
     """Tell a value that is read at each scrape; None for none at the moment. `read` must be quick and not raise."""
     _GAUGES.readings[name] = (about, read)
+
+
+def dropped(reasons: NDArray[np.uint8]) -> None:
+    """Counts `Drop` values of a decision."""
+    counts = np.bincount(reasons.ravel()).tolist()
+    for drop, count in enumerate(counts):
+        if drop != Drop.NONE and count:
+            _DROPS_BY_RULE[drop].inc(count)
 
 
 def exposition() -> bytes:

@@ -30,6 +30,16 @@ _FORGET_KEYS = (
     "DELETE FROM keys WHERE seq IN (SELECT seq FROM keys ORDER BY seq LIMIT 1000)"
     " AND (at < ? OR seq <= (SELECT max(seq) FROM keys) - ?)"
 )
+_COUNT_USER = """
+SELECT (SELECT count(*) FROM waiting WHERE json_extract(CAST(event AS TEXT), '$.user_id') = :user_id)
+     + (SELECT count(*) FROM refused WHERE json_extract(CAST(event AS TEXT), '$.user_id') = :user_id)
+     + (SELECT count(*) FROM keys WHERE user_id = :user_id)
+"""
+_ERASE_USER = (
+    "DELETE FROM waiting WHERE json_extract(CAST(event AS TEXT), '$.user_id') = :user_id",
+    "DELETE FROM refused WHERE json_extract(CAST(event AS TEXT), '$.user_id') = :user_id",
+    "DELETE FROM keys WHERE user_id = :user_id",
+)
 # For another process that writes at this moment.
 _BUSY_SECONDS = 5.0
 
@@ -76,6 +86,8 @@ class Outbox:
             self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
+            # What has gone is overwritten: it told of people.
+            self._db.execute("PRAGMA secure_delete = ON")
             for table in _TABLES:
                 self._db.execute(table)
         except sqlite3.Error as error:
@@ -121,6 +133,20 @@ class Outbox:
             )
             self._db.execute("DELETE FROM waiting WHERE seq = ?", (one.seq,))
             self.depth = self._count()
+
+    def rows_of(self, user_id: int) -> int:
+        """What waits, was refused or is known of a user."""
+        with self._transaction():
+            return int(self._db.execute(_COUNT_USER, {"user_id": user_id}).fetchone()[0])
+
+    def erase_user(self, user_id: int) -> None:
+        """Also from what is left on disk: pages that are free, and the log of writes."""
+        with self._transaction():
+            for statement in _ERASE_USER:
+                self._db.execute(statement, {"user_id": user_id})
+            self.depth = self._count()
+        with self._lock:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         with self._lock:

@@ -6,6 +6,7 @@ consumer stays in its group meanwhile.
 """
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from data_contracts.settings import Settings
 
 _LOG = logging.getLogger("recs.overlay")
 _RETRY_SECONDS = 0.5
+_BEAT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class _Batch:
 
 
 class OverlayWriter:
-    """Runs until told to stop. `put` stores a batch and raises UnavailableError when it cannot now."""
+    """Runs until told to stop. `put` stores a batch and raises UnavailableError when it cannot now; so does `beat`,
+    which tells with the lag, in seconds, that all is well: events are read, and can be stored.
+    """
 
     def __init__(
         self,
@@ -58,12 +62,15 @@ class OverlayWriter:
         registry: Registry,
         *,
         put: Callable[[Sequence[EventRow]], None],
+        beat: Callable[[float], None],
         tell: Callable[[Stored], None],
         is_stopped: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._codec = Codec(registry)
         self._put = put
+        self._beat = beat
+        self._next_beat, self._lag = -math.inf, 0.0
         self._tell = tell
         self._is_stopped = is_stopped
         self._skew = settings.clock_skew_seconds * 1_000_000
@@ -77,6 +84,18 @@ class OverlayWriter:
                 messages = consumer.consume(self._settings.overlay_batch_events, self._settings.overlay_flush_seconds)
                 if messages:
                     self._store(consumer, messages)
+                self._live(consumer)
+
+    def _live(self, consumer: Consumer) -> None:
+        """A sign of life, unless Kafka or ClickHouse is away, or the partitions are all with other writers."""
+        if time.monotonic() < self._next_beat or not consumer.assignment():
+            return
+        try:
+            consumer.list_topics(TOPICS[0], timeout=_BEAT_SECONDS)
+            self._beat(self._lag)
+        except (KafkaException, UnavailableError) as error:
+            _LOG.debug("no sign of life: %s", error)
+        self._next_beat = time.monotonic() + _BEAT_SECONDS
 
     @contextmanager
     def _subscribed(self) -> Iterator[Consumer]:
@@ -96,17 +115,22 @@ class OverlayWriter:
             return
         _commit(consumer, batch)
         if batch.next_offsets:
-            self._tell(
-                Stored(
-                    stored=len(batch.rows),
-                    unneeded=batch.counts["unneeded"],
-                    undecodable=batch.counts["undecodable"],
-                    behind=behind(consumer, batch.next_offsets),
-                    seconds=max(0.0, time.time() - batch.oldest / 1_000),
-                )
-            )
+            self._told(batch, behind(consumer, batch.next_offsets))
         if waiting:  # what came in while nothing could be stored
             self._store(consumer, waiting)
+
+    def _told(self, batch: _Batch, waiting: int) -> None:
+        seconds = max(0.0, time.time() - batch.oldest / 1_000)
+        self._lag = seconds if waiting else 0.0
+        self._tell(
+            Stored(
+                stored=len(batch.rows),
+                unneeded=batch.counts["unneeded"],
+                undecodable=batch.counts["undecodable"],
+                behind=waiting,
+                seconds=seconds,
+            )
+        )
 
     def _read(self, batch: _Batch, waiting: list[Message]) -> None:
         """Move what waits into the batch; safe to call again where it raised."""

@@ -1,4 +1,7 @@
-"""Questions to answers: what the lists, events and context lay out goes through the policy, a batch at once. Pure."""
+"""Questions to answers: what the lists, events and context lay out goes through the policy, a batch at once.
+
+Pure, but that it counts what the rules drop.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from api import metrics
 from api.layout import Layout, Question, UserData, laid_out
 from api.serving import Candidate, Candidates, Serving
 from data_contracts.context import woven
@@ -41,7 +45,9 @@ def recommend(serving: Serving, questions: Sequence[Question], data: UserData | 
     parts: list[dict[Kind, _Part]] = [{} for _ in questions]
     for (kind, channel), rows in _alike(questions).items():
         layout = laid_out(serving, [questions[row] for row in rows], kind, data)
-        keep = decided(serving, layout, kind, channel).keep.tolist()
+        decision = decided(serving, layout, kind, channel)
+        metrics.dropped(decision.reason)
+        keep = decision.keep.tolist()
         for place, row in enumerate(rows):
             offered = layout.laid[place].arranged
             kept = tuple(item for item, is_kept in zip(offered, keep[place], strict=False) if is_kept)

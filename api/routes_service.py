@@ -43,7 +43,7 @@ async def readyz(service: Running) -> Readiness:
     """The best tier that could be served now, and why it is no better. Static is ready too: a look-up never fails."""
     watch = service.watch
     has_lists = watch.is_up and watch.serving.snapshot.is_whole
-    reasons = [trouble for trouble in (watch.outage, watch.lag, watch.outdated) if trouble]
+    reasons = [trouble for trouble in (watch.outage, watch.lag, watch.outdated, watch.deaf) if trouble]
     if watch.is_up and not watch.serving.snapshot.is_whole and not watch.lag:
         reasons.append("no snapshot is published")
     return Readiness(

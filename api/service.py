@@ -125,6 +125,7 @@ def _gauges(watch: Watch, out: EventsOut) -> None:
 
     metrics.gauge("recs_snapshot_age_seconds", "Age of what the served snapshot saw", age)
     metrics.gauge("recs_snapshot_outdated", "1 while personal lists are too old to show", lambda: bool(watch.outdated))
+    metrics.gauge("recs_overlay_lag_seconds", "Events that came since are in no answer", lambda: watch.overlay_lag)
     metrics.gauge("recs_clickhouse_up", "1 while ClickHouse tells its pointers", lambda: watch.is_up)
     for name, way in (("feedback", out.feedback_out), ("exposures", out.exposures_out)):
         metrics.gauge(f"recs_{name}_outbox_depth", f"{name.title()} that waits on disk", partial(_depth, way))

@@ -110,6 +110,9 @@ class Store(Protocol):
         `cut_off`: the snapshot's, in microseconds.
         """
 
+    async def overlay_lag(self) -> float | None:
+        """Seconds that stored events are behind those that came; None where nobody was ever seen to store any."""
+
     async def snapshots(self) -> Sequence[SnapshotRow]:
         """Snapshots that the database holds, newest first."""
 

@@ -6,6 +6,7 @@ snapshot is loaded; a load that fails leaves what was there.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,8 @@ _LOG = logging.getLogger("recs.api")
 # A database that does not tell its pointers in this time is down, as far as look-ups go.
 POLL_SECONDS = 2.0
 LOAD_SECONDS = 60.0
+# Looks at the overlay's writers are not needed as often, and a lag that is shorter is not worth a word.
+LAG_POLL_SECONDS, LAG_SECONDS = 1.0, 10.0
 
 
 class Watch:
@@ -44,7 +47,9 @@ class Watch:
         self._copy = copy
         self._max_age = max_age
         self._rules_seq = -1
+        self._next_lag = 0.0
         self.outage = "ClickHouse has not been asked yet"
+        self.overlay_lag: float | None = None
         self.lag = ""
         saved = _saved(copy)
         self.serving = Serving.of(
@@ -68,6 +73,15 @@ class Watch:
         if age is None or age <= self._max_age:
             return ""
         return f"snapshot {self.serving.snapshot_id} is {age.days} days old: its personal lists are not shown"
+
+    @property
+    def deaf(self) -> str:
+        """Why answers do not know of what users do; "" while they do. Nobody knows while the database is away."""
+        if not self.is_up or (self.overlay_lag is not None and self.overlay_lag <= LAG_SECONDS):
+            return ""
+        if self.overlay_lag is None:
+            return "no overlay writer was ever seen: what users did since the night changes no answer"
+        return f"the overlay is {self.overlay_lag:.0f} s behind: what users did since then changes no answer"
 
     def moments(self, snapshot: Snapshot) -> tuple[datetime, datetime]:
         """A snapshot's cut-off, and now, which is never before it: see `_today`."""
@@ -93,6 +107,21 @@ class Watch:
         else:
             self._tell(outage="")
             await self._try_to_follow(pointers)
+            await self._listen()
+
+    async def _listen(self) -> None:
+        """How far the overlay is behind. Before the table is there, nobody was seen."""
+        now = time.monotonic()
+        if now < self._next_lag:
+            return
+        self._next_lag = now + LAG_POLL_SECONDS
+        try:
+            async with asyncio.timeout(LAG_POLL_SECONDS / 2):
+                self.overlay_lag = await self._store.overlay_lag()
+        except InputError:
+            self.overlay_lag = None
+        except (TimeoutError, RecsError) as error:
+            _LOG.debug("the overlay's lag cannot be read: %s", error)
 
     async def _try_to_follow(self, pointers: Pointers) -> None:
         try:

@@ -7,12 +7,15 @@ read again. Everything is safe to repeat: what was killed half-way is simply run
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from pyspark.sql import SparkSession
 
+from api.events_out import outbox_path
+from api.outbox import Outbox
+from api.sinks import EXPOSURES, FEEDBACK
 from dagster_project.lake_lock import lake_lock
 from data_contracts.events.schemas import TOPICS
 from data_contracts.identity import KeyChain
@@ -76,6 +79,8 @@ def erase_with(spark: SparkSession, settings: Settings, user_id: int, *, with_ka
     people.require_current_keys()
     person = register_erased(people, user_id, on=now.date()).hex()
     lines = (
+        # First, so that what was on its way out of them is found where it went.
+        *_outboxes(settings, user_id),
         *_delta(spark, lake, user_id),
         *(_topics(settings, user_id) if with_kafka else [_KAFKA_LEFT]),
         *_landed(settings, user_id),
@@ -87,6 +92,20 @@ def erase_with(spark: SparkSession, settings: Settings, user_id: int, *, with_ka
     document = json.dumps(asdict(receipt), default=str, indent=1)
     write_bytes(f"{lake}/reports/erasures/{person[:16]}-{now:%Y%m%dT%H%M%S}.json", document.encode())
     return receipt
+
+
+def _outboxes(settings: Settings, user_id: int) -> Iterator[Line]:
+    for topic in (FEEDBACK, EXPOSURES):
+        path = outbox_path(settings, topic)
+        if not path.exists():
+            yield Line(f"outbox {path.stem}", None, None, "none on this machine; others' empty themselves")
+            continue
+        with closing(Outbox(path, most=0, is_durable=True)) as outbox:
+            found = outbox.rows_of(user_id)
+            outbox.erase_user(user_id)
+            yield Line(
+                f"outbox {path.stem}", found, outbox.rows_of(user_id), "its tables read again, free pages zeroed"
+            )
 
 
 def _delta(spark: SparkSession, lake: str, user_id: int) -> Iterator[Line]:

@@ -3,9 +3,11 @@
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
 
 import typer
 
@@ -15,7 +17,6 @@ from infra.console import console
 
 if TYPE_CHECKING:
     from api.overlay_writer import Stored
-    from data_contracts.overlay import EventRow
 
 _RETRY_SECONDS = 0.5
 _LOG = logging.getLogger("recs.overlay")
@@ -51,9 +52,9 @@ def run(settings: Settings, *, is_stopped: Callable[[], bool], tell: "Callable[[
     from spark_jobs.landing.clients import ensure_topics, translated
     from sql.client import Address, connected
     from sql.migrate import migrate
-    from sql.user_events import put_events
+    from sql.user_events import put_beat, put_events
 
-    address = Address.of(settings)
+    address, name = Address.of(settings), uuid4().hex
 
     def prepare() -> None:
         migrate(address)
@@ -65,11 +66,14 @@ def run(settings: Settings, *, is_stopped: Callable[[], bool], tell: "Callable[[
         while not is_stopped():
             try:
                 with connected(address) as store:
-
-                    def put(rows: "Sequence[EventRow]") -> None:
-                        put_events(store, rows)
-
-                    OverlayWriter(settings, registry(settings), put=put, tell=tell, is_stopped=is_stopped).run()
+                    OverlayWriter(
+                        settings,
+                        registry(settings),
+                        put=partial(put_events, store),
+                        beat=lambda lag: put_beat(store, name, lag_seconds=lag),
+                        tell=tell,
+                        is_stopped=is_stopped,
+                    ).run()
             except UnavailableError as error:
                 # Only connecting raises it: a writer waits by itself.
                 _LOG.warning("%s; trying again", error)

@@ -51,6 +51,17 @@ def events_known_at(store: Store, user_id: int, *, cut_off: int, at: int) -> pa.
     return pa.Table.from_pylist([dict(zip(_SELECTED, row, strict=True)) for row in rows], schema=EVENTS)
 
 
+def put_beat(store: Store, writer: str, *, lag_seconds: float) -> None:
+    """A sign of life of a process that stores events."""
+    store.run("overlay_writers_v1/put", writer=writer, lag_seconds=lag_seconds)
+
+
+async def read_lag(store: AsyncStore) -> float | None:
+    """Seconds that answers are behind the events; None where no writer was ever seen."""
+    ((seconds,),) = await store.few_rows("overlay_writers_v1/lag")
+    return None if seconds is None else float(seconds)
+
+
 def erase_events(store: Store, user_id: int) -> None:
     """The text of a mutation is kept, and so the id in it, until another one has been made."""
     store.run("user_events_v1/without_user", user_id=user_id)

@@ -130,6 +130,7 @@ class FakeStore:
     personal: Mapping[int, Lists] = field(default_factory=lambda: dict(LISTS))
     states: Mapping[int, UserState] = field(default_factory=lambda: dict(STATES))
     events: pa.Table | None = None
+    lag: float | None = 0.3
     failure: Exception | None = None
     delay: float = 0
     asked: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
@@ -170,6 +171,10 @@ class FakeStore:
             return None
         found = self.events.filter(pc.is_in(self.events["user_id"], pa.array(user_ids, pa.int64())))
         return found if found.num_rows else None
+
+    async def overlay_lag(self) -> float | None:
+        await self._reached()
+        return self.lag
 
     async def snapshots(self) -> Sequence[SnapshotRow]:
         await self._reached()

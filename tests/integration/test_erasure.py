@@ -2,7 +2,9 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +17,9 @@ from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
+from api.events_out import outbox_path
+from api.outbox import Entry, Key, Outbox
+from api.sinks import FEEDBACK
 from dagster_project.assets.publish import load_verified
 from dagster_project.lake_lock import lake_lock
 from data_contracts.errors import BusyError, InputError
@@ -53,7 +58,12 @@ class Installation:
 
     def in_files(self) -> set[str]:
         """Files that tell the person's id, by what they decode to."""
-        files = [path for root in (self.lake, self.events) for path in root.rglob("*") if path.is_file()]
+        files = [
+            path
+            for root in (self.lake, self.events, self.settings.data_dir / "api")
+            for path in root.rglob("*")
+            if path.is_file()
+        ]
         return {str(path.relative_to(self.settings.data_dir)) for path in files if _tells(path)}
 
     def in_clickhouse(self) -> dict[str, int]:
@@ -88,8 +98,10 @@ def erased(spark: SparkSession, clickhouse_url: str, tmp_path_factory: pytest.Te
     here = Installation(spark, settings, root / "events")
     _fill_tables(here)
     _fill_files(here, root)
+    outbox = _fill_outbox(settings)  # of a service that runs meanwhile
     before = here.in_files(), here.in_clickhouse(), newest_version(f"{here.lake}/silver/interactions") or 0
     yield Erased(here, *before, here.erase())
+    outbox.close()
 
 
 def _fill_tables(here: Installation) -> None:
@@ -144,9 +156,26 @@ def _fill_files(here: Installation, root: Path) -> None:
         load_verified(store, snapshot_uri=str(folder))
 
 
+def _fill_outbox(settings: Settings) -> Outbox:
+    """Feedback that waits and that was refused, and its keys."""
+    outbox = Outbox(outbox_path(settings, FEEDBACK), most=100, is_durable=True)
+    outbox.put(
+        [
+            Entry(f"{user}-{number}", b'{"user_id":%d,"n":%d}' % (user, number), Key(f"k-{user}-{number}", user))
+            for user in (5, PERSON)
+            for number in (1, 2)
+        ]
+    )
+    outbox.set_aside(outbox.first(4)[2], "does not fit")
+    return outbox
+
+
 def _tells(path: Path) -> bool:
     text = path.read_bytes().decode("latin-1")
-    if path.suffix == ".parquet":
+    if path.suffix == ".sqlite3":
+        with closing(sqlite3.connect(path)) as database:
+            text += "\n".join(database.iterdump())
+    elif path.suffix == ".parquet":
         file = pq.ParquetFile(path)
         groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
         stats = [group.column(n).statistics for group in groups for n in range(group.num_columns)]
@@ -168,6 +197,8 @@ def test_before_the_person_is_in_every_store(erased: Erased) -> None:
         f"lake/snapshots/{SNAPSHOT}",
         "lake/validations/silver.customers",
         "events/bank.transactions/2026-03-15",
+        "api/feedback.sqlite3",
+        "api/feedback.sqlite3-wal",
     }
     assert any("_delta_log" in path for path in erased.files)
     assert erased.rows == {"lists": 1, "user_state": 1}
@@ -183,6 +214,8 @@ def test_everybody_else_stays(erased: Erased) -> None:
     assert erased.now.users("silver/interactions") == {5, 6}
     assert erased.now.users("silver/customers") == {5}
     assert erased.now.users("gold/user_vectors") == {5}
+    with closing(Outbox(outbox_path(erased.now.settings, FEEDBACK), most=100, is_durable=True)) as outbox:
+        assert outbox.rows_of(5) == 4
     assert pq.read_table(erased.now.lake / "snapshots" / SNAPSHOT / "lists").num_rows == 39
     (path,) = erased.now.events.rglob("*.avro")
     with path.open("rb") as stream:
@@ -205,6 +238,8 @@ def test_the_receipt_says_what_was_found_and_names_nobody(erased: Erased) -> Non
     assert found["events of RECS_EVENTS"] == 2
     assert found["landed events refused"] == 1
     assert found["ClickHouse lists"] == 1
+    assert found["outbox feedback"] == 4
+    assert found["outbox exposures"] is None
     assert str(PERSON) not in str(erased.receipt)
     (kept,) = (erased.now.lake / "reports" / "erasures").glob("*.json")
     assert json.loads(kept.read_text())["person"] == erased.receipt.person

@@ -75,6 +75,9 @@ class Day:
         command = [sys.executable, "-m", "infra.cli", "overlay", "--quiet"]
         return subprocess.Popen(command, env=environment)
 
+    def lag(self) -> float | None:
+        return self.store.rows("overlay_writers_v1/lag")[0][0]
+
     def stored(self) -> int:
         return int(self.store.rows("user_events_v1/count")[0][0])
 
@@ -96,8 +99,11 @@ def day(tmp_path: Path) -> Iterator[Day]:
             yield Day(kafka, store, tmp_path, producer, Codec(KeptSchemas()))
 
 
-def test_writers_killed_at_random_under_load_lose_and_double_none(day: Day) -> None:
-    draw, events, kills = random.Random(5), 4_000, 3
+@pytest.mark.parametrize(("events", "kills"), [(4_000, 3), pytest.param(60_000, 30, marks=pytest.mark.chaos)])
+def test_writers_killed_at_random_under_load_lose_and_double_none_and_their_silence_shows(
+    day: Day, events: int, kills: int
+) -> None:
+    draw = random.Random(5)
     with day.writing() as writers:
         kill_at = {draw.randrange(events) for _ in range(kills)}
         for number in range(events):
@@ -114,6 +120,8 @@ def test_writers_killed_at_random_under_load_lose_and_double_none(day: Day) -> N
         day.producer.produce(PRODUCT_EVENTS, b"no event", key="1")
         assert day.producer.flush(60) == 0
         until(lambda: day.stored() == events)
+        until(lambda: (day.lag() or 99) < 3)
+    until(lambda: (day.lag() or 0) > 5)
 
 
 def test_events_wait_for_an_engine_that_is_away_and_are_erased_with_their_user(day: Day) -> None:

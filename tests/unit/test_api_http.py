@@ -273,6 +273,9 @@ def test_readiness_tells_the_tier_and_what_is_in_the_way(client: Client) -> None
     assert (up.tier, up.reasons, up.snapshot_id) == ("personal", [], FIRST)
     empty = ready(FakeStore(pointer=Pointers()))
     assert (empty.tier, empty.reasons) == ("static", ["no snapshot is published"])
+    late, deaf = ready(FakeStore(lag=42)), ready(FakeStore(lag=None))
+    assert (late.tier, deaf.tier) == ("personal", "personal")
+    assert ("42 s behind" in late.reasons[0], "no overlay writer" in deaf.reasons[0]) == (True, True)
     down = ready(FakeStore(failure=UnavailableError("nobody there")))
     assert (down.tier, down.reasons) == ("static", ["nobody there"])
 

@@ -415,12 +415,20 @@ def test_metrics_count_by_route_and_tier_and_name_nobody(start: Start, tmp_path:
     assert 'route="/api/v1/snapshots/{snapshot_id}/publish"' in text
 
 
+def test_what_a_rule_drops_is_counted_by_the_rule(start: Start) -> None:
+    client = start(FakeStore(pointer=Pointers(FIRST, 1, frozenset({"card_gold"}))))
+    before = {rule: value("recs_policy_drops_total", rule=rule) for rule in ("blocked", "held", "not_safe")}
+    client.get(URL, params={**ASKED, "user_id": str(ALICE)})
+    counted = {rule: value("recs_policy_drops_total", rule=rule) - was for rule, was in before.items()}
+    assert counted == {"blocked": 1, "held": 2, "not_safe": 0}  # held: in the personal and in the popular list
+
+
 def test_labels_take_few_values() -> None:
     """Whatever callers send: the series of a name are bounded by routes, methods, statuses and tiers."""
     for family in metrics.REGISTRY.collect():
         series = {tuple(sorted(sample.labels.items())) for sample in family.samples}
         assert len(series) < 500, family.name
-        assert {name for one in series for name, _ in one} <= {"route", "method", "status", "tier", "why", "le"}
+        assert {name for one in series for name, _ in one} <= {"route", "method", "status", "tier", "why", "le", "rule"}
 
 
 @pytest.mark.parametrize(
