@@ -6,18 +6,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import grpc
 import httpx
 import orjson
 import pytest
 
 from api.app import create_app
 from api.clickhouse_store import ClickHouseStore
+from api.grpc import running_grpc
 from api.store import FallbackLists, Lists
+from data_contracts import recommendation_pb2 as pb
+from data_contracts.recommendation_pb2_grpc import RecommendationServiceStub
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
 from sql.client import Address, Store, connected
@@ -133,19 +138,23 @@ class Running:
 
 @asynccontextmanager
 async def service(server: Server, tmp_path: Path, *, deadline_ms: int = 5_000) -> AsyncIterator[Running]:
-    settings = Settings(
-        data_dir=tmp_path,
-        clickhouse_url=server.address.url,
-        pointer_poll_seconds=0.02,
-        lookup_deadline_ms=deadline_ms,
-    )
-    app = create_app(settings, clock=lambda: NOW)
+    app = create_app(_settings(server, tmp_path, deadline_ms=deadline_ms), clock=lambda: NOW)
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url=BASE) as client,
     ):
         yield Running(client)
+
+
+def _settings(server: Server, folder: Path, *, deadline_ms: int = 5_000) -> Settings:
+    return Settings(
+        data_dir=folder,
+        clickhouse_url=server.address.url,
+        pointer_poll_seconds=0.02,
+        lookup_deadline_ms=deadline_ms,
+        grpc_port=0,
+    )
 
 
 def ids(answer: dict) -> list[str]:
@@ -196,37 +205,53 @@ def test_a_rollback_is_followed_and_brings_no_blocked_item_back(server: Server, 
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize(("moves", "pause"), [(8, 0.1), pytest.param(60, 1.0, marks=pytest.mark.chaos)])
 def test_no_answer_mixes_snapshots_or_fails_while_the_pointer_moves(
-    server: Server, store: Store, tmp_path: Path
+    server: Server, store: Store, tmp_path: Path, moves: int, pause: float
 ) -> None:
+    """Over REST and gRPC."""
     expected = {
         FIRST: ["loan_cash", "card_gold", "cashback_all", "insurance_travel", "savings_daily", "deposit_year"],
         SECOND: ["mortgage_new", "card_gold", "deposit_year", "savings_daily", "insurance_travel"],
     }
+    seen: set[tuple[str, str]] = set()
+
+    async def over_rest(running: Running) -> None:
+        answer = await running.answer(ALICE)
+        assert ids(answer) == expected[answer["snapshot_id"]]
+        seen.add(("rest", answer["snapshot_id"]))
+
+    async def over_grpc(stub: Any) -> None:
+        answer = await stub.GetRecommendations(pb.RecommendRequest(user_id=ALICE, channel=pb.CHANNEL_WEB))
+        assert [item.product_id for item in answer.recommendations] == expected[answer.snapshot_id]
+        seen.add(("grpc", answer.snapshot_id))
+
+    def move() -> None:
+        for number in range(moves):
+            publish(store, FIRST if number % 2 else SECOND, actor="test")
+            time.sleep(pause)
 
     async def scene() -> None:
-        seen: set[str] = set()
         is_over = asyncio.Event()
 
-        async def look_up(running: Running) -> None:
+        async def again(ask: Callable[[], Awaitable[None]]) -> None:
             while not is_over.is_set():
-                answer = await running.answer(ALICE)
-                assert ids(answer) == expected[answer["snapshot_id"]]
-                seen.add(answer["snapshot_id"])
+                await ask()
 
-        def move() -> None:
-            for snapshot_id in [SECOND, FIRST] * 4:
-                publish(store, snapshot_id, actor="test")
-                time.sleep(0.1)
-
-        async with service(server, tmp_path) as running:
-            asking = [asyncio.create_task(look_up(running)) for _ in range(8)]
+        async with (
+            service(server, tmp_path) as running,
+            running_grpc(_settings(server, tmp_path / "grpc"), clock=lambda: NOW) as port,
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        ):
+            stub = RecommendationServiceStub(channel)
+            ways = [lambda: over_rest(running), lambda: over_grpc(stub)] * 4
+            asking = [asyncio.create_task(again(ask)) for ask in ways]
             await asyncio.to_thread(move)
             is_over.set()
             await asyncio.gather(*asking)
-        assert seen == {FIRST, SECOND}
 
     asyncio.run(scene())
+    assert seen == {(way, snapshot_id) for way in ("rest", "grpc") for snapshot_id in (FIRST, SECOND)}
 
 
 def test_concurrent_users_get_their_own_answers(server: Server, tmp_path: Path) -> None:
