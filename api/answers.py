@@ -72,7 +72,7 @@ def _item(serving: Serving, shown: Candidate, locale: Locale) -> Mapping[str, An
         "kind": shown.kind,
         "score": probability(shown.score),
         "tier": shown.tier,
-        "reasons": list(reasons_of(serving.reason_texts, shown.reasons, locale)),
+        "reasons": _reasons(serving, shown.reasons, locale),
     }
 
 
@@ -94,6 +94,14 @@ def _offer(serving: Serving, code: int, locale: Locale) -> Mapping[str, Any]:
         "product_name": items[f"name_{locale}"][code].as_py() or item_id,
         "family": None,
     }
+
+
+def _reasons(serving: Serving, packed: int, locale: Locale) -> Sequence[Mapping[str, Any]]:
+    """Written once for all answers: there are few pairs of reasons."""
+    found = serving.told_reasons.get((packed, locale))
+    if found is None:
+        found = serving.told_reasons[packed, locale] = list(reasons_of(serving.reason_texts, packed, locale))
+    return found
 
 
 def reasons_of(texts: Mapping[int, LocalText], packed: int, locale: Locale) -> Iterator[Mapping[str, Any]]:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from api.clickhouse_store import ClickHouseStore
 from api.edge import Edge
+from api.express import Express
 from api.limits import Limits
 from api.logs import protect_access_log
 from api.problems import document_refusals, install_problems, problem_schemas
@@ -61,6 +62,7 @@ def create_app(
     app.state.limits = Limits.of(settings)
     install_problems(app)
     app.include_router(router)
+    app.add_middleware(Express)
     app.add_middleware(Edge, settings=settings, traces=kept)
     return app
 

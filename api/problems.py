@@ -64,7 +64,7 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(Refused)
     async def not_admitted(request: Request, error: Refused) -> Response:
-        return _problem(request, error.status, error.detail, headers=error.headers)
+        return refusal(request, error)
 
     @app.exception_handler(InputError)
     async def wrong(request: Request, error: InputError) -> Response:
@@ -89,6 +89,10 @@ def install_problems(app: FastAPI) -> None:
     async def unforeseen(request: Request, error: Exception) -> Response:
         _LOG.error("unforeseen error", exc_info=error)
         return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "an error nobody foresaw; it has been logged")
+
+
+def refusal(request: Request, refused: Refused) -> Response:
+    return _problem(request, refused.status, refused.detail, headers=refused.headers)
 
 
 def _problem(

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Body, Depends, Query, Request
 from fastapi.responses import Response
 
 from api.examples import ANSWER, MANY
-from api.express import ExpressRoute
 from api.models import (
     KIND_IS,
     MOST_EXCLUDED,
@@ -30,8 +29,7 @@ from api.security import Principal, Scope, count_users, requires
 from api.service import question_of
 from data_contracts.vocabulary import Channel, Family, Kind, Placement, Screen
 
-# The look-up is first: a router tries its routes in turn.
-router = APIRouter(prefix="/api/v1/recommendations", tags=["recommendations"], route_class=ExpressRoute)
+router = APIRouter(prefix="/api/v1/recommendations", tags=["recommendations"])
 
 
 def _with_example(value: Any) -> dict[int | str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -62,7 +62,7 @@ class Snapshot:
             if kind == Kind.OFFER.value
         }
 
-    @property
+    @cached_property
     def as_of(self) -> date | None:
         return parse_snapshot_id(self.snapshot_id)[0] if self.snapshot_id else None
 
@@ -94,6 +94,10 @@ class Serving:
     popular_tails: Mapping[Kind, Candidates]
     without_user: Mapping[Kind, Candidates]
     reason_texts: Mapping[int, LocalText]
+    # By packed reasons and locale, filled by answers.
+    told_reasons: dict[tuple[int, str], Sequence[Mapping[str, Any]]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @classmethod
     def of(cls, snapshot: Snapshot, rule_set: RuleSet, blocks: frozenset[str], *, today: date) -> Self:
