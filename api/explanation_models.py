@@ -66,7 +66,9 @@ class Explanation(_Answer):
     experiment: Experiment | None
     policy: PolicyThen
     agrees: bool = Field(description="whether the rebuilt answer is the logged one, item by item")
-    events: int = Field(description="streamed events that were taken into account")
+    events: int = Field(
+        description="streamed events that were taken into account; a list's dismissal once more an item"
+    )
     notes: list[str] = Field(description="what else decided on the answer, or weakens this explanation")
     shown: list[ShownItem] = Field(description="as it was logged, in the answer's order")
     dropped: list[DroppedItem] = Field(description="what stood in the lists and was not shown, best first")

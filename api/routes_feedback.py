@@ -42,6 +42,9 @@ async def feedback(
 ) -> FeedbackTaken:
     """Take down a click, a dismissal or a purchase: about the product that `context` names, else about the whole list.
 
+    A whole list that is dismissed takes out all that it showed. A click or a purchase without a product is kept, and
+    changes no answer, since nobody knows what it was about.
+
     Once answered it is on disk, and arrives however long what it is meant for is away.
     """
     count_users(request, caller, [given.user_id])

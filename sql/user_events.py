@@ -1,15 +1,17 @@
 """Streamed events in ClickHouse: stored in batches, read for many users at once, taken out for one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 import pyarrow as pa
 
-from data_contracts.columns import EVENT_TIME, USER_ID
+from data_contracts.columns import EVENT_TIME, ITEM_ID, USER_ID
 from data_contracts.overlay import EVENTS, EventRow
+from data_contracts.overlay.rows import answers_in, spread
 from sql.client import AsyncStore, Store
 
 USER_EVENTS = "user_events"
+_ITEMS_OF = "exposures_v1/items_of"
 _STORED = pa.schema(
     [
         (USER_ID, pa.uint64()),
@@ -42,13 +44,26 @@ async def read_events(store: AsyncStore, user_ids: Sequence[int], *, cut_off: in
     if not columns or not columns[0]:
         return None
     named = dict(zip(_SELECTED, columns, strict=True))
-    return pa.table([pa.array(named[field.name], field.type) for field in EVENTS], schema=EVENTS)
+    events = pa.table([pa.array(named[field.name], field.type) for field in EVENTS], schema=EVENTS)
+    rec_ids = answers_in(named[ITEM_ID])
+    if not rec_ids:
+        return events
+    return spread(events, await _shown(store, rec_ids))
+
+
+async def _shown(store: AsyncStore, rec_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    found, item_ids = await store.few_columns(_ITEMS_OF, rec_ids=rec_ids)
+    return dict(zip(found, item_ids, strict=True))
 
 
 def events_known_at(store: Store, user_id: int, *, cut_off: int, at: int) -> pa.Table:
     """What the overlay of a user read at a moment, as EVENTS; times in microseconds."""
     rows = store.rows("user_events_v1/as_of", user_id=user_id, cut_off=cut_off, at=at)
-    return pa.Table.from_pylist([dict(zip(_SELECTED, row, strict=True)) for row in rows], schema=EVENTS)
+    events = pa.Table.from_pylist([dict(zip(_SELECTED, row, strict=True)) for row in rows], schema=EVENTS)
+    rec_ids = answers_in(events[ITEM_ID].to_pylist())
+    if not rec_ids:
+        return events
+    return spread(events, {str(rec_id): item_ids for rec_id, item_ids in store.rows(_ITEMS_OF, rec_ids=rec_ids)})
 
 
 def put_beat(store: Store, writer: str, *, lag_seconds: float) -> None:

@@ -36,7 +36,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True)
 class OverlayKind:
-    """`window` None is for good."""
+    """`window` None is for good. `of_list`: without an item it is about all that the answer of its rec_id showed."""
 
     topic: str
     event_type: str
@@ -45,6 +45,7 @@ class OverlayKind:
     strength: float = 0.0
     half_life: timedelta | None = None
     after: int = 1
+    of_list: bool = False
 
 
 def _days(number: float) -> timedelta:
@@ -66,7 +67,7 @@ KINDS = (
     OverlayKind(TELEMETRY, TelemetryEvent.PRODUCT_VIEW, Effect.BOOST, _days(14), strength=0.8, half_life=_days(2)),
     OverlayKind(TELEMETRY, TelemetryEvent.SEARCH, Effect.BOOST_FAMILY, _days(7), strength=0.5, half_life=_days(1)),
     OverlayKind(FEEDBACK, FeedbackEvent.PURCHASED, Effect.HOLD, _days(60)),
-    OverlayKind(FEEDBACK, FeedbackEvent.DISMISSED, Effect.SUPPRESS, _days(30)),
+    OverlayKind(FEEDBACK, FeedbackEvent.DISMISSED, Effect.SUPPRESS, _days(30), of_list=True),
     OverlayKind(FEEDBACK, FeedbackEvent.CLICKED, Effect.BOOST, _days(14), strength=1.0, half_life=_days(2)),
     OverlayKind(FEEDBACK, FeedbackEvent.COMPLAINED, Effect.SUPPRESS),
     OverlayKind(FEEDBACK, FeedbackEvent.COMPLAINED, Effect.WITHDRAW),

@@ -3,7 +3,7 @@
 Of a search the family that it is about is kept and not its words, which may say anything about a person.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +25,9 @@ EVENTS = pa.schema(
     ]
 )
 _NEEDED = {(kind.topic, kind.event_type): longest_window(kind.topic, kind.event_type) for kind in KINDS}
+_OF_LISTS = {(kind.topic, kind.event_type) for kind in KINDS if kind.of_list}
+# Stands before a rec_id where an event is about a whole answer, whose items are in the log of exposures.
+_ANSWER = "answer:"
 _MICROSECOND = timedelta(microseconds=1)
 # The last second of ClickHouse's DateTime, in 2106.
 FOR_GOOD = 2**32 - 1
@@ -77,12 +80,36 @@ def row_of(topic: str, event: Mapping[str, Any], *, arrived: int, skew: int) -> 
         topic=topic,
         event_type=event_type,
         event_id=event[schema.idempotency_key],
-        item_id=event.get(PRODUCT_ID) or event.get(ITEM_ID) or "",
+        item_id=event.get(PRODUCT_ID) or event.get(ITEM_ID) or _answer_of(topic, event),
         channel=event.get(CHANNEL) or "",
         family=family,
         last_cut_off=happened if event_type in FLEETING else MAX_CUT_OFF,
         expires_at=expires,
     )
+
+
+def _answer_of(topic: str, event: Mapping[str, Any]) -> str:
+    rec_id = event.get("rec_id")
+    return f"{_ANSWER}{rec_id}" if rec_id and (topic, event[EVENT_TYPE]) in _OF_LISTS else ""
+
+
+def answers_in(item_ids: Iterable[str]) -> list[str]:
+    """The rec_ids of whole answers that events are about; for most users none."""
+    return sorted({item_id.removeprefix(_ANSWER) for item_id in item_ids if item_id.startswith(_ANSWER)})
+
+
+def spread(events: pa.Table, shown: Mapping[str, Sequence[str]]) -> pa.Table:
+    """EVENTS, with those about whole answers once more for each item that was `shown`, by rec_id.
+
+    An answer that was not logged stays as it is, and suppresses nothing.
+    """
+    more = [
+        {**event, EVENT_ID: f"{event[EVENT_ID]}/{item_id}", ITEM_ID: item_id}
+        for event in events.to_pylist()
+        if event[ITEM_ID].startswith(_ANSWER)
+        for item_id in shown.get(event[ITEM_ID].removeprefix(_ANSWER), ())
+    ]
+    return pa.concat_tables([events, pa.Table.from_pylist(more, schema=EVENTS)])
 
 
 def micros(moment: datetime) -> int:

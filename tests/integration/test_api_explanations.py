@@ -13,7 +13,7 @@ import pytest
 from api.app import create_app
 from api.explanation_models import Explanation
 from api.store import Lists
-from data_contracts.overlay.rows import FOR_GOOD, MAX_CUT_OFF, EventRow, micros
+from data_contracts.overlay.rows import FOR_GOOD, MAX_CUT_OFF, EventRow, micros, row_of
 from data_contracts.rec_id import RecId
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel
@@ -76,6 +76,22 @@ def happened(topic: str, event_type: str, item_id: str) -> EventRow:
     return EventRow(
         ALICE, moment, topic, event_type, f"{event_type}-{item_id}", item_id, "web", "", MAX_CUT_OFF, FOR_GOOD
     )
+
+
+def feedback_row(event_type: str, *, rec_id: str) -> EventRow:
+    """As the overlay's writer makes it of feedback that names no product."""
+    now = micros(datetime.now(UTC))
+    event = {
+        "event_id": rec_id[:8],
+        "event_time": now,
+        "user_id": ALICE,
+        "event_type": event_type,
+        "channel": "web",
+        "rec_id": rec_id,
+    }
+    row = row_of("recommendation.feedback", event, arrived=now, skew=0)
+    assert row is not None
+    return row
 
 
 async def answer(client: httpx.AsyncClient, **params: Any) -> dict[str, Any]:
@@ -152,6 +168,20 @@ def test_an_answer_is_explained_as_it_was_whatever_came_after_until_its_snapshot
                 assert after.notes == ["the rules have changed since this answer"]
                 now = await explained(client, later["rec_id"])
                 assert now.agrees and {one.item_id: one.rule for one in now.dropped}["card_debit"] == "held"
+
+                # The whole list is dismissed: what it showed is out, of its products and of its offers.
+                whole = await answer(client, top_k=3, **placed)
+                assert (await explained(client, whole["rec_id"])).agrees
+                put_events(store, [feedback_row("dismissed", rec_id=whole["rec_id"])])
+                response = await client.get(
+                    "/api/v1/recommendations", params={"user_id": ALICE, "channel": "mobile", **placed}
+                )
+                left = response.json()
+                assert ids(whole) and not set(ids(whole)) & set(ids(left))
+                reasoned = await explained(client, left["rec_id"])
+                assert reasoned.agrees
+                out = {one.item_id for one in reasoned.dropped if one.rule == "suppressed"}
+                assert set(ids(whole)) <= out
 
                 assert drop_old(store, keep=1) == (FIRST,)
                 gone = await client.get(f"/api/v1/explanations/{given['rec_id']}")

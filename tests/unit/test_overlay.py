@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from data_contracts.events import newest
 from data_contracts.overlay import EVENTS, FLEETING, KINDS, TOPICS, Boosts, Effect, Overlay, Pairs, overlay, row_of
 from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK, PRODUCT_EVENTS, TELEMETRY
-from data_contracts.overlay.rows import FOR_GOOD, MAX_CUT_OFF
+from data_contracts.overlay.rows import FOR_GOOD, MAX_CUT_OFF, answers_in, spread
 from data_contracts.search import family_of_search
 from data_contracts.vocabulary import Family
 from infra.local.world import parameters
@@ -153,6 +153,20 @@ def test_a_dismissal_lasts_its_window_whatever_was_published_since(topic: str) -
     dismissed = Event(topic, "dismissed", "offer_a", CUT_OFF - 29 * DAY)
     assert pairs(computed(dismissed).suppressed) == {(0, "offer_a")}
     assert not computed(dismissed, now=NOW + DAY).suppressed
+
+
+def test_a_whole_answer_that_is_dismissed_is_dismissed_item_by_item_once_it_is_known_what_it_showed() -> None:
+    noon = 1_770_000_000_000_000
+    given = {"event_id": "e", "event_time": noon, "user_id": 1, "event_type": "dismissed", "channel": "web"}
+    row = row_of(FEEDBACK, {**given, "rec_id": "r", "item_id": None}, arrived=noon, skew=0)
+    one = row_of(FEEDBACK, {**given, "rec_id": "r", "item_id": "card"}, arrived=noon, skew=0)
+    click = row_of(FEEDBACK, {**given, "event_type": "clicked", "rec_id": "r"}, arrived=noon, skew=0)
+    assert row and one and click and (one.item_id, click.item_id) == ("card", "")
+    events = pa.Table.from_pylist([{name: getattr(row, name) for name in EVENTS.names}], schema=EVENTS)
+    assert answers_in([row.item_id, one.item_id, click.item_id]) == ["r"]
+    known = spread(events, {"r": ["card", "offer"], "other": ["loan"]})
+    assert overlay(known, cut_off=noon, now=noon).suppressed.names == ("answer:r", "card", "offer")
+    assert spread(events, {}).equals(events)
 
 
 def test_a_declined_application_is_told_with_its_product() -> None:
