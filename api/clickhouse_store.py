@@ -4,16 +4,25 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from api.opted_out import CHANNELS
 from api.store import ITEMS, FallbackLists, Lists, Pointers, PortraitFeature, Ranked, RuleSet, SnapshotRow, UserState
 from data_contracts.night import parse_snapshot_id
-from data_contracts.vocabulary import Tier, Variant
+from data_contracts.overlay import KINDS, Effect
+from data_contracts.policy.users import CHANNEL_CONSENT
+from data_contracts.vocabulary import Channel, Tier, Variant
 from sql.client import Address, AsyncStore, connected_async
 from sql.pointer import read_pointers_async
 from sql.rules import current_rule_set_async
 from sql.states import State
 from sql.user_events import read_events, read_lag
+
+_APP = int(CHANNEL_CONSENT[Channel.MOBILE] | CHANNEL_CONSENT[Channel.WEB])
+_WITHDRAWALS = sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.WITHDRAW})
+_OPTING = [*_WITHDRAWALS, *sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.GIVE})]
 
 
 class ClickHouseStore:
@@ -61,6 +70,12 @@ class ClickHouseStore:
     async def user_events(self, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
         return await read_events(await self._store(), user_ids, cut_off=cut_off)
 
+    async def opted_out(self, snapshot_id: str, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
+        store = await self._store()
+        customers = await store.table("user_state_v1/opted_out", snapshot_id=snapshot_id, key=key, channels=_APP)
+        events = await store.table("user_events_v1/opted_out", key=key, event_types=_OPTING, withdrawals=_WITHDRAWALS)
+        return await asyncio.to_thread(_opted_out, customers, events)
+
     async def overlay_lag(self) -> float | None:
         return await read_lag(await self._store())
 
@@ -83,6 +98,15 @@ class ClickHouseStore:
             if self._connected is None:
                 self._connected = await self._lifetime.enter_async_context(connected_async(self._address))
             return self._connected
+
+
+def _opted_out(customers: pa.Table, events: pa.Table) -> Mapping[Channel, NDArray[np.uint32]]:
+    hashes, consents = (customers[name].to_numpy() for name in ("user_hash", "consents"))
+    told, where = events["user_hash"].to_numpy(), events["channel"].to_numpy()
+    return {
+        channel: np.concatenate([hashes[consents & CHANNEL_CONSENT[channel] == 0], told[where == channel.value]])
+        for channel in CHANNELS
+    }
 
 
 def _lists(arrays: Sequence[Sequence[int]]) -> Lists:

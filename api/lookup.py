@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from api import metrics, traces
@@ -19,6 +20,7 @@ from api.watch import Watch
 from data_contracts.errors import RecsError
 from data_contracts.overlay import overlay
 from data_contracts.overlay.rows import micros
+from data_contracts.vocabulary import Channel
 
 _LOG = logging.getLogger("recs.api")
 
@@ -42,18 +44,20 @@ class Lookup:
         deadline_seconds: float,
         breaker: Breaker,
         late_events: timedelta = timedelta(days=7),
+        has_opted_out: Callable[[int, Channel], bool] = lambda _user_id, _channel: False,
     ) -> None:
         self._store = store
         self._watch = watch
         self._deadline = deadline_seconds
         self._late = late_events // timedelta(microseconds=1)
         self._breaker = breaker
+        self._has_opted_out = has_opted_out
         self._under_way: set[float] = set()
         self._batches = Batches(self._watched, largest=LARGEST_BATCH, in_flight=BATCHES_IN_FLIGHT)
 
     async def ask(self, question: Question) -> Reply:
         started = time.perf_counter()
-        reply = await self._from_database(question) or recommend(self._watch.serving, [question], None)[0]
+        reply = await self._from_database(question) or self._from_memory([question])[0]
         metrics.ANSWERS.labels(reply.tier.value).observe(time.perf_counter() - started)
         return reply
 
@@ -122,7 +126,15 @@ class Lookup:
                 _LOG.debug("a part of a batch falls to the static tier")
             except Exception:
                 _LOG.exception("a part of a batch falls to the static tier")
-        return recommend(self._watch.serving, questions, None)
+        return self._from_memory(questions)
+
+    def _from_memory(self, questions: Sequence[Question]) -> Sequence[Reply]:
+        """What is safe for anyone; nothing for whom we know to have opted out."""
+        replies = recommend(self._watch.serving, questions, None)
+        return [
+            replace(reply, shown=()) if self._has_opted_out(question.user_id, question.channel) else reply
+            for question, reply in zip(questions, replies, strict=True)
+        ]
 
     async def _answer(self, questions: Sequence[Question]) -> Sequence[Reply]:
         # One serving for the whole batch, taken once: an answer never mixes snapshots.

@@ -19,6 +19,7 @@ from api.feedback import Accepted
 from api.layout import Question
 from api.lookup import Lookup
 from api.models import Feedback, Locale, Wishes
+from api.opted_out import OptOuts, opted_out_path
 from api.security import Principal
 from api.store import Store
 from api.watch import Watch
@@ -97,17 +98,30 @@ async def running_service(settings: Settings, store: Store, clock: Callable[[], 
     deadline, late = settings.lookup_deadline_ms / 1000, timedelta(days=settings.late_event_days)
     async with events_out(settings, clock) as out:
         _gauges(watch, out)
+        opt_outs = OptOuts(
+            store, key=settings.rec_id_key.get_secret_value().encode(), path=opted_out_path(settings.data_dir)
+        )
         service = Service(
             store=store,
             watch=watch,
-            lookup=Lookup(store, watch, deadline_seconds=deadline, breaker=_breaker(settings), late_events=late),
+            lookup=Lookup(
+                store,
+                watch,
+                deadline_seconds=deadline,
+                breaker=_breaker(settings),
+                late_events=late,
+                has_opted_out=opt_outs.includes,
+            ),
             writer=Writer(key=settings.rec_id_key.get_secret_value().encode(), timezone=timezone),
             clock=clock,
             out=out,
         )
         # The first look comes before the first request, so that it is not answered from the copy on disk.
         await watch.poll()
-        watching = asyncio.create_task(watch.run(every_seconds=settings.pointer_poll_seconds))
+        watching = asyncio.gather(
+            watch.run(every_seconds=settings.pointer_poll_seconds),
+            opt_outs.run(lambda: watch.serving.snapshot_id),
+        )
         try:
             # The policy's matrices are small: more threads would only wait for each other.
             with threadpool_limits(limits=1, user_api="blas"):

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from data_contracts.catalogue import Catalogue, Reasons, Rules
 from data_contracts.columns import FAMILY, ITEM_ID, KIND, NAME_EN, NAME_RU
+from data_contracts.vocabulary import Channel
 
 # A snapshot's items in order of their codes: the row number is the code.
 ITEMS = pa.schema([(name, pa.string()) for name in (ITEM_ID, KIND, FAMILY, NAME_EN, NAME_RU)])
@@ -109,6 +112,9 @@ class Store(Protocol):
 
         `cut_off`: the snapshot's, in microseconds.
         """
+
+    async def opted_out(self, snapshot_id: str, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
+        """Who may not be addressed in the app's channels: hashes made with `key` (api.opted_out), in any order."""
 
     async def overlay_lag(self) -> float | None:
         """Seconds that stored events are behind those that came; None where nobody was ever seen to store any."""

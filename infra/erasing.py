@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pyspark.sql import SparkSession
 
 from api.events_out import outbox_path
+from api.opted_out import CHANNELS, OptedOut, derived_key, opted_out_path, user_hash
 from api.outbox import Outbox
 from api.sinks import EXPOSURES, FEEDBACK
 from dagster_project.lake_lock import lake_lock
@@ -85,6 +86,8 @@ def erase_with(spark: SparkSession, settings: Settings, user_id: int, *, with_ka
         *(_topics(settings, user_id) if with_kafka else [_KAFKA_LEFT]),
         *_landed(settings, user_id),
         *_snapshots(settings, user_id, Erasure(receipt=person, at=now)),
+        # After ClickHouse, from which a service makes it anew.
+        _opted_out(settings, user_id),
         _documents(lake, user_id),
         *_elsewhere(settings),
     )
@@ -106,6 +109,18 @@ def _outboxes(settings: Settings, user_id: int) -> Iterator[Line]:
             yield Line(
                 f"outbox {path.stem}", found, outbox.rows_of(user_id), "its tables read again, free pages zeroed"
             )
+
+
+def _opted_out(settings: Settings, user_id: int) -> Line:
+    """The service's copy holds 32 bits of a keyed hash; it is also read anew every minute, from what is left then."""
+    path = opted_out_path(settings.data_dir)
+    kept, key = OptedOut.load(path), derived_key(settings.rec_id_key.get_secret_value().encode())
+    hashed = user_hash(key, user_id)
+    found = sum(kept.includes(hashed, channel) for channel in CHANNELS)
+    if found:
+        kept.without(hashed).save(path)
+    left = sum(OptedOut.load(path).includes(hashed, channel) for channel in CHANNELS)
+    return Line("copy of who opted out", found, left, "read again")
 
 
 def _delta(spark: SparkSession, lake: str, user_id: int) -> Iterator[Line]:

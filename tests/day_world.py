@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from api.opted_out import user_hash
 from api.store import ITEMS, FallbackLists, Lists, Pointers, PortraitFeature, Ranked, RuleSet, SnapshotRow, UserState
 from data_contracts.catalogue import (
     Catalogue,
@@ -131,6 +134,7 @@ class FakeStore:
     states: Mapping[int, UserState] = field(default_factory=lambda: dict(STATES))
     events: pa.Table | None = None
     lag: float | None = 0.3
+    withdrawn: Mapping[Channel, Sequence[int]] = field(default_factory=lambda: {Channel.MOBILE: [], Channel.WEB: []})
     failure: Exception | None = None
     delay: float = 0
     asked: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
@@ -171,6 +175,13 @@ class FakeStore:
             return None
         found = self.events.filter(pc.is_in(self.events["user_id"], pa.array(user_ids, pa.int64())))
         return found if found.num_rows else None
+
+    async def opted_out(self, snapshot_id: str, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
+        await self._reached()
+        return {
+            channel: np.array([user_hash(key, user_id) for user_id in users], np.uint32)
+            for channel, users in self.withdrawn.items()
+        }
 
     async def overlay_lag(self) -> float | None:
         await self._reached()

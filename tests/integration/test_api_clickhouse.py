@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,12 @@ import pytest
 from api.app import create_app
 from api.clickhouse_store import ClickHouseStore
 from api.grpc import running_grpc
-from api.store import FallbackLists, Lists
+from api.opted_out import user_hash
+from api.store import FallbackLists, Lists, UserState
 from data_contracts import recommendation_pb2 as pb
+from data_contracts.overlay import EventRow
+from data_contracts.overlay.kinds import FEEDBACK
+from data_contracts.overlay.rows import FOR_GOOD, MAX_CUT_OFF
 from data_contracts.recommendation_pb2_grpc import RecommendationServiceStub
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
@@ -29,6 +33,7 @@ from sql.client import Address, Store, connected
 from sql.migrate import migrate
 from sql.pointer import publish, rollback
 from sql.rules import block, put_rule_set, unblock
+from sql.user_events import put_events
 from tests.day_snapshots import load_snapshot
 from tests.day_world import (
     ALICE,
@@ -203,6 +208,33 @@ def test_a_rollback_is_followed_and_brings_no_blocked_item_back(server: Server, 
             await running.until(lambda answer: ids(answer)[0] == "loan_cash")
 
     asyncio.run(scene())
+
+
+def test_who_opted_out_is_read_from_states_and_events_as_this_service_hashes_them(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
+    def told(user_id: int, at: int, event_type: str) -> EventRow:
+        return EventRow(user_id, at, FEEDBACK, event_type, f"{user_id}-{at}", "", "web", "", MAX_CUT_OFF, FOR_GOOD)
+
+    states = {
+        ALICE: UserState(consents=16 | 2),
+        BOB: UserState(consents=31),
+        CAROL: UserState(consents=16),
+        DAVE: UserState(),
+    }
+    load_snapshot(store, tmp_path, snapshot_id="2026-03-14.1", states=states)
+    put_events(store, [told(70, 1, "opted_out"), told(71, 1, "opted_out"), told(71, 2, "opted_in")])
+
+    async def read() -> Mapping[Channel, Any]:
+        reader = ClickHouseStore(server.address)
+        try:
+            return await reader.opted_out("2026-03-14.1", key="key")
+        finally:
+            await reader.close()
+
+    found = asyncio.run(read())
+    assert set(found[Channel.WEB].tolist()) == {user_hash("key", user_id) for user_id in (70, CAROL)}
+    assert set(found[Channel.MOBILE].tolist()) == {user_hash("key", user_id) for user_id in (ALICE, CAROL)}
 
 
 @pytest.mark.parametrize(("moves", "pause"), [(8, 0.1), pytest.param(60, 1.0, marks=pytest.mark.chaos)])

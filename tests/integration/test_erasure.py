@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import fastavro
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,7 @@ from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
 from api.events_out import outbox_path
+from api.opted_out import OptedOut, derived_key, opted_out_path, user_hash
 from api.outbox import Entry, Key, Outbox
 from api.sinks import FEEDBACK
 from dagster_project.assets.publish import load_verified
@@ -26,6 +28,7 @@ from data_contracts.errors import BusyError, InputError
 from data_contracts.manifest import Manifest
 from data_contracts.settings import Settings
 from data_contracts.tables import Pii, contract, table_names
+from data_contracts.vocabulary import Channel
 from infra.cli import app
 from infra.erasing import Receipt, erase_everywhere, erase_with
 from infra.local.clickhouse.testing import clickhouse_url
@@ -166,6 +169,10 @@ def _fill_outbox(settings: Settings) -> Outbox:
             for number in (1, 2)
         ]
     )
+    hashes = [user_hash(derived_key(b"development-only"), user) for user in (5, PERSON)]
+    OptedOut.of({Channel.MOBILE: np.array(hashes, np.uint32), Channel.WEB: np.array(hashes[:1], np.uint32)}).save(
+        opted_out_path(settings.data_dir)
+    )
     outbox.set_aside(outbox.first(4)[2], "does not fit")
     return outbox
 
@@ -240,6 +247,7 @@ def test_the_receipt_says_what_was_found_and_names_nobody(erased: Erased) -> Non
     assert found["ClickHouse lists"] == 1
     assert found["outbox feedback"] == 4
     assert found["outbox exposures"] is None
+    assert found["copy of who opted out"] == 1
     assert str(PERSON) not in str(erased.receipt)
     (kept,) = (erased.now.lake / "reports" / "erasures").glob("*.json")
     assert json.loads(kept.read_text())["person"] == erased.receipt.person

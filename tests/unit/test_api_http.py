@@ -1,6 +1,7 @@
 """The service over HTTP, on a fake store: shapes, errors, tiers, and what it keeps to itself."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -245,6 +246,35 @@ def test_a_block_holds_even_if_the_new_snapshot_cannot_be_loaded(client: Client)
     ready = Readiness.model_validate_json(running.get("/readyz").content)
     assert (ready.tier, ready.snapshot_id) == ("personal", FIRST)
     assert SECOND in ready.reasons[0]
+
+
+def test_who_opted_out_is_shown_nothing_there_from_memory_also_after_a_restart(client: Client, tmp_path: Path) -> None:
+    store = FakeStore(withdrawn={Channel.MOBILE: [BOB], Channel.WEB: [BOB, ALICE]})
+
+    def shown(running: TestClient) -> dict[tuple[int, str], bool]:
+        asked = [(user_id, channel) for user_id in (ALICE, BOB, STRANGER) for channel in ("web", "mobile")]
+        answers = {(user_id, channel): answer(running, user_id, channel=channel) for user_id, channel in asked}
+        assert {one.tier for one in answers.values()} == {"static"}
+        batch = running.post(f"{URL}/batch", json={"user_ids": [ALICE, STRANGER], "channel": "web"}).json()["answers"]
+        assert [bool(one["recommendations"]) for one in batch] == [False, True]
+        return {one: bool(given.recommendations) for one, given in answers.items()}
+
+    running = client(store)
+    assert answer(running, ALICE).recommendations  # who can be looked up is answered by what is found
+    while not (tmp_path / "api" / "opted_out.npz").exists():
+        time.sleep(0.01)
+    store.failure = UnavailableError("gone")
+    poll(running)
+    expected = {
+        (ALICE, "web"): False,
+        (ALICE, "mobile"): True,
+        (BOB, "web"): False,
+        (BOB, "mobile"): False,
+        (STRANGER, "web"): True,
+        (STRANGER, "mobile"): True,
+    }
+    assert shown(running) == expected
+    assert shown(client(store)) == expected
 
 
 def test_a_product_whose_sale_ended_yesterday_is_gone_after_midnight(tmp_path: Path) -> None:
