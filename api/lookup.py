@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -53,6 +54,7 @@ class Lookup:
         self._breaker = breaker
         self._has_opted_out = has_opted_out
         self._under_way: set[float] = set()
+        self._database_seconds = 0.0  # of the last look-up
         self._batches = Batches(self._watched, largest=LARGEST_BATCH, in_flight=BATCHES_IN_FLIGHT)
 
     async def ask(self, question: Question) -> Reply:
@@ -74,11 +76,11 @@ class Lookup:
             try:
                 async with asyncio.timeout(self._deadline):
                     reply = await self._batches.ask(question)
-                place.is_telling = True
+                place.elsewhere = self._database_seconds
                 return reply
             except TimeoutError:
                 why = "late"
-                place.is_telling = not self._is_stuck()
+                place.elsewhere = self._waiting_seconds()
             except RecsError:
                 # The watch tells and logs that the database is in trouble; here it would be once a request.
                 why = "refused"
@@ -91,22 +93,28 @@ class Lookup:
     async def _watched(self, questions: Sequence[Question]) -> Sequence[Reply]:
         metrics.BATCHES.observe(len(questions))
         started = time.perf_counter()
-        self._under_way.add(started)
         try:
             with traces.database("look-up", questions=len(questions)):
                 replies = await self._answer(questions)
         except Exception:
             self._breaker.failed()
             raise
-        finally:
-            self._under_way.discard(started)
         self._breaker.answered(seconds=time.perf_counter() - started)
         return replies
 
-    def _is_stuck(self) -> bool:
-        """Whether it is the database that lets its questions wait, and not this service that has too many."""
-        # Half of the deadline: a look-up begins later than the questions that it answers.
-        return bool(self._under_way) and time.perf_counter() - min(self._under_way) > self._deadline / 2
+    def _waiting_seconds(self) -> float:
+        """How long the oldest look-up under way has waited for the database."""
+        return time.perf_counter() - min(self._under_way) if self._under_way else 0.0
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        started = time.perf_counter()
+        self._under_way.add(started)
+        try:
+            yield
+        finally:
+            self._under_way.discard(started)
+            self._database_seconds = time.perf_counter() - started
 
     async def ask_many(self, questions: Sequence[Question]) -> list[Reply]:
         """One reply a question, in their order, apart from single questions, which are not made to wait for these.
@@ -140,12 +148,13 @@ class Lookup:
         # One serving for the whole batch, taken once: an answer never mixes snapshots.
         serving = self._watch.serving
         user_ids = sorted({question.user_id for question in questions})
-        async with asyncio.timeout(max(self._deadline, ABANDON_SECONDS)):
-            lists, states, changes = await asyncio.gather(
-                self._store.lists(serving.snapshot_id, user_ids),
-                self._store.user_states(serving.snapshot_id, user_ids),
-                self._changes(serving, user_ids),
-            )
+        with self._waiting():
+            async with asyncio.timeout(max(self._deadline, ABANDON_SECONDS)):
+                lists, states, changes = await asyncio.gather(
+                    self._store.lists(serving.snapshot_id, user_ids),
+                    self._store.user_states(serving.snapshot_id, user_ids),
+                    self._changes(serving, user_ids),
+                )
         # Too old to be called personal: what the snapshot says of the user only serves the policy.
         return recommend(serving, questions, UserData(states, {} if self._watch.outdated else lists, changes))
 

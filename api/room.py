@@ -1,8 +1,9 @@
 """How many requests may be in progress at once: as many as are answered in time, learnt from how long they take.
 
 A fixed number is too small for a quick machine or too large for a slow one, where requests queue for seconds. The limit
-goes up by steps while answers come within the target and is cut when they do not: additive increase, multiplicative
-decrease, by windows, as in TCP and in Netflix's concurrency-limits (AIMDLimit, WindowedLimit).
+goes up by steps while requests spend no longer here than the target and is cut when they do: additive increase,
+multiplicative decrease, by windows, as in TCP and in Netflix's concurrency-limits (AIMDLimit, WindowedLimit). What a
+request waits for the database does not count: a slow one is no reason to turn anybody away.
 """
 
 import time
@@ -59,11 +60,11 @@ class AdaptiveLimit:
 
 @dataclass(slots=True)
 class Place:
-    """Of one request. `is_telling`: its time says how busy this service is, set by who knows what it waited for."""
+    """Of one request. `elsewhere`: seconds that it waited for the database, set where its time says how busy we are."""
 
     may_ask_database: bool
     since: float
-    is_telling: bool = False
+    elsewhere: float | None = None
 
 
 # Of the request that is being answered; outside of any, a place like others.
@@ -82,7 +83,7 @@ class Room:
     @classmethod
     def of(cls, settings: Settings) -> "Room":
         most = settings.max_concurrency
-        limit = AdaptiveLimit(target_seconds=settings.latency_target_ms / 1000, least=min(_LEAST, most), most=most)
+        limit = AdaptiveLimit(target_seconds=settings.queue_target_ms / 1000, least=min(_LEAST, most), most=most)
         room = cls(limit, has_memory=settings.overload == "static")
         metrics.gauge("recs_requests_in_progress", "Requests being answered now", lambda: room._at_once)
         metrics.gauge("recs_requests_limit", "Requests that may be in progress at once", lambda: limit.limit)
@@ -100,7 +101,7 @@ class Room:
         return place
 
     def leave(self, place: Place) -> None:
-        if place.is_telling:
+        if place.elsewhere is not None:
             now = self._monotonic()
-            self._limit.sample(now - place.since, at_once=self._at_once, now=now)
+            self._limit.sample(now - place.since - place.elsewhere, at_once=self._at_once, now=now)
         self._at_once -= 1

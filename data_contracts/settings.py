@@ -165,8 +165,8 @@ class Settings(BaseSettings):
     client_rate: float = Field(5_000, ge=0, description="requests a second of one client, twice that at once; 0: any")
     user_rate: float = Field(100, ge=0, description="requests a second about one user, twice that at once; 0: any")
     max_concurrency: int = Field(100, ge=1, description="requests in progress at once, at most; more are an overload")
-    latency_target_ms: int = Field(
-        60, ge=1, description="time of a look-up beyond which fewer requests are let in at once; above ClickHouse's own"
+    queue_target_ms: int = Field(
+        50, ge=1, description="time of a look-up here, ClickHouse's apart, beyond which fewer are let in at once"
     )
     overload: Literal["refuse", "static"] = Field(
         "refuse", description="those more: refused at once, or, up to four times as many, answered from memory"

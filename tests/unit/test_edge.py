@@ -324,7 +324,13 @@ def test_a_limit_that_nobody_uses_does_not_grow() -> None:
 
 def test_a_database_that_lets_wait_is_no_reason_to_let_fewer_in(tmp_path: Path) -> None:
     store = FakeStore()
-    given = {**OPEN, "max_concurrency": 40, "latency_target_ms": 1, "lookup_deadline_ms": 30, "breaker_failures": 10**6}
+    given = {
+        **OPEN,
+        "max_concurrency": 40,
+        "queue_target_ms": 150,
+        "lookup_deadline_ms": 300,
+        "breaker_failures": 10**6,
+    }
     app = create_app(Settings(data_dir=tmp_path, clickhouse_url=NOWHERE, **given), store=store, clock=lambda: NOW)
 
     async def scene() -> list[int]:
@@ -333,9 +339,9 @@ def test_a_database_that_lets_wait_is_no_reason_to_let_fewer_in(tmp_path: Path) 
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://a") as http,
         ):
-            store.delay = 0.5
+            store.delay = 2
             statuses = []
-            for _ in range(6):
+            for _ in range(3):
                 statuses += [
                     one.status_code for one in await asyncio.gather(*(http.get(URL, params=ASKED) for _ in range(36)))
                 ]
