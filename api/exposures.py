@@ -16,6 +16,7 @@ import orjson
 from api.answers import Answer
 from api.layout import Question
 from api.outbox import Entry, Outbox, Put
+from api.traces import traceparent
 
 _LOG = logging.getLogger("recs.api")
 
@@ -34,6 +35,7 @@ class Exposure:
     question: Question
     answer: Answer
     at: datetime
+    trace: str = ""
 
 
 class ExposureLog:
@@ -54,7 +56,7 @@ class ExposureLog:
         if len(self._waiting) >= self._most:
             self.dropped += 1
         else:
-            self._waiting.append(Exposure(question, answer, at))
+            self._waiting.append(Exposure(question, answer, at, traceparent()))
 
     def stop(self, *, seconds: float) -> None:
         """What is in memory is written before this returns, if the disk lets it within `seconds`."""
@@ -79,7 +81,7 @@ class ExposureLog:
 
 def _entry(exposure: Exposure) -> Entry:
     event_id = os.urandom(16).hex()
-    return Entry(event_id, event_of(exposure, event_id=event_id))
+    return Entry(event_id, event_of(exposure, event_id=event_id), trace=exposure.trace)
 
 
 def event_of(exposure: Exposure, *, event_id: str) -> bytes:

@@ -18,6 +18,7 @@ from api.models import Feedback, FeedbackType
 from api.outbox import Entry, Key, Outbox, Put
 from api.refusals import BusyLaterError, InvalidError
 from api.security import Principal
+from api.traces import traceparent
 from data_contracts.errors import InputError, UnavailableError
 from data_contracts.rec_id import RecId, verified
 from data_contracts.vocabulary import FeedbackEvent
@@ -75,7 +76,7 @@ class FeedbackDesk:
         event_id = event_id_of(given, idempotency_key)
         event = event_of(given, about, event_id=event_id, is_expired=is_expired)
         try:
-            put = await self._writes.ask(Entry(event_id, event, _key_of(given, idempotency_key)))
+            put = await self._writes.ask(Entry(event_id, event, _key_of(given, idempotency_key), traceparent()))
         except UnavailableError as error:
             raise _no_room("the feedback cannot be kept now") from error
         if put is Put.NO_ROOM:

@@ -20,7 +20,8 @@ from data_contracts.errors import UnavailableError
 _TABLES = (
     # A number is never used again, so that removing up to one cannot take what came later.
     "CREATE TABLE IF NOT EXISTS waiting"
-    " (seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, event BLOB NOT NULL)",
+    " (seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL UNIQUE, event BLOB NOT NULL,"
+    " trace TEXT NOT NULL DEFAULT '')",
     "CREATE TABLE IF NOT EXISTS refused (event_id TEXT PRIMARY KEY, event BLOB NOT NULL, why TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS keys (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,"
     " event_id TEXT NOT NULL, user_id INTEGER NOT NULL, at REAL NOT NULL)",
@@ -54,11 +55,15 @@ class Key:
 
 @dataclass(frozen=True)
 class Entry:
-    """`event` is a JSON document with the fields of the topic's schema; `key` is good for this event alone."""
+    """`event` is a JSON document with the fields of the topic's schema; `key` is good for this event alone.
+
+    `trace`: the traceparent (W3C) of the request that it is of, "" where that is not traced.
+    """
 
     event_id: str
     event: bytes
     key: Key | None = None
+    trace: str = ""
 
 
 class Put(Enum):
@@ -90,9 +95,14 @@ class Outbox:
             self._db.execute("PRAGMA secure_delete = ON")
             for table in _TABLES:
                 self._db.execute(table)
+            self._add_what_older_files_lack()
         except sqlite3.Error as error:
             raise UnavailableError(f"{path}: the outbox cannot be opened: {error}") from error
         self.depth = self._count()
+
+    def _add_what_older_files_lack(self) -> None:
+        if "trace" not in {row[1] for row in self._db.execute("PRAGMA table_info(waiting)")}:
+            self._db.execute("ALTER TABLE waiting ADD COLUMN trace TEXT NOT NULL DEFAULT ''")
 
     def put(self, entries: Sequence[Entry]) -> list[Put]:
         """What became of each. One transaction."""
@@ -117,8 +127,9 @@ class Outbox:
     def first(self, most: int) -> list[Waiting]:
         """The oldest, in the order in which they came."""
         with self._transaction():
-            rows = self._db.execute("SELECT seq, event_id, event FROM waiting ORDER BY seq LIMIT ?", (most,)).fetchall()
-        return [Waiting(seq, Entry(event_id, event)) for seq, event_id, event in rows]
+            statement = "SELECT seq, event_id, event, trace FROM waiting ORDER BY seq LIMIT ?"
+            rows = self._db.execute(statement, (most,)).fetchall()
+        return [Waiting(seq, Entry(event_id, event, trace=trace)) for seq, event_id, event, trace in rows]
 
     def remove(self, delivered: Sequence[Waiting]) -> None:
         with self._transaction():
@@ -160,8 +171,8 @@ class Outbox:
         return 0 if oldest is None else int(newest - oldest + 1)
 
     def _added(self, entry: Entry) -> bool:
-        statement = "INSERT OR IGNORE INTO waiting (event_id, event) VALUES (?, ?)"
-        return self._db.execute(statement, (entry.event_id, entry.event)).rowcount == 1
+        statement = "INSERT OR IGNORE INTO waiting (event_id, event, trace) VALUES (?, ?, ?)"
+        return self._db.execute(statement, (entry.event_id, entry.event, entry.trace)).rowcount == 1
 
     def _used_for(self, key: Key) -> str:
         """The event that a key was used for; "" where it is not known."""

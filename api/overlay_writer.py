@@ -9,13 +9,14 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from api.traces import Traces
 from data_contracts.columns import USER_ID
 from data_contracts.errors import UnavailableError
 from data_contracts.events.codec import Codec, UndecodableError
@@ -64,6 +65,7 @@ class OverlayWriter:
         put: Callable[[Sequence[EventRow]], None],
         beat: Callable[[float], None],
         tell: Callable[[Stored], None],
+        traces: Traces,
         is_stopped: Callable[[], bool],
     ) -> None:
         self._settings = settings
@@ -72,6 +74,7 @@ class OverlayWriter:
         self._beat = beat
         self._next_beat, self._lag = -math.inf, 0.0
         self._tell = tell
+        self._traces = traces
         self._is_stopped = is_stopped
         self._skew = settings.clock_skew_seconds * 1_000_000
         self._is_away = False
@@ -83,7 +86,8 @@ class OverlayWriter:
             while not self._is_stopped():
                 messages = consumer.consume(self._settings.overlay_batch_events, self._settings.overlay_flush_seconds)
                 if messages:
-                    self._store(consumer, messages)
+                    with self._traces.batch("store events", traceparents(messages)):
+                        self._store(consumer, messages)
                 self._live(consumer)
 
     def _live(self, consumer: Consumer) -> None:
@@ -201,6 +205,15 @@ class OverlayWriter:
         if bool(why) != self._is_away:
             _LOG.warning("%s", f"{why}; trying again" if why else "events are stored again")
         self._is_away = bool(why)
+
+
+def traceparents(messages: Iterable[Message]) -> Iterator[str]:
+    """Of the requests that sent them, where those are traced."""
+    for message in messages:
+        headers: Any = message.headers()
+        for name, value in headers or ():
+            if name == "traceparent" and isinstance(value, bytes):
+                yield value.decode("ascii", "replace")
 
 
 def _consumer(settings: Settings) -> Consumer:

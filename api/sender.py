@@ -80,7 +80,7 @@ class Sender:
 
     def _deliver(self, waiting: Sequence[Waiting]) -> None:
         try:
-            self._sink.deliver([one.entry.event for one in waiting])
+            self._sink.deliver([one.entry for one in waiting])
         except InputError as error:
             if len(waiting) > 1:
                 for one in waiting:

@@ -3,7 +3,6 @@
 Kafka's readers and ClickHouse's tables know an event by its `event_id`, so whoever delivers may deliver again.
 """
 
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
@@ -11,12 +10,12 @@ from typing import Any, Protocol
 import orjson
 import pyarrow as pa
 from confluent_kafka import KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from api.outbox import Entry
 from data_contracts.errors import InputError, RecsError, UnavailableError
 from data_contracts.events.codec import Codec
 from data_contracts.events.registry import registry
-from data_contracts.kafka import client_config
+from data_contracts.kafka import client_config, make_topics
 from data_contracts.settings import Settings
 from sql.client import Address, Store, connected
 from sql.day_logs import DAY_LOGS, columns_of
@@ -27,7 +26,7 @@ _SECONDS = 10.0
 
 
 class Sink(Protocol):
-    def deliver(self, events: Sequence[bytes]) -> None:
+    def deliver(self, entries: Sequence[Entry]) -> None:
         """All of them, or raise: UnavailableError for what may pass, InputError for an event nobody will take."""
 
     def close(self) -> None: ...
@@ -42,9 +41,9 @@ class ClickHouseSink:
         self._lifetime = ExitStack()
         self._store: Store | None = None
 
-    def deliver(self, events: Sequence[bytes]) -> None:
+    def deliver(self, entries: Sequence[Entry]) -> None:
         try:
-            rows = columns_of(self._log, [orjson.loads(event) for event in events])
+            rows = columns_of(self._log, [orjson.loads(entry.event) for entry in entries])
         except (ValueError, TypeError, KeyError) as error:  # pyarrow's errors are among them
             raise InputError(f"{self._log.table}: an event does not fit the table: {error}") from error
         sink = pa.BufferOutputStream()
@@ -77,16 +76,17 @@ class KafkaSink:
         self._codec: Codec | None = None
         self._errors: list[KafkaError] = []
 
-    def deliver(self, events: Sequence[bytes]) -> None:
+    def deliver(self, entries: Sequence[Entry]) -> None:
         try:
             producer, codec = self._connected()
-            for raw in events:
-                event = orjson.loads(raw)
+            for entry in entries:
+                event = orjson.loads(entry.event)
                 producer.produce(
                     self._topic,
                     codec.encode(self._topic, event),
                     key=str(event["user_id"]),
                     timestamp=event["event_time"] // 1_000,
+                    headers={"traceparent": entry.trace} if entry.trace else {},
                     on_delivery=self._note,
                 )
             producer.flush(_SECONDS * 2)
@@ -118,7 +118,7 @@ class KafkaSink:
             self._codec = Codec(registry(self._settings))
         if self._producer is None:
             config = client_config(self._settings)
-            _ensure_topic(config, self._topic)
+            make_topics(self._settings, [self._topic])
             self._producer = Producer(
                 {**config, "enable.idempotence": True, "linger.ms": 5, "message.timeout.ms": int(_SECONDS * 1000)}
             )
@@ -131,9 +131,9 @@ class Both:
     def __init__(self, *sinks: Sink) -> None:
         self._sinks = sinks
 
-    def deliver(self, events: Sequence[bytes]) -> None:
+    def deliver(self, entries: Sequence[Entry]) -> None:
         for sink in self._sinks:
-            sink.deliver(events)
+            sink.deliver(entries)
 
     def close(self) -> None:
         for sink in self._sinks:
@@ -147,18 +147,3 @@ def sink_of(settings: Settings, topic: str) -> Sink:
         return to_clickhouse
     to_kafka = KafkaSink(settings, topic)
     return Both(to_clickhouse, to_kafka) if topic == EXPOSURES else to_kafka
-
-
-def _ensure_topic(config: dict[str, Any], topic: str) -> None:
-    admin = AdminClient(config)
-    if topic in admin.list_topics(timeout=_SECONDS).topics:
-        return
-    try:
-        admin.create_topics([NewTopic(topic)])[topic].result(_SECONDS)
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise
-    # The broker says yes before every client sees the topic.
-    deadline = time.monotonic() + _SECONDS
-    while topic not in admin.list_topics(timeout=_SECONDS).topics and time.monotonic() < deadline:
-        time.sleep(0.1)

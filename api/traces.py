@@ -1,17 +1,18 @@
 """OpenTelemetry traces of requests and of the look-ups they share, to RECS_OTLP_ENDPOINT; without it they cost nothing.
 
 A request's span continues the caller's (W3C traceparent). A look-up in ClickHouse serves several questions at once: its
-span is a child of the request that set it going, and ClickHouse is told of it in its turn.
+span is a child of the request that set it going, and ClickHouse is told of it in its turn. What a request sends to
+Kafka carries its traceparent as a header, and what stores it continues the trace.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import Span, SpanKind, Tracer
+from opentelemetry.trace import Link, Span, SpanKind, Tracer, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from data_contracts.settings import Settings
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_MOST_LINKS = 128
 _PROPAGATOR = TraceContextTextMapPropagator()
 # Of the request that is being answered; None where nothing is traced.
 _TRACER: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
@@ -62,10 +64,29 @@ class Traces:
         parent = _PROPAGATOR.extract({"traceparent": traceparent})
         return self._tracer.start_as_current_span(method, context=parent, kind=SpanKind.SERVER)
 
+    def batch(self, name: str, traceparents: Iterable[str]) -> AbstractContextManager[Span | None]:
+        """Around work for several requests: it continues the first one's trace, and links them all."""
+        if self._tracer is None:
+            return nullcontext()
+        parents = [_PROPAGATOR.extract({"traceparent": one}) for one in dict.fromkeys(traceparents)]
+        if not parents:
+            return nullcontext()
+        links = [Link(get_current_span(parent).get_span_context()) for parent in parents[:_MOST_LINKS]]
+        return self._tracer.start_as_current_span(name, context=parents[0], kind=SpanKind.CONSUMER, links=links)
+
     def close(self) -> None:
         """Send what has not been sent."""
         if self._provider is not None:
             self._provider.shutdown()
+
+
+def traceparent() -> str:
+    """Of the request that is being answered; "" where it is not traced, or its trace not kept."""
+    if _TRACER.get() is None or not get_current_span().get_span_context().trace_flags.sampled:
+        return ""
+    carried: dict[str, str] = {}
+    _PROPAGATOR.inject(carried)
+    return carried.get("traceparent", "")
 
 
 def named(span: Span | None, *, method: str, route: str, status: int) -> None:

@@ -2,14 +2,17 @@
 
 import contextlib
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from data_contracts.settings import Settings
 
 _LOG = logging.getLogger("recs.kafka")
+_SECONDS = 10.0
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
@@ -51,6 +54,26 @@ def consumer_config(settings: Settings, *, group: str) -> dict[str, Any]:
 def _tell_when_away(error: KafkaError) -> None:
     if error.code() == KafkaError._ALL_BROKERS_DOWN:
         _LOG.warning("Kafka does not answer, trying again: %s", error.str())
+
+
+def make_topics(settings: Settings, topics: Iterable[str]) -> None:
+    """Make those that are not there; every client sees them then. Raises KafkaException."""
+    admin, wanted = AdminClient(client_config(settings)), set(topics)
+    missing = wanted - set(admin.list_topics(timeout=_SECONDS).topics)
+    for made in admin.create_topics([NewTopic(topic) for topic in sorted(missing)]).values() if missing else ():
+        _ignoring_existing(made.result)
+    # The broker says yes before every client sees the topic.
+    deadline = time.monotonic() + _SECONDS
+    while missing - set(admin.list_topics(timeout=_SECONDS).topics) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _ignoring_existing(result: Any) -> None:
+    try:
+        result(_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise
 
 
 def arrived(message: Message, *, now: int) -> int:

@@ -4,6 +4,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -48,6 +49,7 @@ def overlay(
 def run(settings: Settings, *, is_stopped: Callable[[], bool], tell: "Callable[[Stored], None]") -> None:
     """Wait for ClickHouse and Kafka, make what they lack, and write until told to stop."""
     from api.overlay_writer import OverlayWriter
+    from api.traces import Traces
     from data_contracts.events.registry import registry
     from spark_jobs.landing.clients import ensure_topics, translated
     from sql.client import Address, connected
@@ -62,7 +64,7 @@ def run(settings: Settings, *, is_stopped: Callable[[], bool], tell: "Callable[[
 
     if not _until_there(prepare, is_stopped):
         return
-    with translated(settings):
+    with translated(settings), closing(Traces.of(settings)) as traces:
         while not is_stopped():
             try:
                 with connected(address) as store:
@@ -73,6 +75,7 @@ def run(settings: Settings, *, is_stopped: Callable[[], bool], tell: "Callable[[
                         beat=lambda lag: put_beat(store, name, lag_seconds=lag),
                         tell=tell,
                         is_stopped=is_stopped,
+                        traces=traces,
                     ).run()
             except UnavailableError as error:
                 # Only connecting raises it: a writer waits by itself.

@@ -5,15 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from data_contracts.errors import UnavailableError
 from data_contracts.events import TOPICS
 from data_contracts.events.schemas import DEAD_LETTERS
-from data_contracts.kafka import client_config, consumer_config
+from data_contracts.kafka import client_config, consumer_config, make_topics
 from data_contracts.settings import Settings
 
-_SECONDS = 10.0
 _FLUSH_SECONDS = 30.0
 _MOST_IN_FLIGHT = 10_000
 # Undecodable messages may be as large as a broker lets them be.
@@ -48,21 +46,8 @@ def send_all(settings: Settings, messages: Iterable[Mapping[str, Any]]) -> None:
 
 def ensure_topics(settings: Settings) -> None:
     """Make the topics, and those of dead letters, that do not exist. Raises UnavailableError, when Kafka is, too."""
-    admin = AdminClient(client_config(settings))
     with translated(settings):
-        there = set(admin.list_topics(timeout=_SECONDS).topics)
-        wanted = [*TOPICS, *(topic + DEAD_LETTERS for topic in TOPICS)]
-        missing = [NewTopic(topic) for topic in wanted if topic not in there]
-        for made in admin.create_topics(missing).values() if missing else ():
-            _ignoring_existing(made.result)
-
-
-def _ignoring_existing(result: Any) -> None:
-    try:
-        result(_SECONDS)
-    except KafkaException as error:
-        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise
+        make_topics(settings, [*TOPICS, *(topic + DEAD_LETTERS for topic in TOPICS)])
 
 
 @contextmanager

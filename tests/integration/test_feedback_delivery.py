@@ -1,7 +1,7 @@
 """Accepted feedback arrives: past a kill -9 of the service, and past outages of ClickHouse and Kafka, once each."""
 
-import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,10 +14,14 @@ from typing import Any
 
 import httpx
 from confluent_kafka import Consumer
+from fastapi.testclient import TestClient
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from api.events_out import events_out
-from api.models import Feedback
-from api.security import Principal
+from api.app import create_app
+from api.events_out import Out
+from api.overlay_writer import traceparents
+from api.traces import Traces
 from data_contracts.events.codec import Codec
 from data_contracts.events.registry import KeptSchemas
 from data_contracts.manifest import Erasure
@@ -29,11 +33,10 @@ from infra.local.kafka.running import running_kafka
 from sql.client import Address, Store, connected
 from sql.erase import erase_user
 from sql.migrate import migrate
-from tests.day_world import ALICE, FIRST, NOW
+from tests.day_world import ALICE, FIRST, NOW, FakeStore
 
 TOPIC = "recommendation.feedback"
 KEY = b"development-only"
-ANYBODY = Principal.anybody()
 
 
 def given(number: int, *, user_id: int = ALICE) -> dict[str, Any]:
@@ -103,31 +106,56 @@ def test_feedback_outlives_a_kill_of_the_service_and_an_outage_of_clickhouse(tmp
             assert (erased.before["feedback"], erased.after["feedback"]) == (100, 0)
 
 
-def test_feedback_outlives_an_outage_of_kafka(tmp_path: Path) -> None:
+def test_feedback_outlives_outages_of_kafka_and_answers_go_on(tmp_path: Path) -> None:
+    """Away from the start and past a restart of the service, then back, stopped, and back again."""
     port = free_port()
     address = f"127.0.0.1:{port}"
-    settings = Settings(data_dir=tmp_path, events_to="kafka", kafka_bootstrap=address)
-
-    async def tell(numbers: range, *, after: Callable[[Any], None]) -> None:
-        async with events_out(settings, lambda: NOW) as out:
-            await asyncio.gather(*(out.desk.accept(Feedback.model_validate(given(n)), caller=ANYBODY) for n in numbers))
-            await asyncio.to_thread(after, out)
-
-    # Kafka is away from the start, and the service ends while it is.
-    asyncio.run(tell(range(40), after=lambda out: until(lambda: bool(out.feedback_out.sender.outage))))
-    with running_kafka(tmp_path / "kafka", port=port):
-        asyncio.run(tell(range(30, 60), after=lambda out: until(lambda: out.feedback_out.outbox.depth == 0)))
-        consumer = Consumer({"bootstrap.servers": address, "group.id": "g", "auto.offset.reset": "earliest"})
-        consumer.subscribe([TOPIC])
-        codec = Codec(KeptSchemas())
-        events: dict[str, dict[str, Any]] = {}
-        deadline = time.monotonic() + 60
-        while len(events) < 60 and time.monotonic() < deadline:
-            for message in consumer.consume(100, 1):
-                assert message.error() is None
-                event = codec.decode(TOPIC, message.value())
-                events[event["event_id"]] = event
-        consumer.close()
-    assert sorted(event["context"] for event in events.values()) == sorted(
-        f'{{"number":{n},"position":{n + 1}}}' for n in range(60)
+    settings = Settings(
+        data_dir=tmp_path,
+        events_to="kafka",
+        kafka_bootstrap=address,
+        clickhouse_url="http://127.0.0.1:9",
+        lookup_deadline_ms=5_000,
     )
+
+    def start() -> TestClient:
+        traces = Traces.to(SimpleSpanProcessor(InMemorySpanExporter()), share=1)
+        return TestClient(create_app(settings, store=FakeStore(), clock=lambda: NOW, traces=traces))
+
+    def tell(client: TestClient, numbers: range) -> Out:
+        for number in numbers:
+            assert client.post("/api/v1/recommendations/feedback", json=given(number)).status_code == 202
+            asked = {"user_id": ALICE, "channel": "web"}
+            assert client.get("/api/v1/recommendations", params=asked).json()["tier"] == "personal"
+        out: Out = client.app.state.service.out.feedback_out  # type: ignore[attr-defined]
+        return out
+
+    with start() as client:
+        out = tell(client, range(10))
+        until(lambda: bool(out.sender.outage))
+    with start() as client:
+        with running_kafka(tmp_path / "kafka", port=port):
+            out = tell(client, range(5, 20))
+            until(lambda: out.outbox.depth == 0)
+        tell(client, range(20, 30))
+        until(lambda: bool(out.sender.outage))
+        assert out.outbox.depth == 10
+        with running_kafka(tmp_path / "kafka", port=port):
+            until(lambda: out.outbox.depth == 0)
+            messages = _read(address, 30)
+    assert sorted(messages) == sorted(f'{{"number":{n},"position":{n + 1}}}' for n in range(30))
+    assert all(re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", trace) for trace in messages.values())
+    assert len(set(messages.values())) == 30
+
+
+def _read(address: str, events: int) -> dict[str, str]:
+    """Contexts of the topic's different events, and their traceparents."""
+    consumer = Consumer({"bootstrap.servers": address, "group.id": "g", "auto.offset.reset": "earliest"})
+    consumer.subscribe([TOPIC])
+    codec, found, deadline = Codec(KeptSchemas()), {}, time.monotonic() + 60
+    while len(found) < events and time.monotonic() < deadline:
+        for message in consumer.consume(100, 1):
+            assert message.error() is None
+            found[codec.decode(TOPIC, message.value())["context"]] = "".join(traceparents([message]))
+    consumer.close()
+    return found

@@ -494,6 +494,19 @@ def test_a_trace_goes_from_the_caller_to_the_look_up_and_names_nobody(tmp_path: 
     assert "4242424242" not in request.to_json() + look_up.to_json()
 
 
+def test_what_stores_events_continues_the_traces_of_those_who_sent_them() -> None:
+    spans = InMemorySpanExporter()
+    traces = Traces.to(SimpleSpanProcessor(spans), share=0)
+    sent = [f"00-{number:032x}-{number:016x}-01" for number in (1, 2)]
+    with traces.batch("store events", [*sent, sent[0]]):
+        pass
+    with traces.batch("store events", []):
+        pass
+    (span,) = spans.get_finished_spans()
+    assert span.context.trace_id == 1
+    assert [link.context.trace_id for link in span.links] == [1, 2]
+
+
 def test_a_refused_token_is_in_no_log_and_no_metric(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     client = start(auth="on")
     ensure_issuer(client.app.state.settings)  # type: ignore[attr-defined]

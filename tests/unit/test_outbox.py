@@ -1,5 +1,6 @@
 """The outbox on disk: bounded, each event once, and nothing leaves before it is delivered."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -32,9 +33,10 @@ class FakeSink:
         self.is_away = False
         self.got: list[bytes] = []
 
-    def deliver(self, events: Sequence[bytes]) -> None:
+    def deliver(self, entries: Sequence[Entry]) -> None:
         if self.is_away:
             raise UnavailableError("away")
+        events = [entry.event for entry in entries]
         if b"bad" in events:
             raise InputError("does not fit")
         self.got += events
@@ -100,6 +102,15 @@ def test_a_key_is_good_for_one_event_for_a_while_and_the_newest_keys_are_known(t
     assert put(outbox, keyed("l", "a"), keyed("k", "b")) == [Put.OTHER_KEY, Put.KEPT]  # of more than two, the oldest
     forgetful = Outbox(outbox.path, most=2, is_durable=True, keys_known=timedelta(0))
     assert put(forgetful, keyed("k", "c")) == [Put.KEPT]
+
+
+def test_a_file_of_an_older_version_is_read_on(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "outbox.sqlite3") as old:
+        old.execute("CREATE TABLE waiting (seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT UNIQUE, event BLOB)")
+        old.execute("INSERT INTO waiting (event_id, event) VALUES ('a', 'a')")
+    outbox = box(tmp_path)
+    outbox.put([Entry("b", b"b", trace="t")])
+    assert [(one.entry.event_id, one.entry.trace) for one in outbox.first(2)] == [("a", ""), ("b", "t")]
 
 
 def test_a_closed_outbox_is_unavailable(tmp_path: Path) -> None:
