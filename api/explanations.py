@@ -6,22 +6,20 @@ Nothing here asks the pointer, so a later snapshot or a rollback changes no expl
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 from api.explaining import Rebuilt, rebuilt
 from api.explanation_models import Explanation
 from api.explanation_writer import context_of, is_same, kind_of, written
-from api.layout import Question, UserData
+from api.layout import Question
 from api.models import Locale
-from api.overlay_changes import Changes
 from api.refusals import GoneError, InvalidError, UnknownError
 from api.service import Service
 from api.serving import Serving, Snapshot
 from api.store import RuleSet
+from api.times import Moment
 from data_contracts.errors import InputError
-from data_contracts.overlay import overlay
 from data_contracts.overlay.rows import micros
 from data_contracts.policy import policy_hash
 from data_contracts.rec_id import RecId, claimed, verified
@@ -58,34 +56,20 @@ class _Past:
     rules: tuple[_Rules, ...]
 
 
-@dataclass(frozen=True)
-class _Moment:
-    """An answer's time, as `watch` saw it then."""
-
-    about: RecId
-    cut_off: datetime
-    now: datetime
-
-    @classmethod
-    def of(cls, about: RecId, timezone: ZoneInfo) -> "_Moment":
-        cut_off = Snapshot(about.snapshot_id).cut_off(timezone) or about.time
-        return cls(about, cut_off, max(about.time, cut_off))
-
-
 async def explanation(
     service: Service, settings: Settings, rec_id: str, *, user_id: int | None, locale: Locale
 ) -> Explanation:
     """Raises InvalidError for a forged id, UnknownError for one never logged, GoneError for what is no longer kept."""
     about = _checked(rec_id, user_id=user_id, settings=settings, now=service.clock())
-    moment = _Moment.of(about, ZoneInfo(settings.timezone))
-    past = await asyncio.to_thread(_past, settings, rec_id, moment)
+    moment = service.watch.moment(Snapshot(about.snapshot_id), about.time)
+    past = await asyncio.to_thread(_past, settings, rec_id, about, moment)
     if past is None:
         raise UnknownError("no such answer was logged: it may still be on its way, or was not given by us")
     _verified(rec_id, user_id=past.logged.user_id, settings=settings)
     if not past.is_held:
         raise GoneError(f"snapshot {about.snapshot_id}, which this answer came from, is no longer kept")
-    serving = await _serving(service, past, moment)
-    again, is_static = await _again(service, settings, serving, past, moment)
+    serving = await _serving(service, past, about, moment)
+    again, is_static = await _again(service, serving, past, moment)
     return written(
         rec_id,
         about,
@@ -121,19 +105,19 @@ def _verified(rec_id: str, *, user_id: int, settings: Settings) -> None:
         raise InvalidError(str(error), field="rec_id") from error
 
 
-def _past(settings: Settings, rec_id: str, moment: _Moment) -> _Past | None:
-    at = micros(moment.about.time)
+def _past(settings: Settings, rec_id: str, about: RecId, moment: Moment) -> _Past | None:
+    at = micros(about.time)
     with connected(Address.of(settings), timeout_seconds=10) as store:
         logged = logged_answer(store, rec_id, at=at)
         if logged is None:
             return None
-        snapshot_id = moment.about.snapshot_id
+        snapshot_id = about.snapshot_id
         is_held = not snapshot_id or state_of(store, snapshot_id) not in (None, State.DROPPED)
-        earlier = micros(moment.about.time - _FOLLOWS_WITHIN)
+        earlier = micros(about.time - _FOLLOWS_WITHIN)
         return _Past(
             logged=logged,
             is_held=is_held,
-            events=events_known_at(store, logged.user_id, cut_off=micros(moment.cut_off), at=at),
+            events=events_known_at(store, logged.user_id, cut_off=moment.cut_off_micros, at=at),
             rules=tuple(
                 _Rules(RuleSet(found.catalogue, found.rules, found.reasons), blocked_at(store, blocks_at))
                 for rules_at, blocks_at in ((at, at), (at, earlier), (earlier, at), (earlier, earlier))
@@ -142,15 +126,13 @@ def _past(settings: Settings, rec_id: str, moment: _Moment) -> _Past | None:
         )
 
 
-async def _serving(service: Service, past: _Past, moment: _Moment) -> Serving:
+async def _serving(service: Service, past: _Past, about: RecId, moment: Moment) -> Serving:
     """What served then. Where its rules cannot be found again: the likeliest, and the answer says so."""
     today = service.watch.serving
     possible = (*past.rules, _Rules(today.rule_set, today.blocks))
-    rules = next((one for one in possible if one.hash == moment.about.policy_hash), possible[0])
-    snapshot = await _snapshot(service, moment.about.snapshot_id)
-    timezone = moment.cut_off.tzinfo
-    day = max(moment.now.astimezone(timezone).date(), snapshot.as_of or moment.now.date())
-    return await asyncio.to_thread(Serving.of, snapshot, rules.rule_set, rules.blocks, today=day)
+    rules = next((one for one in possible if one.hash == about.policy_hash), possible[0])
+    snapshot = await _snapshot(service, about.snapshot_id)
+    return await asyncio.to_thread(Serving.of, snapshot, rules.rule_set, rules.blocks, today=moment.today)
 
 
 async def _snapshot(service: Service, snapshot_id: str) -> Snapshot:
@@ -177,21 +159,14 @@ def _question(logged: LoggedAnswer) -> Question:
     )
 
 
-async def _again(
-    service: Service, settings: Settings, serving: Serving, past: _Past, moment: _Moment
-) -> tuple[Rebuilt, bool]:
+async def _again(service: Service, serving: Serving, past: _Past, moment: Moment) -> tuple[Rebuilt, bool]:
     """The answer made again, and whether it came from memory, as it did where the database did not answer in time."""
     question = _question(past.logged)
     from_memory = rebuilt(serving, question, None)
-    if not moment.about.snapshot_id or (past.logged.tier == Tier.STATIC and is_same(from_memory, past.logged)):
+    if not serving.snapshot_id or (past.logged.tier == Tier.STATIC and is_same(from_memory, past.logged)):
         return from_memory, True
     lists, states = await asyncio.gather(
         service.store.lists(serving.snapshot_id, [question.user_id]),
         service.store.user_states(serving.snapshot_id, [question.user_id]),
     )
-    late = timedelta(days=settings.late_event_days) // timedelta(microseconds=1)
-    changes = Changes.of(
-        serving, overlay(past.events, cut_off=micros(moment.cut_off), now=micros(moment.now), late=late)
-    )
-    is_outdated = moment.about.time - moment.cut_off > timedelta(days=settings.max_snapshot_age_days)
-    return rebuilt(serving, question, UserData(states, {} if is_outdated else lists, changes)), False
+    return rebuilt(serving, question, moment.user_data(serving, states, lists, past.events)), False

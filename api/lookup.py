@@ -3,24 +3,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 
 from api import metrics, traces
 from api.batches import Batches
 from api.breaker import Breaker
-from api.layout import Question, UserData
-from api.overlay_changes import Changes
+from api.layout import Question
 from api.recommend import Reply, recommend
 from api.room import PLACE
-from api.serving import Serving
 from api.store import Store
 from api.watch import Watch
 from data_contracts.errors import RecsError
-from data_contracts.overlay import overlay
-from data_contracts.overlay.rows import micros
 from data_contracts.vocabulary import Channel
 
 _LOG = logging.getLogger("recs.api")
@@ -44,13 +39,11 @@ class Lookup:
         *,
         deadline_seconds: float,
         breaker: Breaker,
-        late_events: timedelta = timedelta(days=7),
         has_opted_out: Callable[[int, Channel], bool] = lambda _user_id, _channel: False,
     ) -> None:
         self._store = store
         self._watch = watch
         self._deadline = deadline_seconds
-        self._late = late_events // timedelta(microseconds=1)
         self._breaker = breaker
         self._has_opted_out = has_opted_out
         self._under_way: set[float] = set()
@@ -59,36 +52,49 @@ class Lookup:
 
     async def ask(self, question: Question) -> Reply:
         started = time.perf_counter()
-        reply = await self._from_database(question) or self._from_memory([question])[0]
+        # While the breaker is open, one that it lets through is a trial.
+        why = self._barred() or ("" if self._breaker.lets_through() else "breaker")
+        (reply,) = await self._asked([question], why, self._in_time)
         metrics.ANSWERS.labels(reply.tier.value).observe(time.perf_counter() - started)
         return reply
 
-    async def _from_database(self, question: Question) -> Reply | None:
-        """None where it is down, spared, late or failing."""
+    async def _in_time(self, questions: Sequence[Question]) -> Sequence[Reply]:
         place = PLACE.get()
+        try:
+            async with asyncio.timeout(self._deadline):
+                replies = [await self._batches.ask(question) for question in questions]
+        except TimeoutError:
+            place.elsewhere = self._waiting_seconds()
+            raise
+        place.elsewhere = self._database_seconds
+        return replies
+
+    def _barred(self) -> str:
+        """Why the database may not be asked now; "" where it may."""
         if not (self._watch.is_up and self._watch.serving.snapshot.is_whole):
-            why = "down"
-        elif not place.may_ask_database:
-            why = "busy"
-        elif not self._breaker.lets_through():
-            why = "breaker"
-        else:
+            return "down"
+        return "" if PLACE.get().may_ask_database else "busy"
+
+    async def _asked(
+        self,
+        questions: Sequence[Question],
+        why: str,
+        look_up: Callable[[Sequence[Question]], Awaitable[Sequence[Reply]]],
+    ) -> Sequence[Reply]:
+        """From the database, else, where there is a `why` not to or it is late or failing, from memory."""
+        if not why:
             try:
-                async with asyncio.timeout(self._deadline):
-                    reply = await self._batches.ask(question)
-                place.elsewhere = self._database_seconds
-                return reply
+                return await look_up(questions)
             except TimeoutError:
                 why = "late"
-                place.elsewhere = self._waiting_seconds()
             except RecsError:
                 # The watch tells and logs that the database is in trouble; here it would be once a request.
                 why = "refused"
             except Exception:
                 _LOG.exception("a look-up falls to the static tier")
                 why = "error"
-        metrics.REPLACED.labels(why).inc()
-        return None
+        metrics.REPLACED.labels(why).inc(len(questions))
+        return self._from_memory(questions)
 
     async def _watched(self, questions: Sequence[Question]) -> Sequence[Reply]:
         metrics.BATCHES.observe(len(questions))
@@ -123,18 +129,9 @@ class Lookup:
         """
         replies: list[Reply] = []
         for start in range(0, len(questions), LARGEST_PART):
-            replies += await self._part(questions[start : start + LARGEST_PART])
+            why = self._barred() or ("breaker" if self._breaker.is_open else "")
+            replies += await self._asked(questions[start : start + LARGEST_PART], why, self._answer)
         return replies
-
-    async def _part(self, questions: Sequence[Question]) -> Sequence[Reply]:
-        if self._watch.is_up and self._watch.serving.snapshot.is_whole and not self._breaker.is_open:
-            try:
-                return await self._answer(questions)
-            except (TimeoutError, RecsError):
-                _LOG.debug("a part of a batch falls to the static tier")
-            except Exception:
-                _LOG.exception("a part of a batch falls to the static tier")
-        return self._from_memory(questions)
 
     def _from_memory(self, questions: Sequence[Question]) -> Sequence[Reply]:
         """What is safe for anyone; nothing for whom we know to have opted out."""
@@ -145,27 +142,20 @@ class Lookup:
         ]
 
     async def _answer(self, questions: Sequence[Question]) -> Sequence[Reply]:
-        # One serving for the whole batch, taken once: an answer never mixes snapshots.
-        serving = self._watch.serving
-        user_ids = sorted({question.user_id for question in questions})
-        with self._waiting():
-            async with asyncio.timeout(max(self._deadline, ABANDON_SECONDS)):
-                lists, states, changes = await asyncio.gather(
-                    self._store.lists(serving.snapshot_id, user_ids),
-                    self._store.user_states(serving.snapshot_id, user_ids),
-                    self._changes(serving, user_ids),
-                )
-        # Too old to be called personal: what the snapshot says of the user only serves the policy.
-        return recommend(serving, questions, UserData(states, {} if self._watch.outdated else lists, changes))
-
-    async def _changes(self, serving: Serving, user_ids: Sequence[int]) -> Changes | None:
-        """Raises as the other look-ups do.
+        """Raises where any of the three cannot be read.
 
         Without events nobody knows what a user holds and consents to by now: as without a state, only what is safe for
         anyone may be shown.
         """
-        cut_off, now = map(micros, self._watch.moments(serving.snapshot))
-        events = await self._store.user_events(user_ids, cut_off=cut_off)
-        if events is None:
-            return None
-        return Changes.of(serving, overlay(events, cut_off=cut_off, now=now, late=self._late))
+        # One serving for the whole batch, taken once: an answer never mixes snapshots.
+        serving = self._watch.serving
+        moment = self._watch.moment(serving.snapshot)
+        user_ids = sorted({question.user_id for question in questions})
+        with self._waiting():
+            async with asyncio.timeout(max(self._deadline, ABANDON_SECONDS)):
+                lists, states, events = await asyncio.gather(
+                    self._store.lists(serving.snapshot_id, user_ids),
+                    self._store.user_states(serving.snapshot_id, user_ids),
+                    self._store.user_events(user_ids, cut_off=moment.cut_off_micros),
+                )
+        return recommend(serving, questions, moment.user_data(serving, states, lists, events))

@@ -15,8 +15,7 @@ from api.serving import Snapshot
 from api.store import Lists, Ranked, UserState
 from data_contracts.columns import ITEM_ID
 from data_contracts.errors import UnavailableError
-from data_contracts.overlay import EVENTS, Overlay, overlay
-from data_contracts.overlay.rows import micros
+from data_contracts.overlay import EVENTS, Overlay
 from data_contracts.policy import Consent
 from data_contracts.settings import Settings
 from sql.client import Address, connected
@@ -31,17 +30,16 @@ async def profile(service: Service, settings: Settings, user_id: int) -> Profile
     snapshot = watch.serving.snapshot
     if not snapshot.is_whole:
         raise UnavailableError("no snapshot is served now")
-    cut_off, now = map(micros, watch.moments(snapshot))
+    moment = watch.moment(snapshot)
     lists, states, events, recent = await asyncio.gather(
         service.store.lists(snapshot.snapshot_id, [user_id]),
         service.store.user_states(snapshot.snapshot_id, [user_id]),
-        service.store.user_events([user_id], cut_off=cut_off),
+        service.store.user_events([user_id], cut_off=moment.cut_off_micros),
         asyncio.to_thread(_recent, settings, user_id),
     )
     if user_id not in lists and user_id not in states and not recent:
         raise UnknownError("neither the snapshot that is served nor any stored event knows this user")
-    late = settings.late_event_days * 86_400 * 1_000_000
-    changes = overlay(EVENTS.empty_table() if events is None else events, cut_off=cut_off, now=now, late=late)
+    changes = moment.overlay(EVENTS.empty_table() if events is None else events)
     state = states.get(user_id)
     return Profile(
         user_id=user_id,

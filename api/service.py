@@ -5,9 +5,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from threadpoolctl import threadpool_limits
 
@@ -22,6 +21,7 @@ from api.models import Feedback, Locale, Wishes
 from api.opted_out import OptOuts, opted_out_path
 from api.security import Principal
 from api.store import Store
+from api.times import Times
 from api.watch import Watch
 from data_contracts.experiments import RUNNING, assigned
 from data_contracts.settings import Settings
@@ -87,15 +87,9 @@ def question_of(user_id: int, wishes: Wishes) -> Question:
 @asynccontextmanager
 async def running_service(settings: Settings, store: Store, clock: Callable[[], datetime]) -> AsyncIterator[Service]:
     """Everything behind the calls, while the block lasts."""
-    timezone = ZoneInfo(settings.timezone)
-    watch = Watch(
-        store,
-        clock=clock,
-        timezone=timezone,
-        copy=settings.data_dir / "api" / "static_copy.json",
-        max_age=timedelta(days=settings.max_snapshot_age_days),
-    )
-    deadline, late = settings.lookup_deadline_ms / 1000, timedelta(days=settings.late_event_days)
+    times = Times.of(settings)
+    watch = Watch(store, clock=clock, times=times, copy=settings.data_dir / "api" / "static_copy.json")
+    deadline = settings.lookup_deadline_ms / 1000
     async with events_out(settings, clock) as out:
         _gauges(watch, out)
         opt_outs = OptOuts(
@@ -109,10 +103,9 @@ async def running_service(settings: Settings, store: Store, clock: Callable[[], 
                 watch,
                 deadline_seconds=deadline,
                 breaker=_breaker(settings),
-                late_events=late,
                 has_opted_out=opt_outs.includes,
             ),
-            writer=Writer(key=settings.rec_id_key.get_secret_value().encode(), timezone=timezone),
+            writer=Writer(key=settings.rec_id_key.get_secret_value().encode(), timezone=times.timezone),
             clock=clock,
             out=out,
         )

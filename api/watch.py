@@ -8,13 +8,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from api.serving import NO_RULES, Serving, Snapshot
 from api.static_copy import SHIPPED, StaticCopy
 from api.store import Pointers, RuleSet, Store
+from api.times import Moment, Times
 from data_contracts.errors import InputError, RecsError
 
 _LOG = logging.getLogger("recs.api")
@@ -37,15 +37,13 @@ class Watch:
         store: Store,
         *,
         clock: Callable[[], datetime],
-        timezone: ZoneInfo,
+        times: Times,
         copy: Path,
-        max_age: timedelta = timedelta.max,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._timezone = timezone
+        self._times = times
         self._copy = copy
-        self._max_age = max_age
         self._rules_seq = -1
         self._next_lag = 0.0
         self.outage = "ClickHouse has not been asked yet"
@@ -53,7 +51,7 @@ class Watch:
         self.lag = ""
         saved = _saved(copy)
         self.serving = Serving.of(
-            saved.snapshot, saved.rule_set, frozenset(saved.blocks), today=self._today(saved.snapshot)
+            saved.snapshot, saved.rule_set, frozenset(saved.blocks), today=self.moment(saved.snapshot).today
         )
 
     @property
@@ -63,16 +61,15 @@ class Watch:
     @property
     def age(self) -> timedelta | None:
         """Since the moment up to which the served snapshot saw its sources; negative in a sample world to come."""
-        cut_off = self.serving.snapshot.cut_off(self._timezone)
-        return None if cut_off is None else self._clock() - cut_off
+        return self.moment(self.serving.snapshot).age
 
     @property
     def outdated(self) -> str:
         """Why personal lists are no longer shown as such; "" while they are."""
-        age = self.age
-        if age is None or age <= self._max_age:
+        moment = self.moment(self.serving.snapshot)
+        if moment.age is None or not moment.is_outdated:
             return ""
-        return f"snapshot {self.serving.snapshot_id} is {age.days} days old: its personal lists are not shown"
+        return f"snapshot {self.serving.snapshot_id} is {moment.age.days} days old: its personal lists are not shown"
 
     @property
     def deaf(self) -> str:
@@ -83,11 +80,9 @@ class Watch:
             return "no overlay writer was ever seen: what users did since the night changes no answer"
         return f"the overlay is {self.overlay_lag:.0f} s behind: what users did since then changes no answer"
 
-    def moments(self, snapshot: Snapshot) -> tuple[datetime, datetime]:
-        """A snapshot's cut-off, and now, which is never before it: see `_today`."""
-        now = self._clock()
-        cut_off = snapshot.cut_off(self._timezone) or now
-        return cut_off, max(now, cut_off)
+    def moment(self, snapshot: Snapshot, at: datetime | None = None) -> Moment:
+        """Now, or when an answer was given, from a snapshot."""
+        return self._times.moment(snapshot, at or self._clock())
 
     async def run(self, *, every_seconds: float) -> None:
         """Poll for good."""
@@ -165,7 +160,7 @@ class Watch:
         return Snapshot(snapshot_id, items, fallback, is_whole=True)
 
     async def _install(self, snapshot: Snapshot, rule_set: RuleSet, blocks: frozenset[str]) -> None:
-        held, today = self.serving, self._today(snapshot)
+        held, today = self.serving, self.moment(snapshot).today
         is_same = snapshot is held.snapshot and rule_set is held.rule_set
         if is_same and blocks == held.blocks and today == held.policy.today:
             return
@@ -175,11 +170,6 @@ class Watch:
             await asyncio.to_thread(StaticCopy.of(snapshot, rule_set, blocks).save, self._copy)
         except OSError as error:
             _LOG.warning("the copy for the static tier cannot be saved: %s", error)
-
-    def _today(self, snapshot: Snapshot) -> date:
-        """Today at the bank; never before the snapshot's own date, where a sample world lies in the future."""
-        today = self._clock().astimezone(self._timezone).date()
-        return max(today, snapshot.as_of or today)
 
     def _tell(self, *, outage: str) -> None:
         if bool(outage) != bool(self.outage):
