@@ -46,6 +46,7 @@ _SERVING = ("api", "sql", "data_contracts", "infra/local/clickhouse")
 _LOOKUP = (
     *_SERVING,
     *(f"infra/bench/{name}.py" for name in ("lookup", "lookup_world", "contenders", "load", "http_client", "service")),
+    "infra/bench/lookup_figures.py",
     "infra/bench/obvious_service.py",
 )
 _OVERLAY = (*_SERVING, "infra/overlay.py", "infra/local/kafka", "infra/bench/overlay.py")
