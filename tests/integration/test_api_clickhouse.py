@@ -192,18 +192,42 @@ def test_answers_are_those_of_the_fake_store_for_everyone_everywhere(server: Ser
     asyncio.run(scene())
 
 
-def test_a_rollback_is_followed_and_brings_no_blocked_item_back(server: Server, store: Store, tmp_path: Path) -> None:
+def test_a_rollback_is_followed_and_brings_no_blocked_item_back_on_any_way(
+    server: Server, store: Store, tmp_path: Path
+) -> None:
     async def scene() -> None:
-        async with service(server, tmp_path) as running:
+        async with (
+            service(server, tmp_path) as running,
+            running_grpc(_settings(server, tmp_path / "grpc"), clock=lambda: NOW) as port,
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        ):
+
+            async def by_grpc(*, of: str = FIRST) -> list[str]:
+                """From that snapshot: this service has a watch of its own."""
+                request = pb.RecommendRequest(user_id=ALICE, channel=pb.CHANNEL_WEB)
+                while (
+                    answer := await RecommendationServiceStub(channel).GetRecommendations(request)
+                ).snapshot_id != of:
+                    await asyncio.sleep(0.02)
+                return [item.product_id for item in answer.recommendations]
+
+            async def by_batch() -> list[str]:
+                asked = {"user_ids": [str(ALICE)], "channel": "web"}
+                return ids(orjson.loads((await running.client.post(f"{URL}/batch", json=asked)).content)["answers"][0])
+
+            for ask in (by_grpc, by_batch):
+                assert "loan_cash" in await ask()
             assert "loan_cash" in ids(await running.answer(ALICE))
             publish(store, SECOND, actor="test")
             moved = await running.until(lambda answer: answer["snapshot_id"] == SECOND)
-            assert ids(moved)[0] == "mortgage_new"
+            assert (ids(moved)[0], (await by_grpc(of=SECOND))[0]) == ("mortgage_new", "mortgage_new")
             block(store, "loan_cash", actor="test", why="a test")
             await running.until(lambda answer: answer["policy_hash"] != moved["policy_hash"])
             rollback(store, actor="test")
             back = await running.until(lambda answer: answer["snapshot_id"] == FIRST)
             assert ids(back)[0] == "mortgage_new"  # next on the first snapshot's list, once the loan is gone
+            for ask in (by_grpc, by_batch):
+                assert "loan_cash" not in await ask()
             unblock(store, "loan_cash", actor="test", why="the test is over")
             await running.until(lambda answer: ids(answer)[0] == "loan_cash")
 
