@@ -453,6 +453,12 @@ def test_no_log_line_shows_a_user(line: str) -> None:
     assert "hash:" in shown
 
 
+def test_no_log_line_shows_what_was_searched_for() -> None:
+    for name in ("context.search=", "context%2Esearch=", "context.search%3D"):
+        shown = without_secrets(f"GET /api/v1/recommendations?{name}my+debts&context.screen=loans", key=b"k")
+        assert shown == f"GET /api/v1/recommendations?{name}[words]&context.screen=loans"
+
+
 def test_json_lines_hold_the_trace_and_no_token(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     record = logging.LogRecord(
         "recs.api", logging.ERROR, "", 0, "Authorization: Bearer %s", ("eyJhbGci.eyJ.sig",), None
