@@ -22,12 +22,16 @@ def feature_profile(features: DataFrame, *, as_of: date, users: int) -> DataFram
 
     users: how many there are.
     """
-    share = min(1.0, SAMPLE_USERS / max(users, 1))
     names = [name for name in features.columns if name.startswith(FEATURE_PREFIX)]
-    sample = features.where(F.pmod(F.xxhash64(USER_ID), F.lit(_STEPS)) < int(share * _STEPS)).select(*names)
-    rows = profile_rows(collected(sample), names)
+    rows = profile_rows(collected(sample_of(features, users=users).select(*names)), names)
     frame = features.sparkSession.createDataFrame(rows.to_pandas())
     return frame.withColumn(AS_OF, F.lit(as_of))
+
+
+def sample_of(features: DataFrame, *, users: int) -> DataFrame:
+    """The rows of about `SAMPLE_USERS` of `users`, chosen by a hash: the same users at every as-of."""
+    share = min(1.0, SAMPLE_USERS / max(users, 1))
+    return features.where(F.pmod(F.xxhash64(USER_ID), F.lit(_STEPS)) < int(share * _STEPS))
 
 
 def profile_rows(sample: pa.Table, names: Iterable[str]) -> pa.Table:

@@ -15,7 +15,7 @@ from pyarrow import fs
 
 from data_contracts.catalogue import Catalogue, Reasons, Rules
 from data_contracts.checksums import SNAPSHOT_COLUMNS, counts_of
-from data_contracts.columns import ITEM_CODE, ITEM_ID
+from data_contracts.columns import AS_OF, ITEM_CODE, ITEM_ID
 from data_contracts.errors import GateError, InputError
 from data_contracts.gate import asked
 from data_contracts.manifest import MANIFEST_FILE, GateCheck, GateVerdict, Manifest, TableCounts, Versions
@@ -24,14 +24,17 @@ from data_contracts.policy import compile_policy
 from data_contracts.tables import contract, table_names
 from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
 from spark_jobs.lake.files import file_exists, file_system, read_bytes, write_bytes
+from spark_jobs.lake.plain import last_written
 from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_before, snapshot_table
 from spark_jobs.lake.versions import delta_versions
+from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS, faults
 from spark_jobs.monitoring.yesterday import changes
 from spark_jobs.scoring.gate import SnapshotTables, judge
 from spark_jobs.scoring.snapshot import CATALOGUE, FALLBACK_LISTS, ITEMS, LISTS, REASONS, RULES, USER_STATE
 
 # An AUC of fewer says nothing.
 _FEWEST_POSITIVES = 100
+_NAMES_TOLD = 5
 
 
 def run(params: NightParams) -> JobReport:
@@ -42,7 +45,12 @@ def run(params: NightParams) -> JobReport:
     reasons = Reasons.model_validate_json(_document(snapshot, REASONS))
     tables = {table: counts_of(snapshot_batches(snapshot, table), table=table) for table in SNAPSHOT_COLUMNS}
     models = _model_documents(params.models_uri)
-    checks = (*_of_itself(params, catalogue, rules), *_of_change(params, tables[LISTS].rows), *_of_models(models))
+    checks = (
+        *_of_itself(params, catalogue, rules),
+        *_of_change(params, tables[LISTS].rows),
+        *_of_features(params),
+        *_of_models(models),
+    )
     verdict = GateVerdict.of(checks)
     manifest = Manifest(
         snapshot_id=params.snapshot_id,
@@ -87,6 +95,14 @@ def _of_change(params: NightParams, users: int) -> Iterator[GateCheck]:
         yield asked(
             f"{kind}_score_drift", change.drift, f"population stability index of the best {kind}'s score, {since}"
         )
+
+
+def _of_features(params: NightParams) -> Iterator[GateCheck]:
+    rows = last_written(params.lake, DRIFT, [AS_OF, *DRIFT_COLUMNS])
+    beside = [row for row in rows if row[AS_OF] == params.as_of.isoformat()]
+    for name, found in faults(beside).items():
+        told = f"features since the night before: {', '.join(found[:_NAMES_TOLD]) or 'none'}"
+        yield asked(name, len(found), told if len(found) <= _NAMES_TOLD else f"{told} and more")
 
 
 def _of_models(documents: Mapping[str, Mapping[str, Any]]) -> Iterator[GateCheck]:

@@ -1,11 +1,17 @@
 """Distributions that moved and lists that turned over are measured as the literature defines it."""
 
+from collections.abc import Callable
+from datetime import date
+
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_contracts.gate import gate_rules
 from spark_jobs.monitoring.drift import ks, psi
+from spark_jobs.monitoring.feature_drift import FAULTS, TRAINING, YESTERDAY, drift_rows, faults
 from spark_jobs.monitoring.overlap import rank_biased_overlap
 
 RNG = np.random.default_rng(7)
@@ -58,3 +64,41 @@ def test_overlap_of_many_pairs_agrees_with_the_sum_as_written(
     assert found == pytest.approx([brute(*pair, p) for pair in pairs])
     assert (found <= 1 + 1e-12).all()
     assert rank_biased_overlap(one, one, persistence=p) == pytest.approx(1.0)
+
+
+def night(seed: int) -> pa.Table:
+    """Features as nights have them: counts mostly 0, amounts of those who are customers."""
+    rng = np.random.default_rng(seed)
+    amounts = np.where(rng.random(2_000) < 0.3, np.nan, rng.lognormal(8, 1, 2_000))
+    return pa.table({"f_views": rng.poisson(0.4, 2_000).astype(np.float32), "f_turnover": amounts.astype(np.float32)})
+
+
+PLANTED: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "features_stuck": ("f_views", np.zeros_like),
+    "features_missing": ("f_turnover", lambda values: np.where(np.arange(len(values)) % 2, values, np.nan)),
+    "features_rescaled": ("f_turnover", lambda values: values * 100),
+    "features_drifted": ("f_turnover", lambda values: values * 3),
+}
+
+
+def found(now: pa.Table, against: str = YESTERDAY) -> dict[str, list[str]]:
+    return faults(drift_rows(night(1), now, against=against, base=date(2026, 3, 15)))
+
+
+def test_a_night_like_the_one_before_has_no_faults() -> None:
+    assert found(night(2)) == {fault: [] for fault in FAULTS}
+    assert FAULTS.keys() <= gate_rules().keys()
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_each_silent_breakage_is_caught_by_its_name(fault: str) -> None:
+    feature, broken = PLANTED[fault]
+    tables = night(2)
+    values = pa.array(broken(tables.column(feature).to_numpy()).astype(np.float32))
+    now = tables.set_column(tables.column_names.index(feature), feature, values)
+    assert found(now)[fault] == [feature]
+    assert found(now, against=TRAINING) == {}
+
+
+def test_a_feature_that_only_one_night_knows_is_not_held_against_the_other() -> None:
+    assert found(night(2).drop_columns(["f_views"]))["features_stuck"] == []

@@ -11,13 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from data_contracts.errors import GateError, InputError
-from data_contracts.gate import gate_rules
 from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.night import NightParams, Sources
 from spark_jobs.jobs import seal
 from spark_jobs.lake.snapshot_files import snapshot_before
 from spark_jobs.monitoring import yesterday as yesterdays
-from spark_jobs.scoring import gate
 from spark_jobs.scoring.fallback import fallback_table, popular_products
 from spark_jobs.scoring.gate import SnapshotTables, judge
 from spark_jobs.scoring.snapshot import PORTRAITS_SCHEMA, items_table, write_documents, write_small
@@ -259,15 +257,6 @@ def test_a_stopped_snapshot_is_nobodys_yesterday(
     with pytest.raises(GateError):
         seal.run(worse)
     assert snapshot_before(params.lake, AS_OF) == yesterday.snapshot_uri
-
-
-def test_every_question_of_the_gate_is_asked_somewhere() -> None:
-    code = " ".join(Path(module.__file__ or "").read_text() for module in (gate, seal))
-    kinds = ("product", "offer")
-    names = {name for name in gate_rules() if name not in code}
-    assert names <= {f"{kind}_{what}" for kind in kinds for what in ("list_length", "lists_filled", "top_share")} | {
-        f"{kind}_{what}" for kind in kinds for what in ("overlap", "score_drift")
-    }
 
 
 def test_an_unfinished_folder_is_not_sealed(sound: dict[str, pa.Table], params: NightParams) -> None:
