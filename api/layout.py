@@ -83,12 +83,15 @@ def laid_out(serving: Serving, questions: Sequence[Question], kind: Kind, data: 
     nothing = UserState()
     states = [data.states.get(question.user_id, nothing) if data else nothing for question in questions]
     user_ids = [question.user_id for question in questions]
-    users = users_of(serving, states)
+    as_of_night = users = users_of(serving, states)
     changes = data.changes if data else None
     if changes:
         users = changes.seen_now(users, user_ids)
     is_profiled = may_profile(users)
-    said = emphasis(serving.relations, [one.context for one in questions], users.holdings & is_profiled[:, None])
+    has_list = np.array([data is not None and one in data.lists for one in user_ids], np.bool_)
+    # A personal list was made by a model that knew what was held then: only what came since speaks for others there.
+    speaks = users.holdings & is_profiled[:, None] & ~(as_of_night.holdings & has_list[:, None])
+    said = emphasis(serving.relations, [one.context for one in questions], speaks)
     listed = [
         _listed(serving, question, kind, state, data, is_profiled=profiled)
         for question, state, profiled in zip(questions, states, is_profiled.tolist(), strict=True)

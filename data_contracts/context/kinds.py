@@ -1,8 +1,7 @@
 """The one table of contexts: what raises which products, how strongly and for which reason, and who stands where.
 
 Strengths are log-odds, as in the overlay's table, and add up with those; what several carry counts once a line. They
-change the order only. The night's scores know what was held then, so the lines of what is held are weak: they say more
-about products opened since, and in lists that are not personal.
+change the order only.
 """
 
 from collections.abc import Mapping
@@ -35,7 +34,7 @@ class Source(StrEnum):
     SEARCH = "search"
     BASKET = "basket"  # the product that is being taken
     CART = "cart"  # items beside it
-    HELD = "held"  # what the user holds now, where the user may be profiled
+    HELD = "held"  # what the user holds that the night's list did not know, where the user may be profiled
 
 
 class Raises(StrEnum):

@@ -265,6 +265,13 @@ def test_without_consent_to_profiling_what_is_held_raises_nothing() -> None:
         assert bool(layout.emphasis.boosts.any()) is raises
 
 
+def test_what_the_night_knew_to_be_held_raises_nothing_in_the_list_it_made() -> None:
+    state = UserState(segment=1, holdings=[PRODUCTS.index("mortgage_new")], consents=31)
+    for lists, raises in (({}, True), ({9: DATA.lists[ALICE]}, False)):
+        layout = laid_out(SERVING, [Question(9, Channel.WEB, None, 9)], Kind.PRODUCT, UserData({9: state}, lists))
+        assert bool(layout.emphasis.boosts.any()) is raises
+
+
 def as_ids(one: Ranked) -> list[str]:
     return [PRODUCTS[code] for code in one.items]
 
