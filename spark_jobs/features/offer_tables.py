@@ -53,6 +53,8 @@ ITEMS, ITEM_CODES, ITEM_STATS = "items", "item_codes", "item_stats"
 _HISTORY_DDL = f"{USER_ID} bigint, {ITEMS} int, {ITEM_CODES} binary, {ITEM_STATS} binary"
 _AGES_DDL = tuple(f"{name} double" for name in (*NEAREST, *FARTHEST))
 
+_PARTITIONS_OF_ITEMS = 4
+
 Strings = npt.NDArray[np.str_]
 
 
@@ -296,4 +298,5 @@ def _dated(frame: DataFrame, params: NightParams) -> DataFrame:
 
 
 def _frame(spark: SparkSession, table: pa.Table) -> DataFrame:
-    return spark.createDataFrame(table.to_pandas(), from_arrow_schema(table.schema))
+    # Spark would make a partition, and a file, of each Arrow batch.
+    return spark.createDataFrame(table.to_pandas(), from_arrow_schema(table.schema)).coalesce(_PARTITIONS_OF_ITEMS)

@@ -13,7 +13,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
 USERS, DAYS, HORIZON_DAYS, SEED = 400, 16, 3, 11
 LAST_DATE = date(2026, 3, 16)
-TEN_MINUTES = 600
+HANGS_AFTER_SECONDS = 1_800
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Recs:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=TEN_MINUTES,
+            timeout=HANGS_AFTER_SECONDS,
             check=False,
         )
 

@@ -112,7 +112,7 @@ def test_a_night_killed_half_way_and_run_again_gives_the_same_snapshot(night: Ni
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while not list(recs.data_dir.glob("logs/*/features.log")) and time.monotonic() < deadline:
         time.sleep(0.2)
     time.sleep(3)
