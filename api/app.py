@@ -50,7 +50,7 @@ def create_app(
         kept.close()
 
     kept = traces or Traces.of(settings)
-    protect_access_log(_key(settings))
+    protect_access_log(settings.signing_key)
     app = _App(
         title="Recommendations",
         version="1",
@@ -65,7 +65,3 @@ def create_app(
     app.add_middleware(Express)
     app.add_middleware(Edge, settings=settings, traces=kept)
     return app
-
-
-def _key(settings: Settings) -> bytes:
-    return settings.rec_id_key.get_secret_value().encode()

@@ -20,7 +20,7 @@ from sql.rules import current_rule_set_async
 from sql.states import State
 from sql.user_events import read_events, read_lag
 
-_APP = int(CHANNEL_CONSENT[Channel.MOBILE] | CHANNEL_CONSENT[Channel.WEB])
+_APP = sum(int(CHANNEL_CONSENT[channel]) for channel in CHANNELS)
 _WITHDRAWALS = sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.WITHDRAW})
 _OPTING = [*_WITHDRAWALS, *sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.GIVE})]
 

@@ -59,7 +59,7 @@ async def events_out(settings: Settings, clock: Callable[[], datetime]) -> Async
     desk = FeedbackDesk(
         feedback.outbox,
         wake=feedback.sender.wake,
-        key=settings.rec_id_key.get_secret_value().encode(),
+        key=settings.signing_key,
         clock=clock,
         good_for=timedelta(days=settings.rec_id_days),
         skew=timedelta(seconds=settings.clock_skew_seconds),

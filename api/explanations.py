@@ -100,7 +100,7 @@ def _checked(rec_id: str, *, user_id: int | None, settings: Settings, now: datet
 
 def _verified(rec_id: str, *, user_id: int, settings: Settings) -> None:
     try:
-        verified(rec_id, user_id=user_id, key=settings.rec_id_key.get_secret_value().encode())
+        verified(rec_id, user_id=user_id, key=settings.signing_key)
     except InputError as error:
         raise InvalidError(str(error), field="rec_id") from error
 

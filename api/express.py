@@ -12,7 +12,7 @@ from fastapi import Request, Response
 
 from api.edge import Application, Message, Receive, Send
 from api.layout import Question
-from api.models import LARGEST_USER_ID, Locale, OneAsked
+from api.models import LARGEST_USER_ID, MOST_ITEMS, USUAL_ITEMS, Locale, OneAsked
 from api.problems import refusal
 from api.responses import json_response
 from api.security import Refused, Scope, admitted
@@ -102,6 +102,6 @@ _READ: dict[str, Reading] = {
     "user_id": _number(0, LARGEST_USER_ID),
     "channel": _choice(Channel),
     "kind": _choice(Kind, default=Kind.PRODUCT),
-    "top_k": _number(1, 100, default=10),
+    "top_k": _number(1, MOST_ITEMS, default=USUAL_ITEMS),
     "locale": _choice(Locale, default=Locale.EN),
 }

@@ -182,7 +182,7 @@ async def serve(settings: Settings) -> None:
 
 def main() -> None:
     settings = Settings()
-    write_logs(settings.log_format, key=settings.rec_id_key.get_secret_value().encode())
+    write_logs(settings.log_format, key=settings.signing_key)
     asyncio.run(serve(settings))
 
 

@@ -5,5 +5,5 @@ from api.logs import write_logs
 from data_contracts.settings import Settings
 
 _settings = Settings()
-write_logs(_settings.log_format, key=_settings.rec_id_key.get_secret_value().encode())
+write_logs(_settings.log_format, key=_settings.signing_key)
 app = create_app(_settings)

@@ -48,7 +48,8 @@ UserId = Annotated[
         {"type": "string", "pattern": "^[0-9]{1,19}$", "description": "from 0 to 9223372036854775807 (2^63 - 1)"}
     ),
 ]
-TopK = Annotated[int, Field(ge=1, le=100), BeforeValidator(_whole_number)]
+MOST_ITEMS, USUAL_ITEMS = 100, 10
+TopK = Annotated[int, Field(ge=1, le=MOST_ITEMS), BeforeValidator(_whole_number)]
 
 
 # Ids of products and offers, as the catalogue and partners give them.
@@ -120,7 +121,7 @@ class Wishes(_Request):
     """What is asked for, whoever is asked for."""
 
     channel: Channel = Field(description="where the answer will be shown")
-    top_k: TopK = Field(10, description="most items to answer")
+    top_k: TopK = Field(USUAL_ITEMS, description="most items to answer")
     kind: Kind | None = Field(None, description=KIND_IS)
     locale: Locale = Field(Locale.EN, description="language of names and reasons")
     families: frozenset[Family] = Field(

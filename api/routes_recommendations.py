@@ -10,6 +10,7 @@ from api.models import (
     KIND_IS,
     MOST_EXCLUDED,
     MOST_IN_CART,
+    USUAL_ITEMS,
     AskedContext,
     Batch,
     ItemId,
@@ -83,7 +84,7 @@ async def recommendations(
     service: Running,
     user_id: Annotated[UserId, Query(description="internal id of the user", examples=["1000042"])],
     channel: Annotated[Channel, Query(description="where the answer will be shown")],
-    top_k: Annotated[TopK, Query(description="most items to answer")] = 10,
+    top_k: Annotated[TopK, Query(description="most items to answer")] = USUAL_ITEMS,
     kind: Annotated[Kind | None, Query(description=KIND_IS)] = None,
     locale: Annotated[Locale, Query(description="language of names and reasons")] = Locale.EN,
     families: Annotated[

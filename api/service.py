@@ -92,9 +92,7 @@ async def running_service(settings: Settings, store: Store, clock: Callable[[], 
     deadline = settings.lookup_deadline_ms / 1000
     async with events_out(settings, clock) as out:
         _gauges(watch, out)
-        opt_outs = OptOuts(
-            store, key=settings.rec_id_key.get_secret_value().encode(), path=opted_out_path(settings.data_dir)
-        )
+        opt_outs = OptOuts(store, key=settings.signing_key, path=opted_out_path(settings.data_dir))
         service = Service(
             store=store,
             watch=watch,
@@ -105,7 +103,7 @@ async def running_service(settings: Settings, store: Store, clock: Callable[[], 
                 breaker=_breaker(settings),
                 has_opted_out=opt_outs.includes,
             ),
-            writer=Writer(key=settings.rec_id_key.get_secret_value().encode(), timezone=times.timezone),
+            writer=Writer(key=settings.signing_key, timezone=times.timezone),
             clock=clock,
             out=out,
         )

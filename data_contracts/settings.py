@@ -188,6 +188,11 @@ class Settings(BaseSettings):
     trace_share: float = Field(0.05, ge=0, le=1, description="share of the traces that begin here which are kept")
 
     @property
+    def signing_key(self) -> bytes:
+        """Of rec_ids; what hides users in logs and copies is made with it too."""
+        return self.rec_id_key.get_secret_value().encode()
+
+    @property
     def issuer_dir(self) -> Path:
         """Where the local issuer keeps its keys."""
         return self.data_dir / "issuer"

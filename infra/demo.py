@@ -1,6 +1,5 @@
 """The main job as a story: a sample world, one night, look-ups by channel, a compliance stop, an event of the day."""
 
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from infra.ask import answer_rows, answer_title, ask
 from infra.console import console, progress, show
 from infra.demo_event import running, show_event
 from infra.local.clickhouse.running import running_clickhouse
+from infra.local.embedded import free_port
 from infra.local.world import generate
 from infra.night_view import run_and_show
 from infra.publishing import set_block, snapshot_rows
@@ -96,7 +96,7 @@ def _stack(settings: Settings) -> Iterator[Settings]:
         wired = settings.model_copy(
             update={
                 "clickhouse_url": url,
-                "api_port": _free_port(),
+                "api_port": free_port(),
                 "max_snapshot_age_days": 36_500,  # the sample world keeps its date
             }
         )
@@ -139,9 +139,3 @@ def _somebody(settings: Settings, snapshot_id: str) -> str:
     both = states.merge(lists, on="user_id")
     open_to_all = both[(both["consents"] & _EVERY_CONSENT == _EVERY_CONSENT) & (both["product_items"].str.len() >= 5)]
     return str(open_to_all["user_id"].min())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

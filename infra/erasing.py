@@ -28,6 +28,7 @@ from spark_jobs.lake import erased_files as files
 from spark_jobs.lake.erasure import delta_tables, erase_person, find_person, forget_history
 from spark_jobs.lake.files import write_bytes
 from spark_jobs.lake.session import spark_session
+from spark_jobs.lake.snapshot_files import snapshot_uris
 from spark_jobs.lake.tables import table_exists, table_uri
 from spark_jobs.landing.erase_topics import erase_from_topics
 from sql.client import Address, connected
@@ -114,7 +115,7 @@ def _outboxes(settings: Settings, user_id: int) -> Iterator[Line]:
 def _opted_out(settings: Settings, user_id: int) -> Line:
     """The service's copy holds 32 bits of a keyed hash; it is also read anew every minute, from what is left then."""
     path = opted_out_path(settings.data_dir)
-    kept, key = OptedOut.load(path), derived_key(settings.rec_id_key.get_secret_value().encode())
+    kept, key = OptedOut.load(path), derived_key(settings.signing_key)
     hashed = user_hash(key, user_id)
     found = sum(kept.includes(hashed, channel) for channel in CHANNELS)
     if found:
@@ -156,7 +157,7 @@ def _landed(settings: Settings, user_id: int) -> Iterator[Line]:
 def _snapshots(settings: Settings, user_id: int, note: Erasure) -> Iterator[Line]:
     """The folders first, since ClickHouse is verified against their new manifests."""
     manifests: dict[str, Manifest] = {}
-    for uri in files.snapshot_uris(settings.lake_uri):
+    for uri in snapshot_uris(settings.lake_uri):
         found = files.rows_in_snapshot(uri, user_id)
         manifest = files.erase_from_snapshot(uri, user_id, receipt=note.receipt, at=note.at)
         if manifest is not None:

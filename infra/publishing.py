@@ -13,7 +13,7 @@ from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.night import parse_snapshot_id
 from data_contracts.settings import Settings
 from infra.stack import clickhouse
-from spark_jobs.lake.files import read_bytes
+from spark_jobs.lake.snapshot_files import manifest_of
 from sql import overrides, pointer, rules
 from sql.client import Address, Store, connected
 from sql.migrate import migrate
@@ -81,11 +81,11 @@ def _uri(settings: Settings, snapshot_id: str) -> str:
 
 
 def _manifest(settings: Settings, snapshot_id: str) -> Manifest:
-    where = f"{_uri(settings, snapshot_id)}/{MANIFEST_FILE}"
-    try:
-        return Manifest.from_json(read_bytes(where), where=where)
-    except FileNotFoundError as error:
-        raise InputError(f"{where} is not there: run that night first") from error
+    uri = _uri(settings, snapshot_id)
+    manifest = manifest_of(uri)
+    if manifest is None:
+        raise InputError(f"{uri}/{MANIFEST_FILE} is not there: run that night first")
+    return manifest
 
 
 def roll_back(settings: Settings, *, to: str | None, why: str) -> str:

@@ -1,6 +1,5 @@
 """Starts services as processes of their own, to be measured."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 
 import psutil
 
+from infra.local.embedded import free_port
 from infra.stack import wait_until_ready
 
 # The measured world keeps its date; what is measured is not how many questions a caller may ask.
@@ -50,9 +50,3 @@ def _running(module: Sequence[str], environment: Mapping[str, str], ready: str) 
             yield psutil.Process(process.pid)
         finally:
             process.terminate()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,5 +1,6 @@
-"""Runs an embedded server as a process of its own for the length of a block."""
+"""Runs servers as processes of their own for the length of a block, at ports that are free."""
 
+import socket
 import subprocess
 import sys
 import tempfile
@@ -31,3 +32,10 @@ def running_server(module: str, folder: Path, *, port: int = 0) -> Iterator[str]
             yield address
         finally:
             server.terminate()
+
+
+def free_port() -> int:
+    """One that nobody listens at now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

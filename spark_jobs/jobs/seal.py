@@ -88,9 +88,10 @@ def _of_itself(params: NightParams, catalogue: Catalogue, rules: Rules) -> tuple
 def _of_change(params: NightParams, users: int) -> Iterator[GateCheck]:
     """Beside the last good snapshot of an earlier date; nothing is asked where there is none."""
     before = snapshot_before(params.lake, params.as_of)
-    found = changes(params.snapshot_uri, before, users=users) if before else {}
-    for kind, change in found.items():
-        since = f"{change.users} users of both this snapshot and {before.rpartition('/')[2]}" if before else ""
+    if before is None:
+        return
+    for kind, change in changes(params.snapshot_uri, before, users=users).items():
+        since = f"{change.users} users of both this snapshot and {before.rpartition('/')[2]}"
         yield asked(f"{kind}_overlap", change.overlap, f"mean rank-biased overlap of the {kind}s of {since}")
         yield asked(
             f"{kind}_score_drift", change.drift, f"population stability index of the best {kind}'s score, {since}"
@@ -101,8 +102,9 @@ def _of_features(params: NightParams) -> Iterator[GateCheck]:
     rows = last_written(params.lake, DRIFT, [AS_OF, *DRIFT_COLUMNS])
     beside = [row for row in rows if row[AS_OF] == params.as_of.isoformat()]
     for name, found in faults(beside).items():
-        told = f"features since the night before: {', '.join(found[:_NAMES_TOLD]) or 'none'}"
-        yield asked(name, len(found), told if len(found) <= _NAMES_TOLD else f"{told} and more")
+        names = ", ".join(found[:_NAMES_TOLD]) or "none"
+        more = " and more" if len(found) > _NAMES_TOLD else ""
+        yield asked(name, len(found), f"features since the night before: {names}{more}")
 
 
 def _of_models(documents: Mapping[str, Mapping[str, Any]]) -> Iterator[GateCheck]:

@@ -21,17 +21,12 @@ from pyarrow import fs
 from data_contracts.checksums import SNAPSHOT_COLUMNS, counts_of, parquet_batches
 from data_contracts.columns import USER_ID
 from data_contracts.manifest import MANIFEST_FILE, Erasure, Manifest
-from spark_jobs.lake.files import file_exists, file_system, read_bytes, write_bytes
+from spark_jobs.lake.files import file_system, read_bytes, write_bytes
+from spark_jobs.lake.snapshot_files import manifest_of
 
 # The snapshot's tables that hold people.
 PEOPLE_TABLES = tuple(table for table, columns in SNAPSHOT_COLUMNS.items() if USER_ID in columns)
 DOCUMENTS = ("reports", "validations")
-
-
-def snapshot_uris(lake: str) -> tuple[str, ...]:
-    system, root = file_system(f"{lake}/snapshots")
-    infos = system.get_file_info(fs.FileSelector(root, allow_not_found=True))
-    return tuple(sorted(f"{lake}/snapshots/{one.base_name}" for one in infos if one.type == fs.FileType.Directory))
 
 
 def rows_in_snapshot(snapshot: str, user_id: int) -> int:
@@ -47,9 +42,9 @@ def erase_from_snapshot(snapshot: str, user_id: int, *, receipt: str, at: dateti
     for path in _files(snapshot, ".parquet"):
         if _rows_of(snapshot, path, user_id).num_rows:
             _rewrite_parquet(snapshot, path, user_id)
-    if not file_exists(f"{snapshot}/{MANIFEST_FILE}"):
+    manifest = manifest_of(snapshot)
+    if manifest is None:
         return None
-    manifest = Manifest.from_json(read_bytes(f"{snapshot}/{MANIFEST_FILE}"), where=f"{snapshot}/{MANIFEST_FILE}")
     if all(_rows(snapshot, table) == manifest.tables[table].rows for table in PEOPLE_TABLES):
         return manifest
     tables = {table: counts_of(_batches(snapshot, table), table=table) for table in PEOPLE_TABLES}

@@ -11,7 +11,23 @@ from data_contracts.checksums import parquet_batches
 from data_contracts.errors import InputError
 from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.night import parse_snapshot_id
-from spark_jobs.lake.files import file_exists, file_system, read_bytes
+from spark_jobs.lake.files import file_system, read_bytes
+
+
+def snapshot_uris(lake: str) -> tuple[str, ...]:
+    """The folders of all snapshots, finished or not."""
+    system, root = file_system(f"{lake}/snapshots")
+    infos = system.get_file_info(fs.FileSelector(root, allow_not_found=True))
+    return tuple(sorted(f"{lake}/snapshots/{one.base_name}" for one in infos if one.type == fs.FileType.Directory))
+
+
+def manifest_of(snapshot: str) -> Manifest | None:
+    """None for a snapshot that was never finished. Raises InputError for a broken one."""
+    where = f"{snapshot}/{MANIFEST_FILE}"
+    try:
+        return Manifest.from_json(read_bytes(where), where=where)
+    except FileNotFoundError:
+        return None
 
 
 def snapshot_batches(snapshot: str, table: str) -> Iterator[pa.RecordBatch]:
@@ -26,24 +42,20 @@ def snapshot_table(snapshot: str, table: str) -> pa.Table:
 
 def snapshot_before(lake: str, as_of: date) -> str | None:
     """The URI of the newest snapshot of an earlier date that passed its gate; None where there is none."""
-    system, folder = file_system(f"{lake}/snapshots")
-    names = [info.base_name for info in system.get_file_info(fs.FileSelector(folder, allow_not_found=True))]
-    for name in sorted((name for name in names if _is_earlier(name, as_of)), key=parse_snapshot_id, reverse=True):
-        snapshot = f"{lake}/snapshots/{name}"
-        if file_exists(f"{snapshot}/{MANIFEST_FILE}") and _manifest(snapshot).gate.passed:
-            return snapshot
+    found = {_snapshot_id(uri): uri for uri in snapshot_uris(lake)}
+    for number in sorted((one for one in found if one is not None and one[0] < as_of), reverse=True):
+        manifest = manifest_of(found[number])
+        if manifest is not None and manifest.gate.passed:
+            return found[number]
     return None
 
 
-def _is_earlier(name: str, as_of: date) -> bool:
+def _snapshot_id(uri: str) -> tuple[date, int] | None:
+    """As-of date and attempt; None where the folder's name is not a snapshot's."""
     try:
-        return parse_snapshot_id(name)[0] < as_of
+        return parse_snapshot_id(uri.rpartition("/")[2])
     except InputError:
-        return False
-
-
-def _manifest(snapshot: str) -> Manifest:
-    return Manifest.from_json(read_bytes(f"{snapshot}/{MANIFEST_FILE}"), where=f"{snapshot}/{MANIFEST_FILE}")
+        return None
 
 
 def _files(snapshot: str, table: str) -> Iterator[pq.ParquetFile]:

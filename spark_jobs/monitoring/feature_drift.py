@@ -88,12 +88,12 @@ def faults(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
 def write_feature_drift(spark: SparkSession, lake: str, *, as_of: date, bases: Mapping[str, date]) -> int:
     """Replace the as-of's rows; how many there are. bases: as-ofs to hold it against, by name, if they are there."""
     features = read_table(spark, lake, "gold.user_features")
-    now = _sample(features, as_of)
-    rows: list[dict[str, Any]] = []
-    for against, base in bases.items():
-        then = _sample(features, base)
-        if min(now.num_rows, then.num_rows) >= FEWEST_USERS:
-            rows += drift_rows(then, now, against=against, base=base)
+    then = {against: _sample(features, base) for against, base in bases.items()}
+    held = [against for against, sample in then.items() if sample.num_rows >= FEWEST_USERS]
+    now = _sample(features, as_of) if held else None
+    if now is None or now.num_rows < FEWEST_USERS:
+        return 0
+    rows = [row for against in held for row in drift_rows(then[against], now, against=against, base=bases[against])]
     if rows:
         frame = spark.createDataFrame(pd.DataFrame(rows)).withColumn(AS_OF, F.lit(as_of))
         write_table(frame, lake, DRIFT, partitions=[as_of])

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from playwright.sync_api import Page
 
 from dagster_project.processes import end_session, session_members
 from data_contracts.settings import Settings
+from infra.local.embedded import free_port
 from infra.stack import environment, services, wait_until_ready
 
 CHROMIUM = shutil.which("chromium")
@@ -77,9 +77,7 @@ class Ui:
 @contextmanager
 def running_ui(settings: Settings) -> Iterator[str]:
     """The UI's processes for this block; yields its URL."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = settings.model_copy(update={"dagster_port": port})
     (ui,) = (service for service in services(settings, with_dagster=True) if service.name == "dagster")
     log = settings.data_dir / "dagster.log"

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -25,16 +24,11 @@ from data_contracts import recommendation_pb2_grpc as services
 from data_contracts.rec_id import RecId
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind, Placement, Scope, Screen
+from infra.local.embedded import free_port
 from infra.tokens import ensure_issuer, issue
 from tests.day_world import ALICE, BOB, CAROL, CODES, DAVE, NOW, STRANGER, FakeStore
 
 USERS = (ALICE, BOB, CAROL, DAVE, STRANGER)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 ASKED = pb.RecommendRequest(user_id=ALICE, channel=pb.CHANNEL_WEB)

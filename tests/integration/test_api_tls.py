@@ -32,6 +32,7 @@ from data_contracts.recommendation_pb2 import CHANNEL_WEB, RecommendRequest
 from data_contracts.recommendation_pb2_grpc import RecommendationServiceStub
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Scope
+from infra.local.embedded import free_port
 from infra.tokens import ensure_issuer
 
 ASKED = {"user_id": "1", "channel": "web"}
@@ -104,9 +105,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     authority, stranger = signed("authority"), signed("another authority")
     certificate, key = signed("server", authority).write(folder, "server")
     ca, _ = authority.write(folder, "ca")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = Settings(data_dir=folder, auth="on")
     ensure_issuer(settings)
     environment = {

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from data_contracts.rec_id import RecId
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel
 from infra.local.clickhouse.running import running_clickhouse
+from infra.local.embedded import free_port
 from infra.local.kafka.running import running_kafka
 from sql.client import Address, Store, connected
 from sql.erase import erase_user
@@ -44,12 +44,6 @@ def given(number: int, *, user_id: int = ALICE) -> dict[str, Any]:
     context = {"position": number % 100 + 1, "number": number}
     at = NOW.isoformat()
     return {"rec_id": rec_id, "user_id": user_id, "event_type": "click", "timestamp": at, "context": context}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(holds: Callable[[], bool], *, seconds: float = 60) -> None:
