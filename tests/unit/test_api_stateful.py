@@ -41,5 +41,5 @@ def test_no_chain_of_calls_ends_in_an_error_of_ours(tmp_path: Path) -> None:
                 derandomize=True,
             )
         )
-    # Not all are refused: some go through.
-    assert {status for _, status in statuses} >= {200, 422}
+    # An id that the list of products gave led to its portrait.
+    assert ("GET /api/v1/products/{product_id}/portrait", 200) in statuses
