@@ -61,18 +61,22 @@ def steps(store: Store, manifest: Manifest) -> tuple[OverrideStep, ...]:
 
 
 def is_approved(store: Store, manifest: Manifest) -> bool:
-    return any(step.step is Step.APPROVED for step in steps(store, manifest))
+    """Not of what cannot be overridden: other faults may have been found in the same lists since."""
+    return not _unoverridable(manifest) and any(step.step is Step.APPROVED for step in steps(store, manifest))
 
 
 def _refuse_the_unoverridable(manifest: Manifest) -> None:
     if manifest.gate.passed:
         raise InputError(f"snapshot {manifest.snapshot_id} passed its gate: publish it as it is")
-    known = gate_rules()
-    never = [
-        check.name for check in manifest.gate.failures if check.name not in known or not known[check.name].overridable
-    ]
-    if never:
+    if never := _unoverridable(manifest):
         raise GateError(f"snapshot {manifest.snapshot_id} stays unpublished: {', '.join(never)} cannot be overridden")
+
+
+def _unoverridable(manifest: Manifest) -> list[str]:
+    """Failed checks that nobody overrides: those marked so, and those that the rules know no longer."""
+    known = gate_rules()
+    names = [check.name for check in manifest.gate.failures]
+    return [name for name in names if name not in known or not known[name].overridable]
 
 
 def _put(store: Store, manifest: Manifest, step: Step, *, actor: str, reason: str) -> None:

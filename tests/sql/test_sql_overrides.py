@@ -62,6 +62,16 @@ def test_a_snapshot_made_anew_is_asked_for_anew(store: Store, tmp_path: Path) ->
     assert not is_approved(store, manifest.model_copy(update={"tables": {**manifest.tables, "lists": other}}))
 
 
+def test_an_approval_does_not_cover_a_violation_found_later_in_the_same_lists(store: Store, tmp_path: Path) -> None:
+    folder, manifest = stopped(tmp_path, "product_overlap")
+    ask(store, manifest, actor="anna", reason="wanted")
+    approve(store, manifest, actor="boris", now=datetime.now(UTC))
+    worse = manifest.model_copy(update={"gate": GateVerdict.of([GateCheck(name="policy", passed=False, value=1.0)])})
+    (folder / MANIFEST_FILE).write_text(worse.to_json())
+    with pytest.raises(GateError, match="policy"):
+        load_verified(store, snapshot_uri=str(folder))
+
+
 @pytest.mark.parametrize("check", ["policy", "known_items", "a rule of another version"])
 def test_nobody_overrides_the_policy(store: Store, tmp_path: Path, check: str) -> None:
     _, manifest = stopped(tmp_path, "product_overlap", check)
