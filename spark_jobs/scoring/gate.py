@@ -201,8 +201,23 @@ def _concentration_checks(tally: Tally, *, products: int) -> Iterator[GateCheck]
                 f"{name}_top_share", float(tops.max() / tops.sum()), f"share of lists with the same {name} first"
             )
     offers = tally.listed_items[products:]
-    if len(offers) > 1 and offers.any():
-        yield asked("offer_concentration", gini(offers), "Gini coefficient of how often each offer is listed")
+    listed = offers[offers > 0]
+    if len(offers) > 1 and len(listed):
+        yield asked("offer_concentration", gini(listed), "Gini coefficient of how often each listed offer is listed")
+    # Where a list holds half of all offers, lists cannot help being alike.
+    places = float(listed.sum()) / max(int(tally.offer_lengths[1:].sum()), 1)
+    if len(offers) > 2 * places > 0:
+        told = "offers listed, as if all equally often, over the places of a list; 1 is one list for everybody"
+        yield asked("offer_variety", effective_number(listed) / places, told)
+
+
+def effective_number(counts: Ints) -> float:
+    """How many equally frequent items are as varied: exp of the Shannon entropy. counts (n,), all above 0.
+
+    Source: Hill (1973), number of order 1.
+    """
+    shares = counts / counts.sum()
+    return float(np.exp(-(shares @ np.log(shares))))
 
 
 def gini(counts: Ints) -> float:

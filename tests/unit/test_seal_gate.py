@@ -17,7 +17,7 @@ from spark_jobs.jobs import seal
 from spark_jobs.lake.snapshot_files import snapshot_before
 from spark_jobs.monitoring import yesterday as yesterdays
 from spark_jobs.scoring.fallback import fallback_table, popular_products
-from spark_jobs.scoring.gate import SnapshotTables, judge
+from spark_jobs.scoring.gate import SnapshotTables, effective_number, judge
 from spark_jobs.scoring.snapshot import PORTRAITS_SCHEMA, items_table, write_documents, write_small
 from spark_jobs.scoring.stage import StageModels, Worth, WorthSum, score_batches
 from tests.unit.scoring_samples import (
@@ -71,13 +71,13 @@ def sound() -> dict[str, pa.Table]:
     }
 
 
-def _failures(tables: dict[str, pa.Table], blocked: tuple[int, ...] = ()) -> set[str]:
+def _failures(tables: dict[str, pa.Table], blocked: tuple[int, ...] = (), *, offers: int = len(OFFERS)) -> set[str]:
     verdict = judge(
         SnapshotTables(
             lists=tables["lists"].to_batches(max_chunksize=17),
             user_state=tables["user_state"],
             fallback_lists=tables["fallback_lists"],
-            items=FIRST_OFFER + len(OFFERS),
+            items=FIRST_OFFER + offers,
         ),
         catalogue=CATALOGUE,
         policy=POLICY,
@@ -124,6 +124,10 @@ FAULTS = {
         "lists",
         lambda rows: [{**row, "offer_items": [FIRST_OFFER, FIRST_OFFER + 1]} for row in rows],
     ),
+    "offer_variety": (
+        "lists",
+        lambda rows: [{**row, "offer_items": [FIRST_OFFER], "offer_scores": [9], "offer_reasons": [0]} for row in rows],
+    ),
     "personal_share": ("lists", lambda rows: rows[:5]),
     "popular_list": ("fallback_lists", lambda rows: rows[:-1]),
     "fallback_items_known": ("fallback_lists", lambda rows: [{**rows[0], "offer_items": [-3]}, *rows[1:]]),
@@ -134,6 +138,15 @@ FAULTS = {
 def test_each_fault_is_named(sound: dict[str, pa.Table], fault: str) -> None:
     table, change = FAULTS[fault]
     assert fault in _failures(_changed(sound, table, change))
+
+
+def test_lists_are_not_held_to_the_size_of_the_catalogue(sound: dict[str, pa.Table]) -> None:
+    assert _failures(sound, offers=100_000) == set()
+
+
+def test_offers_listed_equally_often_count_whole_and_one_that_outweighs_them_hardly_more_than_itself() -> None:
+    assert effective_number(np.full(7, 30)) == pytest.approx(7)
+    assert 1 < effective_number(np.array([10_000, 1, 1])) < 1.01
 
 
 def test_a_product_list_longer_than_twenty_is_refused(sound: dict[str, pa.Table]) -> None:
