@@ -68,8 +68,12 @@ def build_defs(settings: Settings, *, resources: Mapping[str, Any] | None = None
 def _local_runner(settings: Settings) -> dg.ResourceDefinition:
     @dg.resource
     def local_runner(_: dg.InitResourceContext) -> Iterator[LocalSparkRunner]:
-        with lake_lock(settings.lake_uri, wait_seconds=_LOCK_WAIT_SECONDS) as lock:
-            yield LocalSparkRunner(logs=settings.data_dir / "logs", lock=lock)
+        logs = settings.data_dir / "logs"
+        with (
+            lake_lock(settings.lake_uri, wait_seconds=_LOCK_WAIT_SECONDS) as lock,
+            LocalSparkRunner.running(logs=logs, lock=lock) as runner,
+        ):
+            yield runner
 
     return local_runner
 

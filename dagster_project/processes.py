@@ -32,13 +32,13 @@ def session_members(leader: int) -> list[psutil.Process]:
 
 
 @contextmanager
-def measured(leader: int) -> Iterator[Memory]:
-    """Sample the memory of a session for the length of the block."""
+def measured(*leaders: int) -> Iterator[Memory]:
+    """Sample the memory of some sessions together for the length of the block."""
     memory, ended = Memory(), threading.Event()
 
     def sample() -> None:
         while not ended.is_set():
-            memory.add(sizes_mb(session_members(leader)))
+            memory.add(sizes_mb([member for leader in leaders for member in session_members(leader)]))
             ended.wait(_SAMPLE_SECONDS)
 
     sampler = threading.Thread(target=sample, daemon=True)

@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import dagster as dg
-from dagster import PipesTempFileContextInjector, PipesTempFileMessageReader
+from dagster import PipesTempFileContextInjector
 
 from dagster_project.failures import failure
+from dagster_project.jvm import SharedJvm
+from dagster_project.pipes import WholeMessages
 from dagster_project.processes import Memory, end_session, measured
 from data_contracts.night import NightParams
 
@@ -30,13 +33,30 @@ class LocalSparkRunner:
     def __init__(self, *, logs: Path, lock: int | None = None) -> None:
         self._logs = logs
         self._lock = lock
+        self._jvm: SharedJvm | None = None
+
+    @classmethod
+    @contextmanager
+    def running(cls, *, logs: Path, lock: int | None = None) -> Iterator["LocalSparkRunner"]:
+        """One whose JVM ends with the block."""
+        runner = cls(logs=logs, lock=lock)
+        try:
+            yield runner
+        finally:
+            runner.close()
+
+    def close(self) -> None:
+        if self._jvm is not None:
+            self._jvm.close()
 
     def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
         log = self._log(context, job)
         context.log.info(f"job {job} writes its log to {log}")
         command = [sys.executable, "-m", f"spark_jobs.jobs.{job}", params.model_dump_json()]
-        with dg.open_pipes_session(context, PipesTempFileContextInjector(), PipesTempFileMessageReader()) as session:
-            code, memory = self._execute(command, session.get_bootstrap_env_vars(), log)
+        if self._jvm is None:
+            self._jvm = SharedJvm(lake=params.lake, log=log.with_name("jvm.log"), lock=self._lock)
+        with dg.open_pipes_session(context, PipesTempFileContextInjector(), WholeMessages()) as session:
+            code, memory = self._execute(command, session.get_bootstrap_env_vars(), log, self._jvm)
         return _outcome(session.get_custom_messages(), job=job, code=code, log=log, memory=memory)
 
     def _log(self, context: dg.AssetExecutionContext, job: str) -> Path:
@@ -45,23 +65,28 @@ class LocalSparkRunner:
         log.parent.mkdir(parents=True, exist_ok=True)
         return log
 
-    def _execute(self, command: list[str], variables: Mapping[str, str], log: Path) -> tuple[int, Memory]:
+    def _execute(
+        self, command: list[str], variables: Mapping[str, str], log: Path, jvm: SharedJvm
+    ) -> tuple[int, Memory]:
         """Exit code and memory of the job. However this ends, cancelled too, no process of the job is left."""
+        code = None
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
-                env={**os.environ, **variables},
+                env={**os.environ, **variables, **jvm.variables()},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=() if self._lock is None else (self._lock,),
                 start_new_session=True,
             )
             try:
-                with measured(process.pid) as memory:
+                with measured(process.pid, *jvm.pids) as memory:
                     code = process.wait()
             finally:
                 end_session(process.pid)
                 process.wait()
+                if code != 0:  # who knows what it left running there
+                    jvm.close()
         return code, memory
 
 

@@ -74,8 +74,12 @@ def _run(
 ) -> dict[str, Mapping[str, Any]]:
     """Run a job of the graph here; the metadata of what it materialised. Raises the RecsError that stopped it."""
     warnings.simplefilter("ignore", dg.PreviewWarning)
-    with _ends_politely(), _dagster_home(settings) as instance, lake_lock(settings.lake_uri) as lock:
-        runner = LocalSparkRunner(logs=settings.data_dir / "logs", lock=lock)
+    with (
+        _ends_politely(),
+        _dagster_home(settings) as instance,
+        lake_lock(settings.lake_uri) as lock,
+        LocalSparkRunner.running(logs=settings.data_dir / "logs", lock=lock) as runner,
+    ):
         job = build_defs(settings, resources={"spark_runner": runner}).resolve_job_def(name)
         run_id = str(uuid.uuid4())
         with _watched(instance, run_id, total=len(list(job.asset_layer.executable_asset_keys)), on_asset=on_asset):

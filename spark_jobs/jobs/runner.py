@@ -80,8 +80,11 @@ def main(work: Callable[[SparkSession, NightParams], JobReport], *, writes_table
             driver_memory=settings.spark_driver_memory,
             java_options=settings.spark_java_options,
         )
-        report = work(spark, params)
-        return validated(spark, params.lake, report) if writes_tables else report
+        try:
+            report = work(spark, params)
+            return validated(spark, params.lake, report) if writes_tables else report
+        finally:
+            spark.stop()  # the JVM may be the next job's as well
 
     main_without_spark(with_session)
 

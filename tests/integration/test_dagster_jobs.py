@@ -5,16 +5,20 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_pipes import PipesDefaultMessageWriter
 
 from dagster_project.assets import ingest
 from dagster_project.definitions import build_defs, night_assets
 from dagster_project.failures import failure
 from dagster_project.job_assets import LAKE_POOL
+from dagster_project.jvm import SharedJvm
 from dagster_project.partitions import nights
+from dagster_project.pipes import WholeMessages
 from dagster_project.processes import end_session, measured, session_members
 from data_contracts.settings import Settings
 from data_contracts.tables import contract, table_names
@@ -30,6 +34,12 @@ _CHILD = (
 _JOB = (
     "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', sys.argv[1]]); "
     "block = bytearray(b'x') * 60_000_000; time.sleep(99)"
+)
+
+_RUN = (
+    "import sys, time; from pathlib import Path; from dagster_project.jvm import SharedJvm; "
+    "jvm = SharedJvm(lake='', log=Path(sys.argv[1]) / 'killed.log', lock=None); jvm.variables(); "
+    "print(*jvm.pids, flush=True); time.sleep(99)"
 )
 
 
@@ -123,6 +133,33 @@ def test_every_process_of_a_job_ends_with_it_and_its_memory_is_counted() -> None
     end_session(job.pid, patience_seconds=0.5)
     job.wait()
     assert session_members(job.pid) == []
+
+
+def test_the_jvm_of_a_run_is_ended_with_it_and_dies_with_a_run_that_was_killed(tmp_path: Path) -> None:
+    jvm = SharedJvm(lake=str(tmp_path), log=tmp_path / "jvm.log", lock=None)
+    assert jvm.variables().keys() == {"PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"}
+    (leader,) = jvm.pids
+    assert "java" in [member.name() for member in session_members(leader)]
+    jvm.close()
+    assert session_members(leader) == []
+
+    run = subprocess.Popen([sys.executable, "-c", _RUN, str(tmp_path)], stdout=subprocess.PIPE)
+    assert run.stdout is not None
+    leader = int(run.stdout.readline())
+    run.kill()
+    run.wait()
+    deadline = time.monotonic() + 60
+    while session_members(leader) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert session_members(leader) == []
+
+
+def test_a_line_that_a_killed_job_left_half_written_is_no_message() -> None:
+    heard: list[Any] = []
+    handler = SimpleNamespace(handle_message=heard.append)
+    with WholeMessages().read_messages(handler) as params:  # type: ignore[arg-type]
+        Path(str(params[PipesDefaultMessageWriter.FILE_PATH_KEY])).write_text('{"method": "log"}\n{"method": "rep')
+    assert heard == [{"method": "log"}]
 
 
 def test_the_graph_names_its_jobs_schedule_and_sensors() -> None:
