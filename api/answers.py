@@ -41,7 +41,7 @@ class Writer:
             "snapshot_age_s": snapshot_age(serving, now=now, timezone=self.timezone),
             "tier": reply.tier,
             "variant": reply.variant,
-            "experiment": _experiment(question),
+            "experiment": _experiment(reply),
             "policy_hash": serving.policy.hash,
             "recommendations": [_item(serving, shown, locale) for shown in reply.shown],
         }
@@ -57,9 +57,9 @@ def probability(stored: int) -> float | None:
     return None if stored == NO_SCORE else _PROBABILITIES[stored]
 
 
-def _experiment(question: Question) -> Mapping[str, Any] | None:
-    assignment = question.assignment
-    return None if assignment is None else {"name": assignment.experiment, "arm": assignment.arm}
+def _experiment(reply: Reply) -> Mapping[str, Any] | None:
+    """The first of the user's: most ask of one list, which at most one decides. The exposure tells all."""
+    return next(({"name": one.experiment, "arm": one.arm} for one in reply.assignments), None)
 
 
 def _item(serving: Serving, shown: Candidate, locale: Locale) -> Mapping[str, Any]:

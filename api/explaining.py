@@ -95,7 +95,7 @@ def _part(serving: Serving, question: Question, kind: Kind, data: UserData | Non
     }
     return Rebuilt(
         kept=kept,
-        dropped=[*_unknown(serving, laid, kind, data), *_dropped(laid.listed, rules, ids, places, shown=set(kept))],
+        dropped=[*_unknown(serving, laid, kind), *_dropped(laid.listed, rules, ids, places, shown=set(kept))],
         is_profiled=laid.is_profiled,
     )
 
@@ -128,9 +128,9 @@ def _dropped(
             yield Dropped(ids[one.index], place, one.tier, one.score, rules[one.index])
 
 
-def _unknown(serving: Serving, laid: Laid, kind: Kind, data: UserData | None) -> Iterator[Dropped]:
+def _unknown(serving: Serving, laid: Laid, kind: Kind) -> Iterator[Dropped]:
     """Of the personal list: products that the catalogue has no longer."""
-    lists = data.lists.get(laid.question.user_id) if data and laid.is_profiled else None
+    lists = laid.personal
     if lists and kind is Kind.PRODUCT:
         ids = serving.snapshot.items[ITEM_ID]
         for code, score in zip(lists.products.items, lists.products.scores, strict=True):

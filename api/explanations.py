@@ -132,7 +132,14 @@ async def _serving(service: Service, past: _Past, about: RecId, moment: Moment) 
     possible = (*past.rules, _Rules(today.rule_set, today.blocks))
     rules = next((one for one in possible if one.hash == about.policy_hash), possible[0])
     snapshot = await _snapshot(service, about.snapshot_id)
-    return await asyncio.to_thread(Serving.of, snapshot, rules.rule_set, rules.blocks, today=moment.today)
+    return await asyncio.to_thread(
+        Serving.of,
+        snapshot,
+        rules.rule_set,
+        rules.blocks,
+        today=moment.today,
+        experiments=service.watch.experiments,
+    )
 
 
 async def _snapshot(service: Service, snapshot_id: str) -> Snapshot:

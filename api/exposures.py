@@ -16,6 +16,7 @@ import orjson
 from api.answers import Answer
 from api.layout import Question
 from api.outbox import Entry, Outbox, Put
+from api.recommend import Reply
 from api.traces import traceparent
 
 _LOG = logging.getLogger("recs.api")
@@ -33,6 +34,7 @@ MIXED = "mixed"
 @dataclass(frozen=True)
 class Exposure:
     question: Question
+    reply: Reply
     answer: Answer
     at: datetime
     trace: str = ""
@@ -51,12 +53,12 @@ class ExposureLog:
     def start(self) -> None:
         self._thread.start()
 
-    def log(self, question: Question, answer: Answer, *, at: datetime) -> None:
+    def log(self, question: Question, reply: Reply, answer: Answer, *, at: datetime) -> None:
         """From the event loop only; never blocks, never raises."""
         if len(self._waiting) >= self._most:
             self.dropped += 1
         else:
-            self._waiting.append(Exposure(question, answer, at, traceparent()))
+            self._waiting.append(Exposure(question, reply, answer, at, traceparent()))
 
     def stop(self, *, seconds: float) -> None:
         """What is in memory is written before this returns, if the disk lets it within `seconds`."""
@@ -87,7 +89,7 @@ def _entry(exposure: Exposure) -> Entry:
 def event_of(exposure: Exposure, *, event_id: str) -> bytes:
     """JSON of the fields of recommendation.exposures."""
     question, answer = exposure.question, exposure.answer
-    context, assignment, kinds = question.context, question.assignment, question.kinds
+    context, kinds, assignments = question.context, question.kinds, exposure.reply.assignments
     return orjson.dumps(
         {
             "event_id": event_id,
@@ -97,8 +99,9 @@ def event_of(exposure: Exposure, *, event_id: str) -> bytes:
             "channel": question.channel,
             "kind": kinds[0] if len(kinds) == 1 else MIXED,
             "snapshot_id": answer["snapshot_id"],
-            "experiment": assignment.experiment if assignment else None,
-            "arm": assignment.arm if assignment else _NO_ARM,
+            "experiment": assignments[0].experiment if assignments else None,
+            "arm": assignments[0].arm if assignments else _NO_ARM,
+            "assignments": [{"experiment": one.experiment, "arm": one.arm} for one in assignments],
             "variant": answer["variant"],
             "tier": answer["tier"],
             "policy_hash": answer["policy_hash"],

@@ -18,9 +18,9 @@ from api.serving import Candidates, Serving, candidates
 from api.store import Lists, UserState
 from data_contracts.columns import ITEM_ID
 from data_contracts.context import NO_CONTEXT, Context, Emphasis, emphasis, pattern_of
-from data_contracts.experiments import Assignment
+from data_contracts.experiments import Assignment, Traits, assignments
 from data_contracts.policy import Users, employment_codes, holdings_matrix, may_profile
-from data_contracts.vocabulary import Channel, Family, Kind, Tier
+from data_contracts.vocabulary import Channel, Family, Kind, Tier, Variant
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,6 @@ class Question:
     families: frozenset[Family] = frozenset()  # of products; empty for all
     exclude: frozenset[str] = frozenset()  # item ids
     context: Context = NO_CONTEXT
-    assignment: Assignment | None = None
 
     @property
     def pattern(self) -> tuple[Kind, ...]:
@@ -64,6 +63,7 @@ class Laid:
 
     question: Question
     is_profiled: bool
+    personal: Lists | None  # what of the user's own the answer is made of
     listed: Candidates
     wanted: Candidates
     arranged: Candidates
@@ -88,13 +88,17 @@ def laid_out(serving: Serving, questions: Sequence[Question], kind: Kind, data: 
     if changes:
         users = changes.seen_now(users, user_ids)
     is_profiled = may_profile(users)
-    has_list = np.array([data is not None and one in data.lists for one in user_ids], np.bool_)
+    own = [
+        _personal(serving, question, kind, data) if profiled else None
+        for question, profiled in zip(questions, is_profiled.tolist(), strict=True)
+    ]
+    has_list = np.array([lists is not None for lists in own], np.bool_)
     # A personal list was made by a model that knew what was held then: only what came since speaks for others there.
     speaks = users.holdings & is_profiled[:, None] & ~(as_of_night.holdings & has_list[:, None])
     said = emphasis(serving.relations, [one.context for one in questions], speaks)
     listed = [
-        _listed(serving, question, kind, state, data, is_profiled=profiled)
-        for question, state, profiled in zip(questions, states, is_profiled.tolist(), strict=True)
+        _listed(serving, kind, state, lists) if data else serving.without_user[kind]
+        for state, lists in zip(states, own, strict=True)
     ]
     wanted = [_wanted(serving, *one, kind) for one in zip(questions, listed, strict=True)]
     left = wanted
@@ -103,7 +107,7 @@ def laid_out(serving: Serving, questions: Sequence[Question], kind: Kind, data: 
             changes.left(one.user_id, one.channel, kind, found) for one, found in zip(questions, wanted, strict=True)
         ]
     best, items = arranged(serving, user_ids, left, kind=kind, emphasised=said.boosts, changes=changes)
-    rows = zip(questions, is_profiled.tolist(), listed, wanted, best, strict=True)
+    rows = zip(questions, is_profiled.tolist(), own, listed, wanted, best, strict=True)
     return Layout([Laid(*row) for row in rows], items, users, said)
 
 
@@ -122,16 +126,26 @@ def users_of(serving: Serving, states: Sequence[UserState]) -> Users:
     )
 
 
-def _listed(
-    serving: Serving, question: Question, kind: Kind, state: UserState, data: UserData | None, *, is_profiled: bool
-) -> Candidates:
-    if data is None:
-        return serving.without_user[kind]
+def assigned(serving: Serving, user_id: int, data: UserData | None) -> tuple[Assignment, ...]:
+    """The only place where a user gets an experiment's arm by day; eligible is who was when the snapshot was made."""
+    if not serving.experiments:
+        return ()
+    state = data.states.get(user_id) if data else None
+    traits = Traits(state.segment, state.region, state.consents) if state else None
+    return assignments(serving.experiments, user_id, traits)
+
+
+def _personal(serving: Serving, question: Question, kind: Kind, data: UserData | None) -> Lists | None:
+    """None where there is none, or where an arm says that the segment's list is shown instead."""
+    chosen = (one.variant for one in assigned(serving, question.user_id, data) if kind in one.kinds)
+    if data is None or Variant.SEGMENT in chosen:
+        return None
+    return data.lists.get(question.user_id)
+
+
+def _listed(serving: Serving, kind: Kind, state: UserState, lists: Lists | None) -> Candidates:
     tail = serving.tail(kind, state.segment)
-    lists = data.lists.get(question.user_id)
-    if lists is None or not is_profiled:
-        return tail
-    return (*candidates(lists, kind, serving.position, Tier.PERSONAL), *tail)
+    return tail if lists is None else (*candidates(lists, kind, serving.position, Tier.PERSONAL), *tail)
 
 
 def _wanted(serving: Serving, question: Question, listed: Candidates, kind: Kind) -> Candidates:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from api import metrics
-from api.layout import Layout, Question, UserData, laid_out
+from api.layout import Layout, Question, UserData, assigned, laid_out
 from api.serving import Candidate, Candidates, Serving
 from data_contracts.context import woven
+from data_contracts.experiments import Assignment
 from data_contracts.policy import Decision, decide, decide_offers
 from data_contracts.vocabulary import Channel, Kind, Tier, Variant
 
@@ -26,6 +27,7 @@ class Reply:
     serving: Serving
     tier: Tier
     shown: Candidates
+    assignments: tuple[Assignment, ...] = ()
 
     @property
     def variant(self) -> Variant:
@@ -52,7 +54,7 @@ def recommend(serving: Serving, questions: Sequence[Question], data: UserData | 
             offered = layout.laid[place].arranged
             kept = tuple(item for item, is_kept in zip(offered, keep[place], strict=False) if is_kept)
             parts[row][kind] = _Part(with_reasons(layout, place, kept), offered)
-    return [_reply(serving, question, part) for question, part in zip(questions, parts, strict=True)]
+    return [_reply(serving, question, part, data) for question, part in zip(questions, parts, strict=True)]
 
 
 def _alike(questions: Sequence[Question]) -> Mapping[tuple[Kind, Channel], list[int]]:
@@ -83,7 +85,8 @@ def _said(one: Candidate, code: int) -> Candidate:
     return Candidate(one.index, one.score, code | (one.reasons & 0xFF) << 8, one.tier, one.kind) if code else one
 
 
-def _reply(serving: Serving, question: Question, parts: Mapping[Kind, _Part]) -> Reply:
+def _reply(serving: Serving, question: Question, parts: Mapping[Kind, _Part], data: UserData | None) -> Reply:
     shown = tuple(woven(question.pattern, {kind: part.shown for kind, part in parts.items()}, question.top_k))
     source = shown or [one for part in parts.values() for one in part.offered]
-    return Reply(serving, tier=min((one.tier for one in source), key=_BEST_FIRST, default=Tier.STATIC), shown=shown)
+    tier = min((one.tier for one in source), key=_BEST_FIRST, default=Tier.STATIC)
+    return Reply(serving, tier, shown, assigned(serving, question.user_id, data))

@@ -23,7 +23,7 @@ from api.security import Principal
 from api.store import Store
 from api.times import Times
 from api.watch import Watch
-from data_contracts.experiments import RUNNING, assigned
+from data_contracts.experiments import experiments_in
 from data_contracts.settings import Settings
 
 
@@ -43,7 +43,7 @@ class Service:
         reply = await self.lookup.ask(question)
         now = self.clock()
         answer = self.writer.answer(question, reply, locale=locale, now=now)
-        self.out.exposures.log(question, answer, at=now)
+        self.out.exposures.log(question, reply, answer, at=now)
         return answer
 
     async def answers(self, user_ids: Sequence[int], wishes: Wishes) -> list[Answer]:
@@ -55,7 +55,7 @@ class Service:
         ):
             now = self.clock()
             answer = self.writer.answer(question, reply, locale=wishes.locale, now=now)
-            self.out.exposures.log(question, answer, at=now)
+            self.out.exposures.log(question, reply, answer, at=now)
             answers.append(answer)
             if number % _WITHOUT_PAUSE == 0:
                 await asyncio.sleep(0)
@@ -71,7 +71,6 @@ _WITHOUT_PAUSE = 50
 
 
 def question_of(user_id: int, wishes: Wishes) -> Question:
-    """The only place where a question gets its experiment's arm."""
     return Question(
         user_id=user_id,
         channel=wishes.channel,
@@ -80,7 +79,6 @@ def question_of(user_id: int, wishes: Wishes) -> Question:
         families=wishes.families,
         exclude=wishes.exclude,
         context=wishes.meant,
-        assignment=assigned(user_id, RUNNING),
     )
 
 
@@ -88,7 +86,13 @@ def question_of(user_id: int, wishes: Wishes) -> Question:
 async def running_service(settings: Settings, store: Store, clock: Callable[[], datetime]) -> AsyncIterator[Service]:
     """Everything behind the calls, while the block lasts."""
     times = Times.of(settings)
-    watch = Watch(store, clock=clock, times=times, copy=settings.data_dir / "api" / "static_copy.json")
+    watch = Watch(
+        store,
+        clock=clock,
+        times=times,
+        copy=settings.data_dir / "api" / "static_copy.json",
+        experiments=experiments_in(settings.experiments),
+    )
     deadline = settings.lookup_deadline_ms / 1000
     async with events_out(settings, clock) as out:
         _gauges(watch, out)

@@ -16,6 +16,7 @@ from api.store import ITEMS, FallbackLists, Lists, RuleSet
 from data_contracts.catalogue import Catalogue, LocalText, Reasons, Rules
 from data_contracts.columns import ITEM_ID, KIND
 from data_contracts.context import REASONS, Relations
+from data_contracts.experiments import Experiment, running_on
 from data_contracts.night import parse_snapshot_id
 from data_contracts.policy import CompiledPolicy, compile_policy
 from data_contracts.vocabulary import Family, Kind, Tier
@@ -79,6 +80,7 @@ class Serving:
     `values`: of the catalogue's products; `is_of_family` [P] by family.
     `tails`: what follows a personal list, by kind and segment (segment's list, popular, static); `popular_tails` the
     same without a segment. `without_user`: what is answered when nothing can be learnt of the user.
+    `experiments`: those that run that day.
     """
 
     snapshot: Snapshot
@@ -94,13 +96,22 @@ class Serving:
     popular_tails: Mapping[Kind, Candidates]
     without_user: Mapping[Kind, Candidates]
     reason_texts: Mapping[int, LocalText]
+    experiments: Sequence[Experiment] = ()
     # By packed reasons and locale, filled by answers.
     told_reasons: dict[tuple[int, str], Sequence[Mapping[str, Any]]] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
 
     @classmethod
-    def of(cls, snapshot: Snapshot, rule_set: RuleSet, blocks: frozenset[str], *, today: date) -> Self:
+    def of(
+        cls,
+        snapshot: Snapshot,
+        rule_set: RuleSet,
+        blocks: frozenset[str],
+        *,
+        today: date,
+        experiments: Sequence[Experiment] = (),
+    ) -> Self:
         """`today` in the bank's time zone."""
         _ = snapshot.offer_codes
         policy = compile_policy(rule_set.catalogue, rule_set.rules, today=today, blocks=blocks)
@@ -131,6 +142,7 @@ class Serving:
                 kind: (*candidates(fallback.popular, kind, position, Tier.STATIC), *static[kind]) for kind in Kind
             },
             reason_texts={reason.code: reason.text for reason in (*REASONS, *rule_set.reasons.reasons)},
+            experiments=running_on(experiments, today),
         )
 
     def tail(self, kind: Kind, segment: int) -> Candidates:

@@ -174,6 +174,11 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="largest body of a request")
     body_seconds: float = Field(10, gt=0, description="longest that a body may take to come")
 
+    # Experiments
+    experiments: Path | None = Field(
+        None, description="folder of the experiments' YAML files; default the package's own, of which none runs"
+    )
+
     # When things are down
     breaker_failures: int = Field(5, ge=1, description="failed look-ups in a row after which ClickHouse is spared")
     breaker_retry_seconds: float = Field(0.5, gt=0, description="wait before the next trial of a spared ClickHouse")

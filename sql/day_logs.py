@@ -56,6 +56,8 @@ _EXPOSURES = DayLog(
             ("families", pa.list_(pa.string())),
             ("exclude", pa.list_(pa.string())),
             ("experiment", pa.string()),
+            ("experiments", pa.list_(pa.string())),
+            ("arms", pa.list_(pa.string())),
             ("screen", pa.string()),
             ("placement", pa.string()),
             ("search_family", pa.string()),
@@ -86,8 +88,11 @@ def _row(event: Mapping[str, Any]) -> Mapping[str, Any]:
     items = event.get("items")
     if items is None:
         return event
+    assignments = event.get("assignments", ())
     return {
         **event,
+        "experiments": [one["experiment"] for one in assignments],
+        "arms": [one["arm"] for one in assignments],
         "item_ids": [item["item_id"] for item in items],
         "item_tiers": [item["tier"] for item in items],
         "item_scores": [item["score"] for item in items],

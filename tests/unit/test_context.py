@@ -28,7 +28,6 @@ from data_contracts.context.kinds import (
     Raises,
     Source,
 )
-from data_contracts.experiments import Experiment, assigned
 from data_contracts.search import family_of_search
 from data_contracts.vocabulary import Channel, Family, Kind, Placement, Screen
 
@@ -153,16 +152,3 @@ def test_mixed_lists_keep_their_orders_and_leave_no_place_empty(
     if both_left < len(mixed):
         ended = turns[both_left]
         assert sum(one[0] is ended for one in mixed) == len(lists[ended])
-
-
-def test_arms_are_dealt_by_user_and_salt_in_their_shares() -> None:
-    running = Experiment("ranker", "salt", {"control": 0.75, "challenger": 0.25})
-    arms = [assigned(user, running) for user in range(4_000)]
-    share = sum(one is not None and one.arm == "challenger" for one in arms) / len(arms)
-    assert share == pytest.approx(0.25, abs=0.03)
-    assert arms == [assigned(user, running) for user in range(4_000)]
-    other = [assigned(user, Experiment("ranker", "other", running.shares)) for user in range(4_000)]
-    assert arms != other
-    assert assigned(1, None) is None
-    with pytest.raises(ValueError, match="add up to 1"):
-        Experiment("ranker", "salt", {"control": 0.75})
