@@ -1,4 +1,6 @@
-"""The main job as a story: a sample world, one night, look-ups by channel, a compliance stop, an event of the day."""
+"""The main job as a story: a sample world, one night, look-ups by channel, a compliance stop, an event of the day,
+and a night that the gate stops.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from data_contracts.settings import Settings
 from infra.ask import answer_rows, answer_title, ask
 from infra.console import console, progress, show
 from infra.demo_event import running, show_event
+from infra.demo_fault import show_stopped_night
 from infra.local.clickhouse.running import running_clickhouse
 from infra.local.embedded import free_port
 from infra.local.world import generate
@@ -61,7 +64,9 @@ def run_demo(folder: Path) -> None:
         _show_block(settings, user)
         stage("5. An event changes an answer")
         show_event(settings, user, result.snapshot_id)
-        show(snapshot_rows(settings), as_json=False, title="snapshots")
+        stage("6. A night that scores with last night's models, and that the gate stops")
+        show_stopped_night(settings, world, _LAST_DATE)
+        show(snapshot_rows(settings), as_json=False, title="snapshots: the last good one is still served")
     stage("Done")
     console.print(f"See it all in the Dagster UI:  .venv/bin/recs dev --data-dir {folder} --world {world}")
     here = f"--data-dir {folder}"
