@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from api.layout import Laid, Layout, Question, UserData, laid_out
-from api.recommend import decided, with_reasons
+from api.recommend import decided, explored, with_reasons
 from api.serving import Candidate, Candidates, Serving
 from data_contracts.columns import ITEM_ID
 from data_contracts.context import woven
@@ -67,7 +67,9 @@ class Rebuilt:
 def rebuilt(serving: Serving, question: Question, data: UserData | None) -> Rebuilt:
     parts = {kind: _part(serving, question, kind, data) for kind in question.kinds}
     lists = {kind: list(part.kept.items()) for kind, part in parts.items()}
-    kept = dict(woven(question.pattern, lists, question.top_k))
+    best = woven(question.pattern, lists, question.top_k)
+    shown, _ = explored(serving, question, best, [one.candidate.kind for _, one in best])
+    kept = dict(shown)
     return Rebuilt(
         kept=kept,
         dropped=[dropped for part in parts.values() for dropped in (*part.dropped, *_crowded_out(part, kept))],

@@ -138,7 +138,7 @@ async def _serving(service: Service, past: _Past, about: RecId, moment: Moment) 
         rules.rule_set,
         rules.blocks,
         today=moment.today,
-        experiments=service.watch.experiments,
+        trials=service.watch.trials,
     )
 
 

@@ -26,8 +26,8 @@ _MOST_IN_MEMORY = 20_000
 _WRITE_SECONDS = 0.1
 # In one go: more would keep the interpreter from answering.
 _MOST_AT_ONCE = 100
-# Without an experiment; and nothing is drawn.
-_NO_ARM, _PROPENSITY = "control", 1.0
+# Without an experiment.
+_NO_ARM = "control"
 MIXED = "mixed"
 
 
@@ -89,6 +89,7 @@ def _entry(exposure: Exposure) -> Entry:
 def event_of(exposure: Exposure, *, event_id: str) -> bytes:
     """JSON of the fields of recommendation.exposures."""
     question, answer = exposure.question, exposure.answer
+    shown = answer["recommendations"]
     context, kinds, assignments = question.context, question.kinds, exposure.reply.assignments
     return orjson.dumps(
         {
@@ -119,9 +120,9 @@ def event_of(exposure: Exposure, *, event_id: str) -> bytes:
                     "position": position,
                     "tier": item["tier"],
                     "score": item["score"],
-                    "propensity": _PROPENSITY,
+                    "propensity": propensity,
                 }
-                for position, item in enumerate(answer["recommendations"], start=1)
+                for position, (item, propensity) in enumerate(zip(shown, exposure.reply.propensities, strict=True), 1)
             ],
         }
     )

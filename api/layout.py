@@ -128,11 +128,11 @@ def users_of(serving: Serving, states: Sequence[UserState]) -> Users:
 
 def assigned(serving: Serving, user_id: int, data: UserData | None) -> tuple[Assignment, ...]:
     """The only place where a user gets an experiment's arm by day; eligible is who was when the snapshot was made."""
-    if not serving.experiments:
+    if not serving.trials.experiments:
         return ()
     state = data.states.get(user_id) if data else None
     traits = Traits(state.segment, state.region, state.consents) if state else None
-    return assignments(serving.experiments, user_id, traits)
+    return assignments(serving.trials.experiments, user_id, traits)
 
 
 def _personal(serving: Serving, question: Question, kind: Kind, data: UserData | None) -> Lists | None:

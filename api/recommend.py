@@ -6,6 +6,7 @@ Pure, but that it counts what the rules drop.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,21 +14,26 @@ from api import metrics
 from api.layout import Layout, Question, UserData, assigned, laid_out
 from api.serving import Candidate, Candidates, Serving
 from data_contracts.context import woven
-from data_contracts.experiments import Assignment
+from data_contracts.experiments import Assignment, drawn
 from data_contracts.policy import Decision, decide, decide_offers
 from data_contracts.vocabulary import Channel, Kind, Tier, Variant
 
 _BEST_FIRST = list(Tier).index
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Reply:
-    """`tier` is the best of the items shown or, where nothing may be shown, that of the list they would be from."""
+    """`tier` is the best of the items shown or, where nothing may be shown, that of the list they would be from.
+
+    `propensities`: of each item shown, the chance to stand where it does.
+    """
 
     serving: Serving
     tier: Tier
     shown: Candidates
-    assignments: tuple[Assignment, ...] = ()
+    propensities: Sequence[float]
+    assignments: tuple[Assignment, ...]
 
     @property
     def variant(self) -> Variant:
@@ -86,7 +92,16 @@ def _said(one: Candidate, code: int) -> Candidate:
 
 
 def _reply(serving: Serving, question: Question, parts: Mapping[Kind, _Part], data: UserData | None) -> Reply:
-    shown = tuple(woven(question.pattern, {kind: part.shown for kind, part in parts.items()}, question.top_k))
+    best = woven(question.pattern, {kind: part.shown for kind, part in parts.items()}, question.top_k)
+    shown, propensities = explored(serving, question, best, [one.kind for one in best])
     source = shown or [one for part in parts.values() for one in part.offered]
     tier = min((one.tier for one in source), key=_BEST_FIRST, default=Tier.STATIC)
-    return Reply(serving, tier, shown, assigned(serving, question.user_id, data))
+    return Reply(serving, tier, tuple(shown), propensities, assigned(serving, question.user_id, data))
+
+
+def explored(
+    serving: Serving, question: Question, best: Sequence[Item], kinds: Sequence[Kind]
+) -> tuple[Sequence[Item], Sequence[float]]:
+    """An answer's items, best first, as they are shown, and the chance of each to stand there."""
+    found = drawn(kinds, share=serving.trials.exploration, user_id=question.user_id, snapshot_id=serving.snapshot_id)
+    return [best[place] for place in found.order], found.propensities

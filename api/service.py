@@ -23,7 +23,7 @@ from api.security import Principal
 from api.store import Store
 from api.times import Times
 from api.watch import Watch
-from data_contracts.experiments import experiments_in
+from data_contracts.experiments import Trials, experiments_in
 from data_contracts.settings import Settings
 
 
@@ -91,7 +91,7 @@ async def running_service(settings: Settings, store: Store, clock: Callable[[], 
         clock=clock,
         times=times,
         copy=settings.data_dir / "api" / "static_copy.json",
-        experiments=experiments_in(settings.experiments),
+        trials=Trials(experiments_in(settings.experiments), settings.exploration_share),
     )
     deadline = settings.lookup_deadline_ms / 1000
     async with events_out(settings, clock) as out:

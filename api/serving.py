@@ -1,7 +1,7 @@
 """All that the pointers point to, as one immutable object: whoever holds it answers from one snapshot throughout."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any, Self
@@ -16,7 +16,7 @@ from api.store import ITEMS, FallbackLists, Lists, RuleSet
 from data_contracts.catalogue import Catalogue, LocalText, Reasons, Rules
 from data_contracts.columns import ITEM_ID, KIND
 from data_contracts.context import REASONS, Relations
-from data_contracts.experiments import Experiment, running_on
+from data_contracts.experiments import NO_TRIALS, Trials, running_on
 from data_contracts.night import parse_snapshot_id
 from data_contracts.policy import CompiledPolicy, compile_policy
 from data_contracts.vocabulary import Family, Kind, Tier
@@ -80,7 +80,7 @@ class Serving:
     `values`: of the catalogue's products; `is_of_family` [P] by family.
     `tails`: what follows a personal list, by kind and segment (segment's list, popular, static); `popular_tails` the
     same without a segment. `without_user`: what is answered when nothing can be learnt of the user.
-    `experiments`: those that run that day.
+    `trials`: with the experiments that run that day.
     """
 
     snapshot: Snapshot
@@ -96,7 +96,7 @@ class Serving:
     popular_tails: Mapping[Kind, Candidates]
     without_user: Mapping[Kind, Candidates]
     reason_texts: Mapping[int, LocalText]
-    experiments: Sequence[Experiment] = ()
+    trials: Trials = NO_TRIALS
     # By packed reasons and locale, filled by answers.
     told_reasons: dict[tuple[int, str], Sequence[Mapping[str, Any]]] = field(
         default_factory=dict, init=False, compare=False, repr=False
@@ -110,7 +110,7 @@ class Serving:
         blocks: frozenset[str],
         *,
         today: date,
-        experiments: Sequence[Experiment] = (),
+        trials: Trials = NO_TRIALS,
     ) -> Self:
         """`today` in the bank's time zone."""
         _ = snapshot.offer_codes
@@ -142,7 +142,7 @@ class Serving:
                 kind: (*candidates(fallback.popular, kind, position, Tier.STATIC), *static[kind]) for kind in Kind
             },
             reason_texts={reason.code: reason.text for reason in (*REASONS, *rule_set.reasons.reasons)},
-            experiments=running_on(experiments, today),
+            trials=replace(trials, experiments=running_on(trials.experiments, today)),
         )
 
     def tail(self, kind: Kind, segment: int) -> Candidates:

@@ -7,7 +7,7 @@ snapshot is loaded; a load that fails leaves what was there.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from api.static_copy import SHIPPED, StaticCopy
 from api.store import Pointers, RuleSet, Store
 from api.times import Moment, Times
 from data_contracts.errors import InputError, RecsError
-from data_contracts.experiments import Experiment
+from data_contracts.experiments import NO_TRIALS, Trials
 
 _LOG = logging.getLogger("recs.api")
 
@@ -40,13 +40,13 @@ class Watch:
         clock: Callable[[], datetime],
         times: Times,
         copy: Path,
-        experiments: Sequence[Experiment] = (),
+        trials: Trials = NO_TRIALS,
     ) -> None:
         self._store = store
         self._clock = clock
         self._times = times
         self._copy = copy
-        self.experiments = experiments
+        self.trials = trials
         self._rules_seq = -1
         self._next_lag = 0.0
         self.outage = "ClickHouse has not been asked yet"
@@ -58,7 +58,7 @@ class Watch:
             saved.rule_set,
             frozenset(saved.blocks),
             today=self.moment(saved.snapshot).today,
-            experiments=experiments,
+            trials=trials,
         )
 
     @property
@@ -172,9 +172,7 @@ class Watch:
         if is_same and blocks == held.blocks and today == held.policy.today:
             return
         # In a thread, so that requests are answered meanwhile.
-        self.serving = await asyncio.to_thread(
-            Serving.of, snapshot, rule_set, blocks, today=today, experiments=self.experiments
-        )
+        self.serving = await asyncio.to_thread(Serving.of, snapshot, rule_set, blocks, today=today, trials=self.trials)
         try:
             await asyncio.to_thread(StaticCopy.of(snapshot, rule_set, blocks).save, self._copy)
         except OSError as error:

@@ -178,6 +178,9 @@ class Settings(BaseSettings):
     experiments: Path | None = Field(
         None, description="folder of the experiments' YAML files; default the package's own, of which none runs"
     )
+    exploration_share: float = Field(
+        0, ge=0, le=0.2, description="share of answers of which two neighbours change places, for off-policy estimates"
+    )
 
     # When things are down
     breaker_failures: int = Field(5, ge=1, description="failed look-ups in a row after which ClickHouse is spared")

@@ -10,7 +10,7 @@ import typer
 from data_contracts.errors import InputError, RecsError
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
-from infra import contracts, people, served
+from infra import contracts, experiments, people, served
 from infra.backfill import backfill
 from infra.backtest import backtest
 from infra.console import errors, progress, show, show_json
@@ -145,6 +145,7 @@ app.command()(backfill)
 for command in (served.snapshots, served.publish, served.rollback, served.block, served.unblock):
     app.command()(command)
 app.add_typer(contracts.app, name="contracts")
+app.add_typer(experiments.app, name="experiment")
 app.command()(token)
 
 

@@ -1,18 +1,32 @@
 """Experiments: what runs (`*.yaml` here, or in RECS_EXPERIMENTS), who is in which arm, and what is drawn. Pure."""
 
 from data_contracts.experiments.assign import Assignment, arm_numbers, assignments, bounds, salt_number, slice_of
-from data_contracts.experiments.model import Arm, Experiment, Guardrail, Metric, Traits, experiments_in, running_on
+from data_contracts.experiments.explore import drawn
+from data_contracts.experiments.model import (
+    NO_TRIALS,
+    Arm,
+    Experiment,
+    Guardrail,
+    Metric,
+    Traits,
+    Trials,
+    experiments_in,
+    running_on,
+)
 
 __all__ = [
+    "NO_TRIALS",
     "Arm",
     "Assignment",
     "Experiment",
     "Guardrail",
     "Metric",
     "Traits",
+    "Trials",
     "arm_numbers",
     "assignments",
     "bounds",
+    "drawn",
     "experiments_in",
     "running_on",
     "salt_number",

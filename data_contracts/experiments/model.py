@@ -116,6 +116,17 @@ class Experiment(_Value):
         return self.enabled and self.start <= day < self.end
 
 
+@dataclass(frozen=True)
+class Trials:
+    """What a service tries out: experiments, and the share of answers of which two neighbours change places."""
+
+    experiments: Sequence[Experiment] = ()
+    exploration: float = 0.0
+
+
+NO_TRIALS = Trials()
+
+
 def running_on(experiments: Iterable[Experiment], day: date) -> tuple[Experiment, ...]:
     return tuple(one for one in experiments if one.runs_on(day))
 

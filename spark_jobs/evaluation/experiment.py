@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import chisquare
 
 from data_contracts.errors import InputError
+from data_contracts.experiments import Metric
 from spark_jobs.evaluation.intervals import Estimate, around
 
 Floats = NDArray[np.float64]
@@ -45,6 +46,10 @@ class Comparison:
     conversion_difference: Estimate
     conversion_difference_cuped: Estimate
 
+    def decisive(self, metric: Metric) -> Estimate:
+        """The difference that the verdict is about."""
+        return self.ctr_difference if metric is Metric.CTR else self.conversion_difference_cuped
+
 
 def mismatch_p(users: Sequence[int], shares: Sequence[float]) -> float:
     """The p-value of a chi-squared test that users fell into arms by their shares."""
@@ -70,7 +75,11 @@ def compare(arm: ArmSums, control: ArmSums) -> Comparison:
 
 
 def verdict(
-    comparisons: Mapping[str, Comparison], guardrails: Mapping[str, Mapping[str, Estimate]], *, p_mismatch: float
+    comparisons: Mapping[str, Comparison],
+    guardrails: Mapping[str, Mapping[str, Estimate]],
+    *,
+    p_mismatch: float,
+    metric: Metric = Metric.CONVERSION,
 ) -> str:
     """In words. comparisons: by arm; guardrails: by arm, differences of what must not rise, such as complaints."""
     if p_mismatch < MISMATCH_P:
@@ -83,14 +92,20 @@ def verdict(
     ]
     if harmed:
         return f"stop: {'; '.join(harmed)}"
-    better = [arm for arm, one in comparisons.items() if one.conversion_difference_cuped.low > 0]
-    worse = [arm for arm, one in comparisons.items() if one.conversion_difference_cuped.high < 0]
+    found = {arm: one.decisive(metric) for arm, one in comparisons.items()}
+    better = [arm for arm, difference in found.items() if difference.low > 0]
+    worse = [arm for arm, difference in found.items() if difference.high < 0]
     if better:
-        best = max(better, key=lambda arm: comparisons[arm].conversion_difference_cuped.value)
-        return f"{best} converts better than the control: {_signed(comparisons[best].conversion_difference_cuped)}"
+        best = max(better, key=lambda arm: found[arm].value)
+        return f"{best} is better than the control, {metric}: {_signed(found[best])}"
     if worse:
-        return f"no arm is better, and {', '.join(worse)} converts worse than the control"
+        return f"no arm is better, and {', '.join(worse)} worse than the control, {metric}"
     return "no difference is shown yet: every interval includes 0"
+
+
+def mean_difference(arm: Floats, control: Floats) -> Estimate:
+    """Of a figure a user, each array (users,)."""
+    return _difference(_mean(arm), _mean(control))
 
 
 def _signed(estimate: Estimate) -> str:

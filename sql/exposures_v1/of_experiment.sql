@@ -4,6 +4,7 @@ SELECT
     user_id,
     rec_id,
     event_time,
+    kind,
     item_ids,
     item_scores,
     propensities,

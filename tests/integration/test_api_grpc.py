@@ -27,6 +27,7 @@ from data_contracts.vocabulary import Channel, Kind, Placement, Scope, Screen
 from infra.local.embedded import free_port
 from infra.tokens import ensure_issuer, issue
 from tests.day_world import ALICE, BOB, CAROL, CODES, DAVE, NOW, STRANGER, FakeStore
+from tests.experiment_samples import folder_of
 
 USERS = (ALICE, BOB, CAROL, DAVE, STRANGER)
 
@@ -98,7 +99,8 @@ def test_a_thousand_requests_are_answered_as_over_rest(tmp_path: Path) -> None:
                 )
                 assert await stub.GetRecommendations(request) == response_of(rest.json())
 
-    scene(tmp_path, act)
+    running = folder_of(tmp_path / "experiments", {"layer": "a", "kinds": ["product"]})
+    scene(tmp_path, act, experiments=running, exploration_share=0.2)
 
 
 def test_feedback_is_taken_once_and_refusals_are_status_codes(tmp_path: Path) -> None:

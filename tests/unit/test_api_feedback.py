@@ -18,6 +18,7 @@ from data_contracts.events.codec import Codec
 from data_contracts.events.registry import KeptSchemas
 from data_contracts.settings import Settings
 from tests.day_world import ALICE, BOB, CAROL, DAVE, FIRST, NOW, PRODUCTS, STRANGER, FakeStore
+from tests.experiment_samples import folder_of
 
 URL = "/api/v1/recommendations"
 Client = Callable[..., TestClient]
@@ -250,6 +251,31 @@ def test_each_answer_is_an_exposure_of_its_topic(client: Client, tmp_path: Path)
     assert [(one["user_id"], one["channel"]) for one in others] == [(BOB, "crm"), (DAVE, "crm")]
     event, codec = {**first, "items": items}, Codec(KeptSchemas())
     assert codec.decode("recommendation.exposures", codec.encode("recommendation.exposures", event)) == event
+    running.__enter__()
+
+
+def test_an_exposure_tells_every_arm_and_what_was_drawn_as_single_and_batched_answers_do(
+    client: Client, tmp_path: Path
+) -> None:
+    arms = {"a": {"share": 0.5}, "b": {"share": 0.5}}
+    running = client(
+        experiments=folder_of(tmp_path / "on", {}, {"name": "looks", "layer": "looks", "arms": arms}),
+        exploration_share=0.2,
+    )
+    users = list(range(2_000, 2_060))
+    singles = [running.get(URL, params={"user_id": one, "channel": "web", "kind": "product"}).json() for one in users]
+    body = {"user_ids": users, "channel": "web", "kind": "product", "top_k": 10}
+    batched = running.post(f"{URL}/batch", json=body).json()["answers"]
+    running.__exit__(None, None, None)
+    told = waiting(tmp_path, "exposures")
+    for single, batch, event in zip(singles, batched, told, strict=False):
+        assert batch["recommendations"][: len(single["recommendations"])] == single["recommendations"]
+        assert single["experiment"] == batch["experiment"] == {"name": "lists", "arm": event["arm"]}
+        assert [one["experiment"] for one in event["assignments"]] == ["lists", "looks"]
+        drawn = [one["propensity"] for one in event["items"]]
+        assert len(drawn) == len(single["recommendations"]) and min(drawn) < 1
+    assert {event["assignments"][1]["arm"] for event in told} == {"a", "b"}
+    assert any(one["propensity"] < 0.5 for event in told for one in event["items"])
     running.__enter__()
 
 

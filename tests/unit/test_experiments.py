@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.explaining import item_id_of, rebuilt
 from api.layout import Question, UserData
 from api.recommend import Reply, recommend
 from api.serving import Serving, Snapshot
+from data_contracts.context import Context
 from data_contracts.errors import InputError
-from data_contracts.experiments import Experiment, Traits, arm_numbers, assignments, experiments_in
-from data_contracts.vocabulary import Channel, Kind, Tier, Variant
+from data_contracts.experiments import Experiment, Traits, Trials, arm_numbers, assignments, drawn, experiments_in
+from data_contracts.vocabulary import Channel, Kind, Placement, Tier, Variant
 from tests.day_world import ALICE, BOB, FALLBACK, FIRST, LISTS, NOW, RULE_SET, STATES, items_table
 from tests.experiment_samples import experiment, folder_of
 
@@ -85,10 +87,13 @@ def test_who_does_not_meet_the_conditions_takes_no_part() -> None:
     assert arm_of(experiment(), 5, None) is not None
 
 
-def asked(user_id: int, kind: Kind | None, *running: Experiment) -> Reply:
+def serving_with(*running: Experiment, exploration: float = 0.0) -> Serving:
     snapshot = Snapshot(FIRST, items_table(), FALLBACK, is_whole=True)
-    serving = Serving.of(snapshot, RULE_SET, frozenset(), today=DAY, experiments=running)
-    (reply,) = recommend(serving, [Question(user_id, Channel.WEB, kind, 10)], UserData(STATES, LISTS))
+    return Serving.of(snapshot, RULE_SET, frozenset(), today=DAY, trials=Trials(running, exploration))
+
+
+def asked(user_id: int, kind: Kind | None, *running: Experiment) -> Reply:
+    (reply,) = recommend(serving_with(*running), [Question(user_id, Channel.WEB, kind, 10)], UserData(STATES, LISTS))
     return reply
 
 
@@ -105,3 +110,40 @@ def test_an_arm_of_the_segment_variant_is_answered_from_the_segments_list() -> N
 def test_outside_of_its_days_an_experiment_changes_nothing() -> None:
     past = experiment(start="2026-01-01", end=DAY)
     assert asked(BOB, Kind.PRODUCT, past).assignments == ()
+
+
+@given(st.lists(st.sampled_from(Kind), max_size=8), st.floats(0.01, 0.2), st.integers(0, 2**63 - 1))
+def test_what_is_drawn_changes_places_of_two_neighbours_of_one_kind_at_most(
+    kinds: list[Kind], share: float, user: int
+) -> None:
+    found = drawn(kinds, share=share, user_id=user, snapshot_id=FIRST)
+    assert sorted(found.order) == list(range(len(kinds)))
+    assert [kinds[place] for place in found.order] == kinds
+    moved = [place for place, item in enumerate(found.order) if place != item]
+    assert moved in ([], moved[:1] + [one + 1 for one in moved[:1]])
+    assert all((chance < 0.5) == (place in moved) for place, chance in enumerate(found.propensities))
+    assert drawn(kinds, share=0, user_id=user, snapshot_id=FIRST).order == list(range(len(kinds)))
+
+
+def test_items_stand_where_they_do_as_often_as_their_propensity_says() -> None:
+    kinds, users = [Kind.PRODUCT, Kind.PRODUCT, Kind.PRODUCT, Kind.OFFER], 40_000
+    stood, chance = np.zeros((4, 4)), np.zeros((4, 4))
+    for user in range(users):
+        found = drawn(kinds, share=0.2, user_id=user, snapshot_id=FIRST)
+        stood[found.order, range(4)] += 1
+        chance[found.order, range(4)] = found.propensities
+    assert stood / users == pytest.approx(chance, abs=0.006)
+    assert chance.sum(axis=0) == pytest.approx(np.ones(4))
+
+
+def test_what_was_explored_shows_the_same_items_and_is_explained_in_the_same_order() -> None:
+    serving = serving_with(exploration=0.2)
+    moved = 0
+    for user_id in range(1_000, 1_100):
+        question = Question(user_id, Channel.WEB, None, 10, context=Context(placement=Placement.FEED))
+        plain, (reply,) = (recommend(one, [question], UserData({}, {})) for one in (serving_with(), serving))
+        assert set(reply.shown) == set(plain[0].shown)
+        moved += reply.shown != plain[0].shown
+        shown = [item_id_of(serving, one.kind, one.index) for one in reply.shown]
+        assert list(rebuilt(serving, question, UserData({}, {})).kept) == shown
+    assert 5 <= moved <= 40
