@@ -16,3 +16,10 @@ def read_bytes(uri: str) -> bytes:
     system, path = file_system(uri)
     with system.open_input_stream(path) as stream:
         return bytes(stream.read())
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    system, path = file_system(uri)
+    system.create_dir(path.rpartition("/")[0], recursive=True)
+    with system.open_output_stream(path) as stream:
+        stream.write(content)

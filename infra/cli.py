@@ -18,6 +18,7 @@ from infra.features import features
 from infra.landing import register as register_landing
 from infra.options import AsJson, DataDir, settings_of
 from infra.overlay import overlay as overlay_command
+from infra.report import report
 from infra.tokens import token
 
 app = typer.Typer(
@@ -142,6 +143,7 @@ app.command()(features)
 register_landing(app)
 app.command("overlay")(overlay_command)
 app.command()(backfill)
+app.command()(report)
 for command in (served.snapshots, served.publish, served.rollback, served.block, served.unblock):
     app.command()(command)
 app.add_typer(contracts.app, name="contracts")

@@ -1,14 +1,18 @@
 """What `recs night` shows: a line an asset with its time, then the snapshot in a few lines."""
 
 import json
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from data_contracts.errors import InputError
+from rich.console import Console
+
+from dagster_project.reporting import REPORT
+from data_contracts.errors import GateError, InputError
 from data_contracts.manifest import Manifest
 from data_contracts.settings import Settings
-from infra.console import console, progress, show_json
+from infra.console import console, errors, progress, show_json
 from infra.night import AssetDone, NightResult, run_night
 from infra.stack import clickhouse
 
@@ -16,23 +20,39 @@ from infra.stack import clickhouse
 def run_and_show(settings: Settings, as_of: date, *, as_json: bool = False) -> NightResult:
     """Run the night with ClickHouse at hand; prints as it goes. Raises the RecsError that stopped it."""
     lines: list[dict[str, Any]] = []
+    reports: list[str] = []
 
     with clickhouse(settings) as wired, progress(quiet=as_json) as bars:
         task = bars.add_task(f"night of {as_of}", total=None)
 
         def tell(done: AssetDone) -> None:
             lines.append(asset_line(done))
+            if done.asset == REPORT:
+                reports.append(str(done.metadata["path"]))
             bars.update(task, total=done.total, completed=done.done)
             if not as_json:
                 console.print(asset_text(done))
 
-        result = run_night(wired, as_of, on_asset=tell)
+        try:
+            result = run_night(wired, as_of, on_asset=tell)
+        except GateError:
+            # When a snapshot was stopped is when people look at its report.
+            _point_to(reports, errors)
+            raise
     manifest = manifest_of(settings, result.snapshot_id)
     if as_json:
-        show_json({"assets": lines, "seconds": round(result.seconds, 1), "manifest": manifest.model_dump(mode="json")})
+        seconds = round(result.seconds, 1)
+        told = {"assets": lines, "seconds": seconds, "report": reports[-1] if reports else None}
+        show_json({**told, "manifest": manifest.model_dump(mode="json")})
     else:
         _summary(manifest, result)
+        _point_to(reports, console)
     return result
+
+
+def _point_to(reports: Sequence[str], where: Console) -> None:
+    if reports:
+        where.print(f"report: {reports[-1]}", soft_wrap=True)
 
 
 def manifest_of(settings: Settings, snapshot_id: str) -> Manifest:

@@ -1,4 +1,4 @@
-"""Group `publish`: the snapshot sealed behind its gate, loaded, verified, and made current by its pointer."""
+"""Group `publish`: the snapshot sealed behind its gate, loaded, verified, made current by its pointer, and reported."""
 
 import time
 from collections.abc import Iterator
@@ -8,13 +8,17 @@ import dagster as dg
 
 from dagster_project.asset_specs import asset_key, asset_spec
 from dagster_project.attempts import Attempts
-from dagster_project.failures import told
+from dagster_project.failures import failure_of, told
 from dagster_project.files import read_bytes
-from dagster_project.job_assets import job_assets, night_params, root_run_id
+from dagster_project.gate_checks import gate_check_results, gate_check_specs, stopped_by
+from dagster_project.job_assets import LAKE_POOL, materialized, night_params, root_run_id
 from dagster_project.publishing import PUBLISH_TAG, reason_not_to_publish
+from dagster_project.reporting import REPORT, make_report
+from dagster_project.runner import SparkRunner
 from data_contracts.catalogue import Catalogue, Reasons, Rules
 from data_contracts.errors import GateError
 from data_contracts.manifest import Manifest
+from data_contracts.night import NightParams
 from data_contracts.settings import Settings
 from sql.client import Address, Store, connected
 from sql.load import load
@@ -32,10 +36,65 @@ SEAL_DEPS = ("snapshot/personal", "snapshot/segment", "snapshot/popular", "snaps
 
 
 def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
-    sealed = job_assets(
-        "seal", group="publish", outputs=SEAL_OUTPUTS, deps=SEAL_DEPS, partitions=partitions, uses_attempt=True
+    return [_sealed(partitions), _published(partitions), _reported(partitions)]
+
+
+def _sealed(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    (name,) = SEAL_OUTPUTS
+    spec = asset_spec(name, SEAL_OUTPUTS[name], job="seal", group="publish", deps=SEAL_DEPS, partitions=partitions)
+
+    @dg.multi_asset(name="seal_job", specs=[spec], check_specs=gate_check_specs(name), pool=LAKE_POOL)
+    def sealed(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        spark_runner: dg.ResourceParam[SparkRunner],
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetMaterialization]:
+        with told(context, settings):
+            params = _newest_attempt(night_params(settings, context))
+            report = spark_runner.run(context, job="seal", params=params)
+        made = materialized(context, report, name, lake=params.lake)
+        yield made._replace(check_results=gate_check_results(report, name))
+        if (stopped := stopped_by(report, name)) is not None:
+            # What follows is skipped, but this is when people look at the report.
+            metadata = make_report(context, spark_runner, params)
+            if metadata is not None:
+                key, night = asset_key(REPORT), context.partition_key
+                yield dg.AssetMaterialization(key, partition=night, metadata=metadata)
+            raise failure_of(stopped)
+
+    return sealed
+
+
+def _reported(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    spec = asset_spec(
+        REPORT,
+        "the page that people read of a night, made of stopped snapshots too; open it in a browser",
+        job="report",
+        group="publish",
+        deps=["snapshot/manifest"],
+        kinds=frozenset({"html"}),
+        partitions=partitions,
+        skippable=True,
     )
-    return [sealed, _published(partitions)]
+
+    # Nobody waits for it: where both may run, publishing goes first.
+    @dg.multi_asset(name="report", specs=[spec], pool=LAKE_POOL, op_tags={"dagster/priority": "-1"})
+    def reported(
+        context: dg.AssetExecutionContext,
+        settings: dg.ResourceParam[Settings],
+        spark_runner: dg.ResourceParam[SparkRunner],
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        with told(context, settings):
+            params = _newest_attempt(night_params(settings, context))
+        metadata = make_report(context, spark_runner, params)
+        if metadata is not None:
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
+
+    return reported
+
+
+def _newest_attempt(params: NightParams) -> NightParams:
+    return params.model_copy(update={"attempt": Attempts(params.lake).latest(params.as_of)})
 
 
 def _published(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
@@ -62,8 +121,7 @@ def _published(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             if why_not is not None:
                 _say_unpublished(context, why_not)
                 return
-            attempt = Attempts(params.lake).latest(params.as_of)
-            params = params.model_copy(update={"attempt": attempt})
+            params = _newest_attempt(params)
             manifest = publish_snapshot(
                 address,
                 snapshot_uri=params.snapshot_uri,

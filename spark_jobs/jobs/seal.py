@@ -1,7 +1,7 @@
 """Job `seal`: reads the finished snapshot folder, asks the gate, and writes the manifest last.
 
-Needs no Spark. A snapshot that fails the gate gets its manifest too, with the verdict, and the job ends with GateError;
-whoever publishes refuses a manifest whose gate has not passed.
+Needs no Spark. A snapshot that fails the gate gets its manifest too, with the verdict, and the job reports by what it
+is stopped: whoever runs it fails then, and whoever publishes refuses a manifest whose gate has not passed.
 """
 
 import hashlib
@@ -16,16 +16,17 @@ from pyarrow import fs
 from data_contracts.catalogue import Catalogue, Reasons, Rules
 from data_contracts.checksums import SNAPSHOT_COLUMNS, counts_of
 from data_contracts.columns import AS_OF, ITEM_CODE, ITEM_ID
-from data_contracts.errors import GateError, InputError
+from data_contracts.errors import InputError
 from data_contracts.gate import asked
 from data_contracts.manifest import MANIFEST_FILE, GateCheck, GateVerdict, Manifest, TableCounts, Versions
 from data_contracts.night import NightParams
 from data_contracts.policy import compile_policy
-from data_contracts.tables import contract, table_names
+from data_contracts.tables import Severity, contract, table_names
 from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
 from spark_jobs.lake.files import file_exists, file_system, read_bytes, write_bytes
 from spark_jobs.lake.plain import last_written
 from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_before, snapshot_table
+from spark_jobs.lake.validation import Verdict
 from spark_jobs.lake.versions import delta_versions
 from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS, faults
 from spark_jobs.monitoring.yesterday import changes
@@ -38,7 +39,7 @@ _NAMES_TOLD = 5
 
 
 def run(params: NightParams) -> JobReport:
-    """Raises InputError for an incomplete folder, GateError naming the checks that failed."""
+    """Raises InputError for an incomplete folder."""
     snapshot = params.snapshot_uri
     catalogue = Catalogue.model_validate_json(_document(snapshot, CATALOGUE))
     rules = Rules.model_validate_json(_document(snapshot, RULES))
@@ -62,10 +63,7 @@ def run(params: NightParams) -> JobReport:
         gate=verdict,
     )
     write_bytes(f"{snapshot}/{MANIFEST_FILE}", manifest.to_json().encode())
-    if not verdict.passed:
-        failed = "; ".join(f"{check.name} {check.value:g} ({check.why})" for check in verdict.failures)
-        raise GateError(f"snapshot {params.snapshot_id} failed its gate: {failed}")
-    return _report(tables, verdict)
+    return _report(tables, manifest)
 
 
 def _of_itself(params: NightParams, catalogue: Catalogue, rules: Rules) -> tuple[GateCheck, ...]:
@@ -151,12 +149,23 @@ def _document(snapshot: str, name: str) -> bytes:
     return read_bytes(f"{snapshot}/{name}")
 
 
-def _report(tables: dict[str, TableCounts], verdict: GateVerdict) -> JobReport:
+def _report(tables: dict[str, TableCounts], manifest: Manifest) -> JobReport:
+    verdict = manifest.gate
     checks = {check.name: check.value for check in verdict.checks}
     rows = {table: counts.rows for table, counts in tables.items()}
     content = hashlib.sha256("".join(counts.checksum for counts in tables.values()).encode()).hexdigest()
-    details = {"tables": rows, "gate": checks}
-    return JobReport(tables={"manifest": TableReport(rows=len(tables), fingerprint=content, details=details)})
+    details: dict[str, Any] = {"tables": rows, "gate": checks}
+    if not verdict.passed:
+        failed = "; ".join(f"{check.name} {check.value:g} ({check.why})" for check in verdict.failures)
+        details["stopped"] = f"snapshot {manifest.snapshot_id} failed its gate: {failed}"
+    verdicts = tuple(_verdict(check) for check in verdict.checks)
+    made = TableReport(rows=len(tables), fingerprint=content, details=details, checks=verdicts)
+    return JobReport(tables={"manifest": made})
+
+
+def _verdict(check: GateCheck) -> Verdict:
+    found = f"{check.value:g}, limit {check.limit:g}"
+    return Verdict(check.name, check.passed, Severity.ERROR.value, description=check.why, found=found)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_project.assets import features, ingest, publish, ranking, retrieval, scoring
+from dagster_project.reporting import REPORT
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
 
@@ -20,19 +21,21 @@ _OUTPUTS = {
     "ranking": ranking.OUTPUTS,
     "scoring": scoring.OUTPUTS,
     "seal": publish.SEAL_OUTPUTS,
+    "report": {REPORT: "a page"},
 }
 
 
 @dataclass
 class FakeRunner:
     """A SparkRunner whose jobs make rows of nothing. `contents`: table -> what it holds now, for ingest's tables;
-    `failures`: raised one a call, first of all.
+    `failures`: raised one a call, first of all. `stopped`: why the gate stopped the snapshot.
     """
 
     contents: dict[str, str] = field(default_factory=dict)
     failures: list[Exception] = field(default_factory=list)
     ran: list[tuple[str, str]] = field(default_factory=list)
     params: list[NightParams] = field(default_factory=list)
+    stopped: str = ""
 
     def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
         self.ran.append((job, params.as_of.isoformat()))
@@ -44,6 +47,9 @@ class FakeRunner:
 
     def _table(self, job: str, name: str) -> dict[str, Any]:
         table: dict[str, Any] = {"rows": 3, "read": 5, "quarantined": 2, "reasons": {"unknown action_type": 2}}
+        if job == "seal" and self.stopped:
+            broken = {"name": "coverage", "passed": False, "description": "share", "found": "0.5, limit 0.99"}
+            return {**table, "checks": [broken], "details": {"stopped": self.stopped}}
         return {**table, "fingerprint": self.contents.get(name, name)} if job == "ingest" else table
 
 

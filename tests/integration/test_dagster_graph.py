@@ -1,7 +1,10 @@
 """The graph is whole, and a job that fails says why in its own words, with its exit code."""
 
+import json
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -10,9 +13,12 @@ from dagster_project.assets import publish
 from dagster_project.definitions import NIGHT_JOB, build_defs, night_assets
 from dagster_project.partitions import nights
 from dagster_project.runner import LocalSparkRunner
-from data_contracts.errors import InputError
+from data_contracts.errors import GateError, InputError
+from data_contracts.gate import gate_rules
+from data_contracts.night import NightParams
 from data_contracts.settings import Settings
 from infra.night import run_night
+from tests.integration.dagster_fakes import QUIET, FakeRunner, settings_in
 
 
 def test_the_graph_loads_with_its_job_and_schedule() -> None:
@@ -46,6 +52,43 @@ def test_a_failing_job_fails_its_asset_with_the_jobs_own_words(tmp_path: Path) -
     assert failure is not None
     assert "not a finished snapshot" in str(failure.description)
     assert failure.metadata["exit_code"].value == InputError.exit_code
+
+
+def _publish_group(folder: Path, runner: FakeRunner) -> dg.ExecuteInProcessResult:
+    """The steps after scoring but publishing itself, whose snapshot is a folder without anything in it."""
+    settings = settings_in(folder)
+    (folder / "lake" / "snapshots" / "2026-03-15.1").mkdir(parents=True)
+    sealed, _, reported = publish.build(nights(settings))
+    resources = {"settings": settings, "spark_runner": runner}
+    return dg.materialize(
+        [sealed, reported], partition_key="2026-03-15", resources=resources, run_config=QUIET, raise_on_error=False
+    )
+
+
+def test_a_stopped_snapshot_fails_its_check_and_the_night_and_is_reported(tmp_path: Path) -> None:
+    result = _publish_group(tmp_path, runner := FakeRunner(stopped="snapshot failed its gate: coverage 0.5"))
+    (failure,) = (event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure)
+    assert failure is not None
+    assert failure.metadata["exit_code"].value == GateError.exit_code
+    evaluations = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+    assert [name for name, passed in evaluations.items() if not passed] == ["coverage"]
+    assert evaluations.keys() == gate_rules().keys()
+    assert [job for job, _ in runner.ran] == ["seal", "report"]
+    made = [event.asset_key.path for event in result.get_asset_materialization_events() if event.asset_key]
+    assert made == [["snapshot", "manifest"], ["snapshot", "report"]]
+
+
+def test_a_report_that_cannot_be_made_fails_nothing(tmp_path: Path) -> None:
+    class Unreported(FakeRunner):
+        def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
+            if job == "report":
+                raise dg.Failure("no room left on the disk")
+            return super().run(context, job=job, params=params)
+
+    assert _publish_group(tmp_path / "whole", FakeRunner()).success
+    steps = json.loads((tmp_path / "whole/lake/reports/2026-03-15.1/steps.json").read_text())
+    assert [(step["step"], step["rows"], step["quarantined"]) for step in steps] == [("seal", 3, 2)]
+    assert _publish_group(tmp_path / "broken", Unreported()).success
 
 
 def test_a_night_without_any_source_is_refused_before_it_starts_anything(

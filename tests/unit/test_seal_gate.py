@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data_contracts.errors import GateError, InputError
+from data_contracts.errors import InputError
 from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.night import NightParams, Sources
 from spark_jobs.jobs import seal
@@ -181,6 +181,11 @@ def _manifest(params: NightParams) -> Manifest:
     return Manifest.from_json((Path(params.snapshot_uri) / MANIFEST_FILE).read_text())
 
 
+def _stopped(params: NightParams) -> str:
+    """Seals; why the snapshot may not be shown."""
+    return str(seal.run(params).tables["manifest"].details["stopped"])
+
+
 def test_sealing_writes_counts_checksums_and_verdict(sound: dict[str, pa.Table], params: NightParams) -> None:
     _write(sound, params)
     seal.run(params)
@@ -208,8 +213,7 @@ def test_sealing_twice_gives_the_same_checksums(sound: dict[str, pa.Table], para
 
 def test_a_failed_gate_names_its_checks_and_keeps_the_verdict(sound: dict[str, pa.Table], params: NightParams) -> None:
     _write(_changed(sound, "lists", lambda rows: rows[:30]), params)
-    with pytest.raises(GateError, match=r"coverage 0\.5"):
-        seal.run(params)
+    assert "coverage 0.5" in _stopped(params)
     assert not _manifest(params).gate.passed
 
 
@@ -256,9 +260,7 @@ def test_lists_that_turned_over_in_a_night_are_stopped(sound: dict[str, pa.Table
         ],
     )
     _write(turned, params)
-    with pytest.raises(GateError) as stopped:
-        seal.run(params)
-    assert "product_score_drift" in str(stopped.value)
+    assert "product_score_drift" in _stopped(params)
     assert _manifest(params).gate.checks
 
 
@@ -267,8 +269,7 @@ def test_a_stopped_snapshot_is_nobodys_yesterday(
 ) -> None:
     worse = yesterday.model_copy(update={"attempt": 2})
     _write(_changed(sound, "lists", lambda rows: rows[:30]), worse)
-    with pytest.raises(GateError):
-        seal.run(worse)
+    assert _stopped(worse)
     assert snapshot_before(params.lake, AS_OF) == yesterday.snapshot_uri
 
 

@@ -1,0 +1,189 @@
+"""Whether the night is sound: the gate's verdicts, what drifted, and what the steps cost."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from data_contracts.gate import gate_rules
+from data_contracts.manifest import GateCheck
+from data_contracts.scores import LOGIT_LIMIT
+from spark_jobs.monitoring.feature_drift import TRAINING, YESTERDAY
+from spark_jobs.report import charts
+from spark_jobs.report.facts import Facts
+from spark_jobs.report.parts import Plot, Section, Table, count, plain, share
+from spark_jobs.report.seen import BINS, Floats, Ints
+
+_DRIFTS_SHOWN = 15
+_PSI_LINE = 0.25
+
+
+def gate(facts: Facts) -> Section:
+    verdict, rules = facts.now.manifest.gate, gate_rules()
+    ordered = sorted(verdict.checks, key=lambda check: check.passed)
+    rows = [_verdict_row(check, rules[check.name].reason if check.name in rules else "") for check in ordered]
+    marks = {number: "good" if check.passed else "bad" for number, check in enumerate(ordered)}
+    failed = len(verdict.failures)
+    meaning = (
+        f"All {len(ordered)} questions that are asked of a snapshot before anybody sees it were answered well."
+        if verdict.passed
+        else f"{failed} of {len(ordered)} questions failed, so this snapshot was not published and yesterday's stays."
+    )
+    unasked = sorted(set(rules) - {check.name for check in verdict.checks})
+    table = Table(
+        "Verdicts",
+        ("Question", "Verdict", "Measured", "Limit", "What was measured", "Why the limit"),
+        rows,
+        True,
+        marks,
+    )
+    words = [f"Not asked tonight, since there was nothing to hold it against: {', '.join(unasked)}."] if unasked else []
+    return Section("gate", "Gate verdicts", meaning, words=words, tables=(table,))
+
+
+def _verdict_row(check: GateCheck, reason: str) -> tuple[str, ...]:
+    rule = gate_rules().get(check.name)
+    sign = "" if rule is None else "at least " if rule.at_least is not None else "at most "
+    verdict = "passed" if check.passed else "failed"
+    name = check.name.replace("_", " ")
+    return name, verdict, plain(check.value), f"{sign}{plain(check.limit)}", check.why, reason
+
+
+def drift(facts: Facts) -> Section:
+    against = YESTERDAY if any(row["against"] == YESTERDAY for row in facts.drift) else TRAINING
+    rows = sorted((row for row in facts.drift if row["against"] == against), key=lambda row: -row["psi"])
+    plots = [*_feature_plot(rows, against), *_score_plots(facts)]
+    moved = sum(row["psi"] > _PSI_LINE for row in rows)
+    meaning = (
+        f"{moved} of {len(rows)} features moved beyond the usual line (PSI {_PSI_LINE}) since {_named(rows, against)}."
+        if rows
+        else "No features were held against an earlier night."
+    )
+    missing = "" if against == YESTERDAY else "Against yesterday it is told from the second night on."
+    return Section("drift", "Drift", meaning, plots=plots, missing=missing)
+
+
+def _named(rows: Sequence[Mapping[str, Any]], against: str) -> str:
+    what = "the night before" if against == YESTERDAY else "the ranker's training set"
+    return f"{what} ({rows[0]['then_as_of']})"
+
+
+def _feature_plot(rows: Sequence[Mapping[str, Any]], against: str) -> list[Plot]:
+    shown = [
+        {
+            "feature": row["feature"].removeprefix("f_"),
+            "psi": row["psi"],
+            "shade": charts.ORANGE if row["psi"] > _PSI_LINE else charts.BLUE,
+            "says": f"{row['feature']}: PSI {row['psi']:.3f}, KS {row['ks']:.3f}",
+        }
+        for row in rows[:_DRIFTS_SHOWN]
+    ]
+    if not shown:
+        return []
+    columns = ("Feature", "PSI", "KS", "Unknown then", "Unknown now", "Median then", "Median now")
+    cells = [_drift_row(row) for row in rows]
+    drawn = charts.bars(
+        shown,
+        value="psi",
+        label="feature",
+        title=f"population stability index, beyond {_PSI_LINE} in orange",
+        form=".2f",
+    )
+    title = f"Features that moved most against {against}"
+    return [Plot(title, charts.svg(drawn, name="drift-features"), Table("All features", columns, cells))]
+
+
+def _drift_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        row["feature"],
+        f"{row['psi']:.3f}",
+        f"{row['ks']:.3f}",
+        share(row["null_share_then"]),
+        share(row["null_share"]),
+        plain(row["median_then"]),
+        plain(row["median"]),
+    )
+
+
+def _score_plots(facts: Facts) -> list[Plot]:
+    nights = {"tonight": facts.now, **({"before": facts.before} if facts.before else {})}
+    scores = {
+        f"{kind}s, {night}": snapshot.seen.scores[kind]
+        for night, snapshot in nights.items()
+        for kind in ("product", "offer")
+        if snapshot.seen.scores[kind].any()
+    }
+    points = [point for line, lists in scores.items() for point in _histogram(line, lists)]
+    if not points:
+        return []
+    drawn = charts.curves(
+        points,
+        x="odds",
+        y="share",
+        colour="line",
+        x_title="probability of the best item, log odds",
+        y_title="share of lists",
+        form="~g",
+    )
+    columns = ("Lists of", "Mean log odds of the best item")
+    cells = [(line, f"{lists @ _middles() / lists.sum():.2f}") for line, lists in scores.items()]
+    return [
+        Plot(
+            "How sure the lists are of their best item",
+            charts.svg(drawn, name="scores"),
+            Table("Scores", columns, cells),
+        )
+    ]
+
+
+def _middles() -> Floats:
+    return (np.arange(BINS) + 0.5) / BINS * 2 * LOGIT_LIMIT - LOGIT_LIMIT
+
+
+def _histogram(line: str, lists: Ints) -> list[dict[str, Any]]:
+    filled = np.flatnonzero(lists)
+    shares = lists / lists.sum()
+    return [
+        {
+            "odds": float(_middles()[one]),
+            "share": float(shares[one]),
+            "line": line,
+            "says": f"{line}: {share(float(shares[one]))} at {_middles()[one]:.2f}",
+        }
+        for one in range(max(filled[0] - 1, 0), min(filled[-1] + 2, BINS))
+    ]
+
+
+def steps(facts: Facts) -> Section:
+    title = "Cost and duration"
+    if not facts.steps:
+        return Section(
+            "steps",
+            title,
+            "How long the steps took is not known of this snapshot.",
+            missing="A night run by `recs night` or Dagster leaves it beside the report.",
+        )
+    rows = [
+        {**step, "says": f"{step['step']}: {step['seconds']:.0f} s, {count(step['peak_mb'])} MB at most"}
+        for step in facts.steps
+    ]
+    seconds = sum(step["seconds"] for step in facts.steps)
+    memory = sum(step["seconds"] * step["peak_mb"] for step in facts.steps) / 1024 / 3600
+    slowest = max(facts.steps, key=lambda step: step["seconds"])
+    most = share(slowest["seconds"] / max(seconds, 1e-9))
+    users = max(sum(facts.now.people), 1)
+    columns = ("Step", "Seconds", "of these checks", "Peak memory, MB", "Rows written", "Quarantined")
+    cells = [_step_row(step) for step in facts.steps]
+    drawn = charts.bars(rows, value="seconds", label="step", title="seconds", form=",.0f")
+    return Section(
+        "steps",
+        title,
+        f"The night's jobs took {seconds / 60:.1f} minutes, {most} of it for {slowest['step']}, and "
+        f"{memory:.2g} gigabyte-hours of memory; {seconds / users * 1000:.1f} s a thousand users.",
+        plots=(Plot("Seconds by step", charts.svg(drawn, name="steps"), Table("Steps", columns, cells)),),
+    )
+
+
+def _step_row(step: Mapping[str, Any]) -> tuple[str, ...]:
+    numbers = (step["check_seconds"], step["peak_mb"], step["rows"], step["quarantined"])
+    return step["step"], f"{step['seconds']:.1f}", f"{numbers[0]:.1f}", *(count(one) for one in numbers[1:])

@@ -1,0 +1,178 @@
+"""How good the night's models are, with intervals and beside what knows no person, and whether probabilities are true.
+
+Two sources: what training measured of the night's rankers, and the newest rolling evaluation (`recs backtest --folds`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spark_jobs.report import charts
+from spark_jobs.report.facts import Facts, Row
+from spark_jobs.report.parts import Plot, Section, Table, count, plain
+from spark_jobs.report.sections.people import segment_name
+
+RANKERS = {"products": "products/ranker.json", "offers": "offers/document.json"}
+_EVERYBODY, _RANKED = "all", "ranked"
+# What a table of a slice shows, by the part of a metric's name before @k.
+_SHOWN = ("auc", "ece", "predicted_over_observed", "ndcg", "value_ndcg", "recall", "hit_rate")
+_HOW = (
+    "The rolling evaluation has not run: `recs backtest --folds 3` brings figures by family, segment and tenure here."
+)
+_RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+
+
+def quality(facts: Facts) -> Section:
+    measured, figures = list(_aucs(facts.models)), _together(facts).get("figures", {})
+    if not measured and not figures:
+        return Section("quality", "Quality", "No ranker of tonight was measured.", missing=_HOW)
+    words = [f"{one['label']}: AUC {_interval(one)} on later days, {one['cases']}." for one in measured]
+    tonight = [_plot("AUC of tonight's rankers", measured, "AUC; 0.5, in orange, is chance", "auc-tonight")]
+    return Section(
+        "quality",
+        "Quality",
+        "How well the lists put first what people then opened, on later days than the ranker learned from, beside "
+        "lists that know no person.",
+        words=words,
+        plots=[*(tonight if measured else ()), *_evaluated(figures)],
+        tables=_slices(figures),
+        missing="" if figures else _HOW,
+    )
+
+
+def _together(facts: Facts) -> Row:
+    """All folds of products as one test."""
+    found: Row = (facts.evaluation.get("products") or {}).get("together") or {}
+    return found
+
+
+def _aucs(models: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
+    for kind, path in RANKERS.items():
+        told = models.get(path, {}).get("facts", {})
+        positives = int(told.get("calibration_positives", 0))
+        negatives = int(told.get("calibration_rows", 0)) - positives
+        if "auc" in told and positives and negatives > 0:
+            low, high = auc_interval(told["auc"], positives=positives, negatives=negatives)
+            row = {"label": f"ranker of {kind}", "value": told["auc"], "low": low, "high": high, "baseline": 0.5}
+            cases = f"{count(positives)} of {count(positives + negatives)} cases happened"
+            yield {**row, "cases": cases, "says": f"ranker of {kind}: {_interval(row)}"}
+
+
+def auc_interval(auc: float, *, positives: int, negatives: int) -> tuple[float, float]:
+    """The 95 % interval of an area under the ROC curve. Source: Hanley and McNeil (1982), equation 2."""
+    above, below = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    spread = auc * (1 - auc) + (positives - 1) * (above - auc**2) + (negatives - 1) * (below - auc**2)
+    reach = 1.96 * float(np.sqrt(max(spread, 0.0) / (positives * negatives)))
+    return max(auc - reach, 0.0), min(auc + reach, 1.0)
+
+
+def _interval(one: Mapping[str, Any]) -> str:
+    return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
+
+
+def _plot(title: str, rows: Sequence[Mapping[str, Any]], axis: str, name: str) -> Plot:
+    cells = [(row["label"], *(f"{row[end]:.4f}" for end in ("value", "low", "high"))) for row in rows]
+    drawn = charts.intervals(rows, label="label", title=axis)
+    return Plot(title, charts.svg(drawn, name=name), Table(title, ("", "Value", "From", "To"), cells))
+
+
+def _evaluated(figures: Row) -> Iterator[Plot]:
+    models = figures.get(_EVERYBODY, {})
+    for metric in sorted({name for of in models.values() for name in of if name.startswith(("ndcg@", "value_ndcg@"))}):
+        rows = [_estimate(model, of[metric]) for model, of in models.items() if "-" not in model and metric in of]
+        what = "weighted by value" if metric.startswith("value") else "all openings alike"
+        yield _plot(f"Ranked lists beside baselines: {_metric(metric)}", rows, what, metric.replace("@", "-at-"))
+    by_family = {name: of.get(_RANKED, {}).get("auc") for name, of in figures.items() if name.startswith("family ")}
+    rows = [_estimate(name.removeprefix("family "), auc) for name, auc in by_family.items() if auc]
+    if rows:
+        yield _plot("AUC by family", rows, "AUC with its 95 % interval", "auc-families")
+
+
+def _estimate(label: str, one: Row) -> dict[str, Any]:
+    row = {"label": label, "value": one["value"], "low": one["low"], "high": one["high"]}
+    return {**row, "says": f"{label}: {_interval(row)}"}
+
+
+def _metric(name: str) -> str:
+    return name.replace("value_ndcg", "NDCG of value").replace("ndcg", "NDCG").replace("_", " ")
+
+
+def _slices(figures: Row) -> list[Table]:
+    """One row a slice and model."""
+    rows = []
+    for name, models in figures.items():
+        for model, metrics in models.items():
+            found = {metric.partition("@")[0]: one for metric, one in metrics.items()}
+            cells = ("" if one is None else _interval(one) for one in (found.get(metric) for metric in _SHOWN))
+            rows.append((_slice_name(name), model, *cells))
+    names = (_metric(name) for name in _SHOWN)
+    return [Table("By family, segment and tenure", ("Slice", "Model", *names), rows)] if rows else []
+
+
+def _slice_name(name: str) -> str:
+    kind, _, number = name.partition(" ")
+    return f"segment {segment_name(int(number))}" if kind == "segment" and number.isdigit() else name
+
+
+def calibration(facts: Facts) -> Section:
+    curves = {name: bins for name, bins in _together(facts).get("calibration", {}).items() if len(bins) > 1}
+    groups = facts.models.get(RANKERS["products"], {}).get("calibrator", {}).get("groups", {})
+    meaning = (
+        "What lists store are probabilities: of a hundred people shown 2 %, two open the product within the horizon. "
+    )
+    if curves:
+        told = "Dots on the grey line are true to their word; above it more happened than was said."
+        return Section("calibration", "Calibration", meaning + told, plots=[_curves_plot(curves)])
+    if groups:
+        told = "The curves show how far the ranker's own word is corrected in each family, from later days."
+        thin = min(groups, key=lambda one: groups[one]["cases"])
+        words = [f"Thinnest evidence: {thin}, {groups[thin]['cases']} cases; small families lean on all others."]
+        plots = [_corrections_plot(groups)]
+        return Section("calibration", "Calibration", meaning + told, words=words, plots=plots, missing=_HOW)
+    return Section(
+        "calibration", "Calibration", meaning + "No ranker of products was calibrated tonight.", missing=_HOW
+    )
+
+
+def _curves_plot(curves: Mapping[str, Sequence[Row]]) -> Plot:
+    rows = [
+        {
+            "family": family,
+            "predicted": one["predicted"],
+            "observed": one["observed"],
+            "says": f"{family}: said {one['predicted']:.2%}, happened {one['observed']:.2%} of {count(one['cases'])}",
+        }
+        for family, bins in curves.items()
+        for one in bins
+    ]
+    cells = [
+        (family, f"{one['predicted']:.3%}", f"{one['observed']:.3%}", count(one["cases"]))
+        for family, bins in curves.items()
+        for one in bins
+    ]
+    title = "Said and observed, by family"
+    table = Table(title, ("Family", "Said", "Observed", "Cases"), cells)
+    return Plot(title, charts.svg(charts.said_and_observed(rows), name="calibration"), table)
+
+
+def _corrections_plot(groups: Mapping[str, Row]) -> Plot:
+    rows = [row for family, fit in sorted(groups.items()) for row in _corrections(family, fit)]
+    cells = [
+        (family, plain(fit["slope"]), plain(fit["intercept"]), count(fit["cases"]))
+        for family, fit in sorted(groups.items())
+    ]
+    table = Table("What calibration corrects", ("Family", "Slope", "Intercept", "Cases that happened"), cells)
+    said = "probability as the ranker says it"
+    drawn = charts.curves(
+        rows, x="raw", y="factor", colour="family", x_title=said, y_title="stored over said", form=".2~%", log=True
+    )
+    return Plot("Correction by family", charts.svg(drawn, name="calibration"), table)
+
+
+def _corrections(family: str, fit: Row) -> Iterator[dict[str, Any]]:
+    for raw in _RATES:
+        odds = fit["slope"] * np.log(raw / (1 - raw)) + fit["intercept"]
+        stored = float(1 / (1 + np.exp(-odds)))
+        says = f"{family}: {raw:.2%} becomes {stored:.2%}"
+        yield {"family": family, "raw": raw, "factor": stored / raw, "says": says}
