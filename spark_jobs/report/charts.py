@@ -58,9 +58,11 @@ def bars(rows: Rows, *, value: str, label: str, title: str, form: str = ",.3~s")
     """Horizontal bars in the order of the rows, each with its number; `says` of a row is told on hover, `shade` is the
     colour of its bar.
     """
+    # Numbers left of bars must not run into the labels.
+    room = alt.Scale(padding=52) if any(float(row[value]) < 0 for row in rows) else alt.Undefined
     base = alt.Chart(data(rows), width=WIDTH - 200, height=alt.Step(22)).encode(
         y=alt.Y(f"{label}:N", sort=None, title=None),
-        x=alt.X(f"{value}:Q", title=title, axis=alt.Axis(format=form, tickCount=5)),
+        x=alt.X(f"{value}:Q", title=title, scale=room, axis=alt.Axis(format=form, tickCount=5)),
         description="says:N",
     )
     is_shaded = any("shade" in row for row in rows)

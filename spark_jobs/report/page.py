@@ -3,6 +3,7 @@
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from spark_jobs.report.facts import Facts
 from spark_jobs.report.parts import Headline, Number, count, money, share
@@ -54,8 +55,18 @@ def _sameness(facts: Facts) -> Number:
     return Number(count(len(facts.now.names)), "items to choose from", "products and offers")
 
 
+def coded(text: str) -> Markup:
+    """The text escaped, with what stands in backticks set as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else part for number, part in enumerate(parts)
+    )
+
+
 @cache
 def _template() -> Template:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("spark_jobs.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("page.html")
+    )
+    environment.filters["coded"] = coded
+    return environment.get_template("page.html")

@@ -17,6 +17,7 @@ from data_contracts.scores import dequantise, quantise
 from spark_jobs.jobs import report, seal
 from spark_jobs.report import charts
 from spark_jobs.report.make import report_uri
+from spark_jobs.report.page import coded
 from spark_jobs.report.sections import SECTIONS
 from spark_jobs.report.sections.quality import auc_interval
 from spark_jobs.report.seen import People, lists_seen
@@ -183,6 +184,10 @@ def test_the_interval_of_an_auc_is_that_of_hanley_and_mcneil() -> None:
     """Their own example: an area of 0.893 with 51 abnormal and 58 normal cases has a standard error of 0.032."""
     low, high = auc_interval(0.893, positives=51, negatives=58)
     assert (high - low) / 2 / 1.96 == pytest.approx(0.032, abs=0.0015)
+
+
+def test_only_what_stands_in_backticks_is_set_as_code() -> None:
+    assert coded("run `recs <x>`, then <b>") == "run <code>recs &lt;x&gt;</code>, then &lt;b&gt;"
 
 
 def test_a_mark_tells_its_number_on_hover() -> None:

@@ -86,11 +86,12 @@ def _rates(events: Mapping[tuple[str, str], int]) -> str:
 
 def _steps_plot(events: Mapping[tuple[str, str], int], stages: tuple[str, ...], title: str, name: str) -> Plot:
     channels = sorted({channel for channel, _ in events})
+    known = [stage for stage in stages if stage in {event for _, event in events}]
     rows = [
         {"stage": stage, "events": _total(events, stage), "says": f"{stage}: {count(_total(events, stage))}"}
-        for stage in stages
+        for stage in known
     ]
-    cells = [(stage, *(count(events.get((one, stage), 0)) for one in channels)) for stage in stages]
+    cells = [(stage, *(count(events.get((one, stage), 0)) for one in channels)) for stage in known]
     table = Table(f"{title} by channel", ("", *channels), cells)
     drawn = charts.bars(rows, value="events", label="stage", title="events", form=",d")
     return Plot(title, charts.svg(drawn, name=name), table)

@@ -160,7 +160,7 @@ def _spread(rows: Sequence[Any]) -> dict[str, float]:
 
 
 def _feature(name: str) -> str:
-    return name.removeprefix("f_").replace("_", " ")
+    return name.removeprefix("f_").removeprefix("customer_").replace("_", " ")
 
 
 def _portrait_rows(known: Sequence[Any], names: dict[str, str], features: Sequence[str]) -> list[dict[str, Any]]:
