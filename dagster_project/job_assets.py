@@ -43,6 +43,9 @@ def night_params(settings: Settings, context: dg.AssetExecutionContext, *, attem
             offer_horizon_days=settings.offer_horizon_days,
             gap_hours=settings.gap_hours,
             seed=settings.seed,
+            registry=settings.registry_url,
+            train=settings.train,
+            train_every_days=settings.train_every_days,
         )
     except ValueError as error:
         raise dg.Failure(

@@ -1,4 +1,4 @@
-"""Folders of the lake that belong to nights gone by: snapshots, their reports, and the models of their as-ofs."""
+"""Folders of the lake that belong to nights gone by: snapshots, their reports, models and versions of models."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from pathlib import PurePosixPath
 
 from pyarrow import fs
 
-from dagster_project.files import file_system
+from dagster_project.files import file_system, read_bytes
 from data_contracts.manifest import MANIFEST_FILE
+from data_contracts.models import ALIASES_FILE, VERSIONS_FOLDER, aliases_from_json
 from data_contracts.night import parse_snapshot_id
 
 
@@ -46,18 +47,31 @@ def old_snapshots(folders: Iterable[Folder], *, keep: int, needed: Iterable[str]
 
 def remove_old(lake: str, *, keep: int, needed: Iterable[str]) -> Removed:
     """Remove old snapshots with their reports, and models of as-ofs that no snapshot is left of and that lie before
-    the first that stays.
+    the first that stays; of versions of models never those that an alias points to, or that a demotion goes back to.
     """
     system, root = file_system(lake)
     folders = [_folder(system, path) for path in _folders(system, f"{root}/snapshots") if _is_snapshot(path)]
     old = old_snapshots(folders, keep=keep, needed=needed)
     staying = {parse_snapshot_id(one.snapshot_id)[0].isoformat() for one in folders if one.snapshot_id not in old}
     models = [PurePosixPath(path).name for path in _folders(system, f"{root}/models")]
-    orphans = tuple(sorted(name for name in models if staying and name < min(staying)))
+    models += _free_versions(system, lake, root)
+    orphans = tuple(sorted(name for name in models if staying and PurePosixPath(name).name < min(staying)))
     gone = [f"{root}/{kind}/{name}" for name in old for kind in ("snapshots", "reports")]
     gone += [f"{root}/models/{name}" for name in orphans]
     size = sum(_remove(system, path) for path in gone)
     return Removed(snapshots=old, models=orphans, bytes=size)
+
+
+def _free_versions(system: fs.FileSystem, lake: str, root: str) -> list[str]:
+    """Folders of model versions, below the folder of models, that nobody may go back to."""
+    try:
+        aliases = aliases_from_json(read_bytes(f"{lake}/{ALIASES_FILE}"))
+    except FileNotFoundError:
+        aliases = {}
+    kept = {PurePosixPath(model.uri).name for one in aliases.values() for model in one.kept}
+    folders = [path for name in _folders(system, f"{root}/{VERSIONS_FOLDER}") for path in _folders(system, name)]
+    below = [PurePosixPath(path).relative_to(PurePosixPath(root) / "models") for path in folders]
+    return [str(path) for path in below if path.name not in kept]
 
 
 def _folders(system: fs.FileSystem, path: str) -> list[str]:

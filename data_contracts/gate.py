@@ -1,4 +1,4 @@
-"""The publish gate's questions and limits, `gate.yaml`: the one place where thresholds and their reasons stand."""
+"""Questions and limits of the publish gate (`gate.yaml`) and of promotions (`promotion.yaml`), each with its reason."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -12,6 +12,7 @@ from data_contracts.errors import InputError
 from data_contracts.manifest import GateCheck
 
 RULES = Path(__file__).parent / "gate.yaml"
+PROMOTION = Path(__file__).parent / "promotion.yaml"
 
 
 class GateRule(BaseModel):
@@ -47,8 +48,8 @@ def gate_rules(path: Path = RULES) -> Mapping[str, GateRule]:
     return rules
 
 
-def asked(name: str, value: float, told: str) -> GateCheck:
+def asked(name: str, value: float, told: str, *, rules: Path = RULES) -> GateCheck:
     """The verdict of one rule on what was measured; told: what the value is, in words."""
-    rule = gate_rules()[name]
+    rule = gate_rules(rules)[name]
     limit = rule.at_least if rule.at_least is not None else rule.at_most
     return GateCheck(name=name, passed=rule.holds(value), value=value, limit=limit, why=told)

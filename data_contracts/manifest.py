@@ -48,11 +48,14 @@ class GateVerdict(_Value):
 
 
 class Versions(_Value):
-    """What the snapshot was made with. `inputs`: Delta version a table; `models`: SHA-256 a model file."""
+    """What the snapshot was made with. `inputs`: Delta version a table; `models`: SHA-256 a model file; `registered`:
+    which version of each registered model scored it.
+    """
 
     inputs: dict[str, int] = {}
     features: str = ""
     models: dict[str, str] = {}
+    registered: dict[str, str] = {}
     catalogue: str = ""
     rules: str = ""
     reasons: str = ""

@@ -2,13 +2,16 @@
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Self
+from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Domain
+
+# Whether a night trains: when it is time to, in any case, or not.
+Train = Literal["auto", "always", "never"]
 
 
 class Sources(BaseModel):
@@ -49,6 +52,9 @@ class NightParams(BaseModel):
     seed: int = 7
     backfill_from: date | None = Field(None, description="first of several as-ofs whose features to make, up to as_of")
     rebuild: bool = Field(False, description="fold features from the first day, whatever is known already")
+    registry: str | None = Field(None, description="URL of MLflow; without one a night trains and registers nothing")
+    train: Train = "auto"
+    train_every_days: int = Field(7, ge=1, description="days after which `auto` trains anew")
     training_threads: int = Field(2, ge=1, description="fixed, since sums over threads decide the last bits of a model")
 
     @model_validator(mode="after")

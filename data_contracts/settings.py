@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from data_contracts.night import Train
 from data_contracts.vocabulary import Domain
 
 
@@ -93,6 +94,11 @@ class Settings(BaseSettings):
         10, gt=0, description="wait before the first retry; each later one waits twice as long"
     )
     keep_snapshots: int = Field(7, ge=2, description="snapshots that stay in ClickHouse")
+
+    # Models
+    mlflow_url: str | None = Field(None, description="MLflow's server; default a SQLite registry in <data_dir>")
+    train: Train = Field("auto", description="whether a night trains: auto (by age and drift), always, never")
+    train_every_days: int = Field(7, ge=1, description="days after which a night trains anew")
 
     # Upkeep of the lake
     keep_lake_snapshots: int = Field(
@@ -212,3 +218,7 @@ class Settings(BaseSettings):
     @property
     def lake_uri(self) -> str:
         return self.lake or str((self.data_dir / "lake").absolute())
+
+    @property
+    def registry_url(self) -> str:
+        return self.mlflow_url or f"sqlite:///{(self.data_dir / 'mlflow.db').absolute()}"

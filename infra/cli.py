@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from data_contracts.errors import InputError, RecsError
+from data_contracts.night import Train
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
 from infra import contracts, experiments, people, served
@@ -16,6 +17,7 @@ from infra.backtest import backtest
 from infra.console import errors, progress, show, show_json
 from infra.features import features
 from infra.landing import register as register_landing
+from infra.models import demote, models, promote
 from infra.options import AsJson, DataDir, settings_of
 from infra.overlay import overlay as overlay_command
 from infra.report import report
@@ -117,13 +119,17 @@ def night(
         str | None, typer.Option(help="T-ECD domains that hold the offers, comma separated.")
     ] = None,
     horizon_days: Horizon = None,
+    train: Annotated[
+        Train | None, typer.Option(help="Train models: when it is time to, in any case, or not. [default: RECS_TRAIN]")
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Run one night: ingest, features, models, every user scored, one snapshot published.
 
     Examples: `recs night --world world --date 2026-03-16`,
-    `recs night --tecd tecd --offer-domains marketplace --day 1297`
+    `recs night --tecd tecd --offer-domains marketplace --day 1297`,
+    `recs night --world world --date 2026-03-17 --train never`
     """
     from infra.night_view import run_and_show
 
@@ -132,6 +138,7 @@ def night(
         **_sources(world_dir, tecd=tecd, dwh=dwh, events=events, reference=reference),
         offer_domains=offer_domains,
         product_horizon_days=_horizon(world_dir, horizon_days),
+        train=train,
     )
     run_and_show(chosen, _as_of(chosen, day, day_number, world_dir), as_json=as_json)
 
@@ -144,6 +151,9 @@ register_landing(app)
 app.command("overlay")(overlay_command)
 app.command()(backfill)
 app.command()(report)
+app.command()(models)
+app.command()(promote)
+app.command()(demote)
 for command in (served.snapshots, served.publish, served.rollback, served.block, served.unblock):
     app.command()(command)
 app.add_typer(contracts.app, name="contracts")

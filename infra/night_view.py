@@ -105,5 +105,7 @@ def _summary(manifest: Manifest, result: NightResult) -> None:
         f"{tables['user_state'].rows:,} users, {tables['lists'].rows:,} personal lists, "
         f"{tables['fallback_lists'].rows} fallback lists, {tables['items'].rows:,} items"
     )
+    scored = ", ".join(f"{name} {version}" for name, version in manifest.versions.registered.items())
+    console.print(f"scored by {scored or 'models of this night alone'}")
     checks = manifest.gate.checks
     console.print(f"gate passed: {', '.join(check.name for check in checks)}")

@@ -1,7 +1,5 @@
 """The operator's commands on what is published: list, publish, roll back, block."""
 
-import os
-import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +10,7 @@ from data_contracts.errors import InputError
 from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.night import parse_snapshot_id
 from data_contracts.settings import Settings
+from infra.options import actor
 from infra.stack import clickhouse
 from spark_jobs.lake.snapshot_files import manifest_of
 from sql import overrides, pointer, rules
@@ -54,14 +53,14 @@ def publish_one(settings: Settings, snapshot_id: str, *, why: str) -> None:
     with _store(settings) as store:
         if state_of(store, snapshot_id) is not State.VERIFIED:
             load_verified(store, snapshot_uri=uri)
-        pointer.publish(store, snapshot_id, actor=_actor(), why=why)
+        pointer.publish(store, snapshot_id, actor=actor(), why=why)
 
 
 def ask_override(settings: Settings, snapshot_id: str, *, reason: str) -> tuple[str, ...]:
     """Keep the request; the checks that would be overridden. Raises InputError, GateError (see `overrides.ask`)."""
     manifest = _manifest(settings, snapshot_id)
     with _store(settings) as store:
-        overrides.ask(store, manifest, actor=_actor(), reason=reason)
+        overrides.ask(store, manifest, actor=actor(), reason=reason)
     return tuple(check.name for check in manifest.gate.failures)
 
 
@@ -69,10 +68,10 @@ def approve_override(settings: Settings, snapshot_id: str) -> None:
     """Approve what somebody else asked for, and publish. Raises InputError, GateError (see `overrides.approve`)."""
     manifest = _manifest(settings, snapshot_id)
     with _store(settings) as store:
-        asked = overrides.approve(store, manifest, actor=_actor(), now=datetime.now(UTC))
-        why = f"gate overridden: {asked.reason} (asked by {asked.actor}, approved by {_actor()})"
+        asked = overrides.approve(store, manifest, actor=actor(), now=datetime.now(UTC))
+        why = f"gate overridden: {asked.reason} (asked by {asked.actor}, approved by {actor()})"
         load_verified(store, snapshot_uri=_uri(settings, snapshot_id))
-        pointer.publish(store, snapshot_id, actor=_actor(), why=why)
+        pointer.publish(store, snapshot_id, actor=actor(), why=why)
 
 
 def _uri(settings: Settings, snapshot_id: str) -> str:
@@ -90,15 +89,10 @@ def _manifest(settings: Settings, snapshot_id: str) -> Manifest:
 
 def roll_back(settings: Settings, *, to: str | None, why: str) -> str:
     with _store(settings) as store:
-        return pointer.rollback(store, actor=_actor(), why=why, to=to)
+        return pointer.rollback(store, actor=actor(), why=why, to=to)
 
 
 def set_block(settings: Settings, item: str, *, blocked: bool, why: str) -> None:
     with _store(settings) as store:
         change = rules.block if blocked else rules.unblock
-        change(store, item, actor=_actor(), why=why)
-
-
-def _actor() -> str:
-    """Who runs this command, by the system and not by variables that anybody may set."""
-    return pwd.getpwuid(os.geteuid()).pw_name
+        change(store, item, actor=actor(), why=why)

@@ -1,7 +1,9 @@
-"""Fixtures that more than one folder uses: one Spark session a worker."""
+"""Fixtures that more than one folder uses: one Spark session a worker, and an empty model registry to copy."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -9,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from data_contracts.settings import Settings
 from spark_jobs.lake.session import spark_session
+from spark_jobs.lifecycle.registry import Registry
 
 # Tests of what is answered need no tokens and no limits, and their world has a date of its own; those of who may ask,
 # and how often, set these themselves.
@@ -31,3 +34,17 @@ def spark() -> Iterator[SparkSession]:
     session = spark_session("tests", master="local[2]", driver_memory="1g", java_options=Settings().spark_java_options)
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with MLflow's tables, which take seconds to make."""
+    folder = tmp_path_factory.mktemp("registry")
+    Registry(f"sqlite:///{folder / 'mlflow.db'}", lake=str(folder)).versions("products")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def registry_url(empty_registry: Path, tmp_path: Path) -> str:
+    shutil.copyfile(empty_registry, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"

@@ -20,17 +20,20 @@ def fit_retrieval(
     seed: int,
     segment: npt.NDArray[np.int16] | None = None,
     content: ItemContent | None = None,
+    factors: Floats | None = None,
 ) -> RetrievalModel:
     """Learn every source from the histories of a sample of users.
 
     segment int16 [U], of the users of `history`; None where nothing is known of them. content: of the items.
+    factors float32 [I, d]: learned earlier; then only what is counted (neighbours, popularity, means) is made anew.
     """
     if not len(history.item_code):
         return RetrievalModel.ignorant(params, n_items=n_items)
     of_user = np.zeros(len(history), dtype=np.int16) if segment is None else segment
     neighbours, neighbour_scores = train_neighbours(history, n_items=n_items, params=params)
     popular, popular_scores = train_popular(history, segment=of_user, params=params)
-    factors = train_als(history, n_items=n_items, params=params, seed=seed)
+    if factors is None:
+        factors = train_als(history, n_items=n_items, params=params, seed=seed)
     users = np.bincount(history.item_code, minlength=n_items)
     predicted = predicted_factors(content or ItemContent(), factors, users, l2=params.content_l2)
     return RetrievalModel(

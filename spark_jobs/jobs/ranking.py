@@ -1,47 +1,63 @@
-"""Job `ranking`: trains the product ranker and the offer ranker, and leaves them in the night's model folder."""
+"""Job `ranking`: trains the rankers, or takes those of the champions, and leaves them in the night's model folder.
+
+What is trained is registered and judged beside the champion; the better one scores the night (see `lifecycle`).
+"""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from data_contracts.columns import DAY
+from data_contracts.errors import UnavailableError
+from data_contracts.models import Aliases, DataFacts, ModelVersion, NightModels
 from data_contracts.night import NightParams
 from spark_jobs.features.silver import Silver, read_silver
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.files import delete_folder
-from spark_jobs.ranking.boosting import BoosterParams
-from spark_jobs.ranking.offers_night import train_offer_models
+from spark_jobs.lifecycle.files import bring, leave, night_models
+from spark_jobs.lifecycle.night import data_facts, drifted_features, planned
+from spark_jobs.lifecycle.registry import Registry
+from spark_jobs.lifecycle.settling import Trained, settle
+from spark_jobs.ranking.boosting import BoosterParams, importance
+from spark_jobs.ranking.offers import OfferParams
+from spark_jobs.ranking.offers_night import fold_users, train_offer_models, train_retrieval_models
+from spark_jobs.ranking.offers_store import load_offer_ranker
 from spark_jobs.ranking.product_cases import cases_of_night
-from spark_jobs.ranking.products import ProductRanker, train_product_ranker
+from spark_jobs.ranking.products import ProductRanker, judged_products, train_product_ranker
 from spark_jobs.ranking.windows import Windows, require_history, windows_of_night
 
 # Share of negative cases that training keeps.
 NEGATIVE_SHARE = 0.25
+_RANKERS = ("products", "offers")
 
 
 def run(spark: SparkSession, params: NightParams) -> JobReport:
-    """Raises InputError when there are product events, or offers, but too few days of them for the horizon.
+    """Raises InputError when there are product events, or offers, but too few days of them for the horizon, and for a
+    champion whose files are not what was registered.
 
     A kind of item with nothing to learn from has no ranker, also none left over from an earlier run.
     """
-    for kind in ("products", "offers"):
+    plan = night_models(params) or planned(spark, params)
+    for kind in _RANKERS:
         delete_folder(f"{params.models_uri}/{kind}")
-    (products, product_warnings), offers = at_once(
-        lambda: _products(spark, params), lambda: train_offer_models(spark, params)
+    if not plan.train:
+        for name, model in plan.used.items():
+            bring(model, params.models_uri, (name,))
+        return _untrained(plan)
+    aliases = Registry(params.registry, lake=params.lake).aliases() if params.registry and plan.registers else {}
+    data = data_facts(spark, params)
+    champions = {name: one.champion for name, one in aliases.items() if one.champion is not None}
+    beside = {name: model for name, model in champions.items() if data[name].against(model) is None}
+    (products, product_warnings), (offers, offer_warnings) = at_once(
+        lambda: _products(spark, params, beside.get("products")), lambda: _offers(spark, params, beside.get("offers"))
     )
-    return _report(products, offers.facts, warnings=(*product_warnings, *offers.warnings))
-
-
-def _products(spark: SparkSession, params: NightParams) -> tuple[Mapping[str, float], tuple[str, ...]]:
-    silver = read_silver(spark, params.lake)
-    windows = product_windows(silver, params)
-    if windows is None:
-        return {}, ("no products or no product events: this night ranks no products",)
-    ranker = _train(silver, params, windows)
-    ranker.save(f"{params.models_uri}/products")
-    return ranker.facts, ()
+    trained = {name: one for name, one in (("products", products), ("offers", offers)) if one is not None}
+    plan, decisions = _settled(spark, params, plan, trained=trained, aliases=aliases, beside=beside, data=data)
+    leave(params, plan)
+    return _report(trained, plan, decisions, warnings=(*product_warnings, *offer_warnings, *plan.warnings))
 
 
 def product_windows(silver: Silver, params: NightParams) -> Windows | None:
@@ -54,9 +70,15 @@ def product_windows(silver: Silver, params: NightParams) -> Windows | None:
     return windows
 
 
-def _train(silver: Silver, params: NightParams, windows: Windows) -> ProductRanker:
+def _products(
+    spark: SparkSession, params: NightParams, champion: ModelVersion | None
+) -> tuple[Trained | None, tuple[str, ...]]:
+    silver = read_silver(spark, params.lake)
+    windows = product_windows(silver, params)
+    if windows is None:
+        return None, ("no products or no product events: this night ranks no products",)
     train, calibrate = cases_of_night(silver, params, windows)
-    return train_product_ranker(
+    ranker = train_product_ranker(
         train.users,
         calibrate.users,
         feature_names=train.feature_names,
@@ -66,21 +88,105 @@ def _train(silver: Silver, params: NightParams, windows: Windows) -> ProductRank
         seed=params.seed,
         threads=params.training_threads,
     )
+    ranker.save(f"{params.models_uri}/products")
+    other = None if champion is None else ProductRanker.load(f"{champion.uri}/products")
+    judged = judged_products(ranker, calibrate.users, calibrate.feature_names, beside=other)
+    sizes = {**asdict(BoosterParams()), "negative_share": NEGATIVE_SHARE}
+    return Trained(ranker.facts, judged, sizes=sizes, importance=importance(ranker.booster)), ()
 
 
-def _report(products: Mapping[str, float], offers: Mapping[str, float], *, warnings: tuple[str, ...]) -> JobReport:
-    facts = {
-        f"{kind}_{name}": value for kind, of in (("product", products), ("offer", offers)) for name, value in of.items()
-    }
+def _offers(
+    spark: SparkSession, params: NightParams, champion: ModelVersion | None
+) -> tuple[Trained | None, tuple[str, ...]]:
+    other = None if champion is None else load_offer_ranker(champion.uri)
+    saved = train_offer_models(spark, params, beside=other)
+    if not saved.files:
+        return None, saved.warnings
+    ranker = load_offer_ranker(params.models_uri)
+    made = Trained(
+        saved.facts, saved.judged, sizes=OfferParams().model_dump(), importance=importance(ranker.boosters[0])
+    )
+    return made, saved.warnings
+
+
+def _settled(
+    spark: SparkSession,
+    params: NightParams,
+    plan: NightModels,
+    *,
+    trained: Mapping[str, Trained],
+    aliases: Mapping[str, Aliases],
+    beside: Mapping[str, ModelVersion],
+    data: Mapping[str, DataFacts],
+) -> tuple[NightModels, dict[str, str]]:
+    """What scores the night, with its files in place, and what was decided. Where nothing is registered, what was
+    trained scores. beside: champions that can score tonight.
+    """
+    plan = plan.model_copy(update={"used": {}})
+    decisions: dict[str, str] = {}
+    if params.registry is None or not plan.registers:
+        return plan, decisions
+    registry = Registry(params.registry, lake=params.lake)
+    for name, one in trained.items():
+        used: ModelVersion | None
+        try:
+            settled = settle(
+                registry,
+                name,
+                one,
+                aliases=aliases[name],
+                data=data[name],
+                params=params,
+                drifted=drifted_features(params),
+            )
+            used, decisions[name] = settled.used, settled.decision
+        except UnavailableError as error:
+            used = beside.get(name)
+            decisions[name] = f"not registered: {error}"
+            plan = plan.model_copy(update={"warnings": (*plan.warnings, f"{name}: {decisions[name]}")})
+        if used is not None:
+            plan = plan.with_used(name, used)
+            if used == beside.get(name):
+                _take_back(spark, params, used)
+    return plan, decisions
+
+
+def _take_back(spark: SparkSession, params: NightParams, champion: ModelVersion) -> None:
+    """The champion's files instead of those that were trained tonight; everybody is folded into its factors."""
+    delete_folder(f"{params.models_uri}/{champion.name}")
+    bring(champion, params.models_uri, (champion.name,))
+    if champion.name == "offers":
+        model, _ = train_retrieval_models(spark, params, champion=champion.uri)
+        fold_users(spark, params, model)
+
+
+def _report(
+    trained: Mapping[str, Trained], plan: NightModels, decisions: Mapping[str, str], *, warnings: tuple[str, ...]
+) -> JobReport:
+    facts = {f"{kind[:-1]}_{name}": value for kind, one in trained.items() for name, value in one.facts.items()}
     calibration = {name: value for name, value in facts.items() if "calibration" in name or "auc" in name}
-    rows = int(products.get("training_rows", 0) + offers.get("training_rows", 0))
+    rows = int(facts.get("product_training_rows", 0) + facts.get("offer_training_rows", 0))
+    scored = {f"{name}_model": model.told for name, model in plan.used.items()}
+    details = {
+        "trained": True,
+        "why": plan.why,
+        **scored,
+        **{f"{name}_decision": why for name, why in decisions.items()},
+    }
     return JobReport(
         tables={
-            "ranker": TableReport(rows=rows, details=facts),
-            "calibrator": TableReport(rows=int(products.get("calibration_rows", 0)), details=calibration),
+            "ranker": TableReport(rows=rows, details={**details, **facts}),
+            "calibrator": TableReport(rows=int(facts.get("product_calibration_rows", 0)), details=calibration),
         },
         warnings=warnings,
     )
+
+
+def _untrained(plan: NightModels) -> JobReport:
+    scored = {f"{name}_model": f"champion {model.told}" for name, model in plan.used.items()}
+    details = {"trained": False, "why": plan.why, **scored}
+    tables = {name: TableReport(rows=0, details=details) for name in ("ranker", "calibrator")}
+    return JobReport(tables=tables, warnings=plan.warnings)
 
 
 if __name__ == "__main__":

@@ -1,47 +1,46 @@
-"""Job `retrieval`: learn the candidate sources on a sample of users, and fold every user into the factor space."""
+"""Job `retrieval`: learn the candidate sources on a sample of users, and fold every user into the factor space.
+
+The first job that needs models: it decides whether this night trains. If not, the champion's factors are taken.
+"""
 
 import hashlib
-from collections.abc import Iterable, Iterator
 
-import pyarrow as pa
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
-from data_contracts.columns import AS_OF, USER_ID
+from data_contracts.models import NightModels
 from data_contracts.night import NightParams
-from spark_jobs.candidates.als import fold_in
-from spark_jobs.features.offer_tables import HISTORY, history_of, vector_batch
 from spark_jobs.jobs.runner import JobReport, TableReport, main
-from spark_jobs.lake.tables import read_table, rows_written, write_table
-from spark_jobs.ranking.offers_night import train_retrieval_models
-
-VECTORS = "gold.user_vectors"
+from spark_jobs.lake.tables import rows_written
+from spark_jobs.lifecycle.files import checked_files
+from spark_jobs.lifecycle.night import planned
+from spark_jobs.ranking.offers_night import VECTORS, fold_users, train_retrieval_models
 
 
 def run(spark: SparkSession, params: NightParams) -> JobReport:
-    model, saved = train_retrieval_models(spark, params)
-    learned = spark.sparkContext.broadcast((model.item_factors, model.params))
-
-    def fold(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        item_factors, retrieval = learned.value
-        for batch in batches:
-            history = history_of(batch)
-            yield vector_batch(history.user_ids, fold_in(history, item_factors=item_factors, params=retrieval))
-
-    histories = read_table(spark, params.lake, HISTORY).where(F.col(AS_OF) == F.lit(params.as_of))
-    vectors = histories.mapInArrow(fold, f"{USER_ID} bigint, vector binary").withColumn(AS_OF, F.lit(params.as_of))
-    version = write_table(vectors, params.lake, VECTORS, partitions=[params.as_of])
+    """Raises InputError where nothing may be trained and no champion can score."""
+    plan = planned(spark, params)
+    model, saved = train_retrieval_models(spark, params, champion=_champion(plan))
+    version = fold_users(spark, params, model)
     return JobReport(
         tables={
             "retrieval_model": TableReport(
                 rows=model.n_items,
                 fingerprint=hashlib.sha256(repr(sorted(saved.files.items())).encode()).hexdigest(),
-                details={**saved.facts, "sha256": dict(saved.files)},
+                details={"trained": plan.train, "why": plan.why, **saved.facts, "sha256": dict(saved.files)},
             ),
             VECTORS: TableReport(rows=rows_written(params.lake, VECTORS), version=version),
         },
-        warnings=saved.warnings,
+        warnings=(*saved.warnings, *plan.warnings),
     )
+
+
+def _champion(plan: NightModels) -> str | None:
+    """Folder of the champion of offers, its files checked; None where all is learned tonight."""
+    model = None if plan.train else plan.used.get("offers")
+    if model is None:
+        return None
+    checked_files(model)
+    return model.uri
 
 
 if __name__ == "__main__":

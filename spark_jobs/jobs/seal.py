@@ -28,6 +28,7 @@ from spark_jobs.lake.plain import last_written
 from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_before, snapshot_table
 from spark_jobs.lake.validation import Verdict
 from spark_jobs.lake.versions import delta_versions
+from spark_jobs.lifecycle.files import night_models
 from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS, faults
 from spark_jobs.monitoring.yesterday import changes
 from spark_jobs.scoring.gate import SnapshotTables, judge
@@ -110,16 +111,18 @@ def _of_models(documents: Mapping[str, Mapping[str, Any]]) -> Iterator[GateCheck
         facts = documents.get(kind, {}).get("facts", {})
         positives = int(facts.get("calibration_positives", 0))
         if "auc" in facts and positives >= _FEWEST_POSITIVES:
-            told = f"AUC of tonight's ranker of {kind} on cases later than its own, {positives} of them positive"
+            told = f"AUC of the ranker of {kind} on cases later than its own, {positives} of them positive"
             yield asked(name, facts["auc"], told)
 
 
 def _versions(
     params: NightParams, models: Mapping[str, Mapping[str, Any]], *, catalogue: str, rules: str, reasons: str
 ) -> Versions:
+    scored = night_models(params)
     return Versions(
         inputs=delta_versions(params.lake, [name for name in table_names() if not name.startswith("bronze.")]),
         models=_model_digests(models),
+        registered={name: model.told for name, model in sorted(scored.used.items())} if scored else {},
         catalogue=catalogue,
         rules=rules,
         reasons=reasons,

@@ -85,6 +85,11 @@ def faults(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     return {name: [row["feature"] for row in beside if is_faulty(row)] for name, is_faulty in FAULTS.items()}
 
 
+def drifted_since_training(rows: Iterable[Mapping[str, Any]]) -> int:
+    """How many features are distributed otherwise than in the training window."""
+    return sum(row["against"] == TRAINING and row["psi"] > _PSI_LINE for row in rows)
+
+
 def write_feature_drift(spark: SparkSession, lake: str, *, as_of: date, bases: Mapping[str, date]) -> int:
     """Replace the as-of's rows; how many there are. bases: as-ofs to hold it against, by name, if they are there."""
     features = read_table(spark, lake, "gold.user_features")

@@ -53,6 +53,12 @@ def booster_from(content: bytes) -> xgb.Booster:
     return one_thread(xgb.Booster(model_file=bytearray(content)))
 
 
+def importance(booster: xgb.Booster) -> dict[str, float]:
+    """Share of all gain, by feature; what no tree uses is left out."""
+    gain = {str(name): float(np.sum(value)) for name, value in booster.get_score(importance_type="total_gain").items()}
+    return {name: value / sum(gain.values()) for name, value in gain.items()}
+
+
 def uniform(users: I64, items: I64, seed: int) -> NDArray[np.float64]:
     """A number in [0, 1) for each (user, item) that depends on nothing else: splitmix64's finaliser over the three.
 

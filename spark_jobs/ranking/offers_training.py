@@ -19,6 +19,7 @@ from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, Floats, L
 from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums
 from spark_jobs.ranking.boosting import booster_bytes, booster_from, train_booster, uniform
 from spark_jobs.ranking.calibration import Platt, auc, fit_platt
+from spark_jobs.ranking.newest import F64, Fold, Judged, log_odds_of
 from spark_jobs.ranking.offers import OfferParams, OfferRanker
 from spark_jobs.ranking.offers_features import feature_matrix, union, usable_features
 
@@ -62,10 +63,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class LabelledPairs:
-    """rows float32 [P, F], labels bool [P]."""
+    """rows float32 [P, F], labels bool [P], user_ids int64 [P]."""
 
     rows: Floats
     labels: npt.NDArray[np.bool_]
+    user_ids: Longs
+
+    def judged_by(self, ranker: OfferRanker) -> F64:
+        """Log odds [P] that a ranker of the same features gives."""
+        return log_odds_of(ranker.probabilities(ranker.margins(self.rows)))
 
 
 def night_plan(*, first: int, cut_off: int, horizon_hours: float, gap_hours: float) -> Plan:
@@ -98,6 +104,32 @@ def train_offer_ranker(
     content: ItemContent | None = None,
 ) -> OfferRanker:
     """Learn from the events of a sample of users. Raises InputError when no label is positive."""
+    ranker, _ = train_and_judge(
+        events,
+        attributes=attributes,
+        plan=plan,
+        retrieval=retrieval,
+        params=params,
+        seed=seed,
+        threads=threads,
+        content=content,
+    )
+    return ranker
+
+
+def train_and_judge(
+    events: Events,
+    *,
+    attributes: ItemAttributes,
+    plan: Plan,
+    retrieval: RetrievalParams,
+    params: OfferParams,
+    seed: int,
+    threads: int,
+    content: ItemContent | None = None,
+    beside: OfferRanker | None = None,
+) -> tuple[OfferRanker, Judged | None]:
+    """A ranker, and what it and the one `beside` it say of the pairs that it was calibrated on, if it was."""
     names = usable_features(lookback_hours=plan.lookback_hours, full_hours=plan.full_hours)
     look = partial(
         labelled_pairs,
@@ -126,11 +158,18 @@ def train_offer_ranker(
         calibrator=Platt(1.0, float(np.log(params.negative_share)), positives),
         facts={"training_rows": float(len(labels)), "training_positives": float(positives)},
     )
-    return (
-        ranker
-        if plan.calibrate is None
-        else calibrated(ranker, look(plan.calibrate, negative_share=1.0, only_active=False))
-    )
+    if plan.calibrate is None:
+        return ranker, None
+    newest = partial(look, plan.calibrate, negative_share=1.0, only_active=False)
+    later = newest()
+    ranker = calibrated(ranker, later)
+    fold = Fold(later.user_ids, later.labels, np.zeros(len(later.labels), np.int64), ("offers",))
+    judged = Judged(fold, own=later.judged_by(ranker))
+    if beside is not None:
+        # What may be looked back on grows, and usable features with it: the pairs are the same.
+        theirs = later if beside.feature_names == names else newest(names=beside.feature_names)
+        judged = replace(judged, beside=theirs.judged_by(beside))
+    return ranker, judged
 
 
 def calibrated(ranker: OfferRanker, later: LabelledPairs) -> OfferRanker:
@@ -168,7 +207,8 @@ def labelled_pairs(
     users = np.intersect1d(history.user_ids, window.user_id) if only_active else history.user_ids
     some = history.for_users(_sample(users, most=params.training_users, seed=seed))
     met = _met(window, some.user_ids, target=params.target, n_items=n_items)
-    parts = [LabelledPairs(np.empty((0, len(names)), dtype=np.float32), np.empty(0, dtype=bool))]
+    nobody = np.empty(0, dtype=np.int64)
+    parts = [LabelledPairs(np.empty((0, len(names)), dtype=np.float32), np.empty(0, dtype=bool), nobody)]
     for start in range(0, len(some), _USERS_AT_ONCE):
         pairs = union(
             user_block(some.block(start, start + _USERS_AT_ONCE), model), model, items, per_source=params.candidates
@@ -178,7 +218,8 @@ def labelled_pairs(
             uniform(pairs.block.history.user_ids[pairs.rows], pairs.codes.astype(np.int64), seed) < negative_share
         )
         chosen = replace(pairs, rows=pairs.rows[kept], codes=pairs.codes[kept])
-        parts.append(LabelledPairs(feature_matrix(chosen, names), is_met[kept]))
+        user_ids = pairs.block.history.user_ids[chosen.rows]
+        parts.append(LabelledPairs(feature_matrix(chosen, names), is_met[kept], user_ids))
     return _joined(parts)
 
 
@@ -186,6 +227,7 @@ def _joined(parts: Sequence[LabelledPairs]) -> LabelledPairs:
     return LabelledPairs(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.user_ids for part in parts]),
     )
 
 

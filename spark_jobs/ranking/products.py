@@ -20,6 +20,7 @@ from spark_jobs.lake.files import read_bytes, write_bytes
 from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, booster_from, train_booster, uniform
 from spark_jobs.ranking.calibration import Calibrator, Platt, auc, fit_calibrator, log_loss, sigmoid
 from spark_jobs.ranking.kernel import F32, I64, margins
+from spark_jobs.ranking.newest import Fold, Judged, log_odds_of
 from spark_jobs.ranking.rows import ProductTable, RowBuffer, RowLayout, row_layout
 
 _BOOSTER, _DOCUMENT = "booster.ubj", "ranker.json"
@@ -150,6 +151,29 @@ def train_product_ranker(
             **_quality(calibrator, raw, outcomes, families),
         },
     )
+
+
+def judged_products(
+    ranker: ProductRanker, users: LabelledUsers, feature_names: Sequence[str], *, beside: ProductRanker | None = None
+) -> Judged:
+    """Both rankers on all eligible pairs of `users`, whose features are called `feature_names`."""
+    rows = np.broadcast_to(users.user_ids[:, None], users.eligible.shape)
+    families = np.broadcast_to(users.products.families, users.eligible.shape)
+    mask = users.eligible
+    fold = Fold(rows[mask], users.labels[mask], families[mask], _FAMILIES)
+    own = log_odds_of(_probabilities(ranker, users, feature_names)[mask])
+    other = None if beside is None else log_odds_of(_probabilities(beside, users, feature_names)[mask])
+    return Judged(fold, own, other)
+
+
+def _probabilities(ranker: ProductRanker, users: LabelledUsers, feature_names: Sequence[str]) -> F32:
+    """(n, products), block by block, so that the rows of all users never lie in memory."""
+    position = {name: number for number, name in enumerate(feature_names)}
+    columns = [position[name] for name in ranker.feature_names]
+    scorer = ProductScorer(ranker, users.products, _BLOCK)
+    blocks = [slice(first, first + _BLOCK) for first in range(0, len(users.user_ids), _BLOCK)]
+    parts = [scorer.probabilities(users.features[block][:, columns], users.pairs[block]) for block in blocks]
+    return np.concatenate([np.empty((0, len(users.products.values)), np.float32), *parts])
 
 
 def cases(users: LabelledUsers, layout: RowLayout, *, negative_share: float, seed: int) -> tuple[F32, F32, I64]:

@@ -10,16 +10,19 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from data_contracts.errors import InputError
+from data_contracts.models import NightModels
 from data_contracts.night import NightParams, Sources
 from data_contracts.vocabulary import Domain
 from spark_jobs.candidates.als import fold_in
 from spark_jobs.features.history import ACTION_CODES, Events, UserHistory, build_history
 from spark_jobs.features.item_features import item_features, item_sums
 from spark_jobs.features.offer_tables import history_of, microseconds, vectors_of, write_offer_tables
-from spark_jobs.jobs import retrieval
+from spark_jobs.jobs import ranking, retrieval
 from spark_jobs.lake.tables import read_table, write_table
+from spark_jobs.lifecycle import night as life
+from spark_jobs.lifecycle.files import night_models
 from spark_jobs.ranking.offers import rank_offers
-from spark_jobs.ranking.offers_night import train_offer_models
+from spark_jobs.ranking.offers_night import aligned, train_offer_models
 from spark_jobs.ranking.offers_store import load_offer_models, load_retrieval
 from tests.unit.offer_events import offer_events
 
@@ -125,6 +128,54 @@ def test_running_again_leaves_the_same_models(spark: SparkSession, night: NightP
     digests = [retrieval.run(spark, night).tables["retrieval_model"].details["sha256"] for _ in range(2)]
     assert digests[0] == digests[1]
     assert train_offer_models(spark, night).files == train_offer_models(spark, night).files
+
+
+@pytest.fixture
+def scored(spark: SparkSession, night: NightParams, registry_url: str) -> NightParams:
+    """The night after one that trained a first champion of offers; it trains nothing."""
+    first = night.model_copy(update={"registry": registry_url, "train": "always"})
+    retrieval.run(spark, first)
+    ranking.run(spark, first)
+    second = first.model_copy(update={"as_of": AS_OF + timedelta(days=1), "train": "never"})
+    offer_tables(spark, second)
+    return second
+
+
+def test_a_night_that_trains_nothing_scores_with_the_champion(
+    spark: SparkSession, night: NightParams, scored: NightParams
+) -> None:
+    retrieval.run(spark, scored)
+    report = ranking.run(spark, scored).tables["ranker"].details
+    assert (report["trained"], report["offers_model"]) == (False, f"champion version 1 of {AS_OF}")
+    trained, champion = load_offer_models(night.models_uri), load_offer_models(scored.models_uri)
+    np.testing.assert_array_equal(champion.retrieval.item_factors, trained.retrieval.item_factors)
+    assert champion.ranker.facts == trained.ranker.facts  # the gate finds its AUC there
+    tonight = read_table(spark, scored.lake, "gold.user_vectors").where(f"as_of = '{scored.as_of}'")
+    assert tonight.count() == len(in_memory(night))
+    assert not known_plan(scored).train
+
+    with pytest.raises(InputError, match="its horizon_days is 1, the night's is 2"):
+        retrieval.run(spark, scored.model_copy(update={"offer_horizon_days": 2}))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(life, "GROUPS", life.GROUPS[1:])
+        with pytest.raises(InputError, match="its feature list is another one"):
+            retrieval.run(spark, scored)
+    Path(known_plan(scored).used["offers"].uri, "offers", "booster-0.ubj").write_bytes(b"?")
+    with pytest.raises(InputError, match=r"booster-0\.ubj is not the file that was registered"):
+        retrieval.run(spark, scored)
+
+
+def known_plan(night: NightParams) -> NightModels:
+    plan = night_models(night)
+    assert plan is not None
+    assert plan.used["offers"].version == 1
+    return plan
+
+
+def test_factors_follow_their_items_into_another_index() -> None:
+    known = aligned(np.array([[1.0], [2.0]], np.float32), np.array(["b", "d"]), np.array(["a", "b", "c", "d", "e"]))
+    assert known.ravel().tolist() == [0, 1, 0, 2, 0]
+    assert not aligned(np.empty((0, 1), np.float32), np.empty(0, np.str_), np.array(["a"])).any()
 
 
 def test_who_did_not_consent_is_not_trained_on(spark: SparkSession, night: NightParams, tmp_path: Path) -> None:

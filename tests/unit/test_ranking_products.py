@@ -1,5 +1,6 @@
 """Rows of the product ranker, its training with subsampled negatives, and its files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,14 @@ from data_contracts.errors import InputError
 from data_contracts.vocabulary import Channel, Family
 from spark_jobs.ranking.boosting import BoosterParams, uniform
 from spark_jobs.ranking.calibration import sigmoid
-from spark_jobs.ranking.products import LabelledUsers, ProductRanker, ProductScorer, cases, train_product_ranker
+from spark_jobs.ranking.products import (
+    LabelledUsers,
+    ProductRanker,
+    ProductScorer,
+    cases,
+    judged_products,
+    train_product_ranker,
+)
 from spark_jobs.ranking.rows import RowBuffer, product_table, row_layout
 
 FEATURES = ("f_spend", "f_age", "f_views_sum_card", "f_views_sum_loan")
@@ -107,6 +115,19 @@ def test_probabilities_sum_to_what_is_opened_with_and_without_subsampled_negativ
 
 def test_the_ranker_learns_what_moves_openings(ranker: ProductRanker) -> None:
     assert ranker.facts["auc"] > 0.8
+
+
+def test_two_rankers_are_asked_about_the_same_eligible_pairs(ranker: ProductRanker) -> None:
+    users = _users(1500, 9)
+    judged = judged_products(ranker, users, FEATURES, beside=ranker)
+    assert judged.fold.labels.tolist() == users.labels[users.eligible].tolist()
+    assert judged.fold.user_ids.tolist() == np.repeat(users.user_ids, users.eligible.sum(axis=1)).tolist()
+    assert judged.beside is not None
+    np.testing.assert_array_equal(judged.own, judged.beside)
+    expected = ProductScorer(ranker, users.products, 1500).probabilities(users.features, users.pairs)
+    assert sigmoid(judged.own) == pytest.approx(expected[users.eligible], rel=1e-3)
+    turned = replace(users, features=users.features[:, ::-1])
+    assert np.array_equal(judged_products(ranker, turned, FEATURES[::-1]).own, judged.own)
 
 
 def test_a_saved_ranker_scores_the_same_bits(ranker: ProductRanker, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The gate passes a sound snapshot and names the fault of each broken one; sealing writes the manifest last."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,9 +13,12 @@ import pytest
 
 from data_contracts.errors import InputError
 from data_contracts.manifest import MANIFEST_FILE, Manifest
+from data_contracts.models import ModelVersion, NightModels
 from data_contracts.night import NightParams, Sources
 from spark_jobs.jobs import seal
+from spark_jobs.lake.files import write_bytes
 from spark_jobs.lake.snapshot_files import snapshot_before
+from spark_jobs.lifecycle.files import leave
 from spark_jobs.monitoring import yesterday as yesterdays
 from spark_jobs.scoring.fallback import fallback_table, popular_products
 from spark_jobs.scoring.gate import SnapshotTables, effective_number, judge
@@ -199,6 +203,26 @@ def test_sealing_writes_counts_checksums_and_verdict(sound: dict[str, pa.Table],
         "portraits": 0,
     }
     assert (manifest.versions.catalogue, manifest.versions.rules) == ("1", "1")
+
+
+def test_the_manifest_names_the_versions_that_scored_and_the_gate_asks_for_their_auc(
+    sound: dict[str, pa.Table], params: NightParams
+) -> None:
+    known = ModelVersion(
+        name="products",
+        version=4,
+        as_of=AS_OF - timedelta(days=3),
+        uri="unread",
+        files={},
+        features=(),
+        contracts={},
+        settings={},
+    )
+    leave(params, NightModels(train=False, why="champion", used={"products": known}))
+    facts = {"auc": 0.7, "calibration_positives": 500}
+    write_bytes(f"{params.models_uri}/products/ranker.json", json.dumps({"facts": facts}).encode())
+    assert _sealed(sound, params)["product_auc"] == 0.7
+    assert _manifest(params).versions.registered == {"products": known.told}
 
 
 def test_sealing_twice_gives_the_same_checksums(sound: dict[str, pa.Table], params: NightParams) -> None:

@@ -1,0 +1,173 @@
+"""Versions in a real MLflow registry: who becomes champion, who is refused, what is kept, and what is checked."""
+
+import shutil
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from typer.testing import CliRunner
+
+from dagster_project.old_folders import remove_old
+from data_contracts.errors import GateError, InputError
+from data_contracts.models import DataFacts
+from data_contracts.night import NightParams, Sources
+from infra.cli import app
+from infra.local.embedded import free_port
+from spark_jobs.lake.files import write_bytes
+from spark_jobs.lifecycle.files import bring
+from spark_jobs.lifecycle.moves import demote, promote
+from spark_jobs.lifecycle.registry import Registry, known_aliases
+from spark_jobs.lifecycle.settling import Settled, Trained, settle
+from spark_jobs.ranking.calibration import sigmoid
+from spark_jobs.ranking.newest import Fold, Judged
+
+FIRST_DAY = date(2026, 3, 16)
+DATA = DataFacts(features=("f_a", "f_b"), contracts={"gold.user_features": "1.1"}, settings={"horizon_days": "7"})
+_RNG = np.random.default_rng(5)
+_TRUTH = _RNG.normal(-2, 1.2, size=4000)
+_FOLD = Fold(
+    np.repeat(np.arange(1000, dtype=np.int64), 4),
+    _RNG.random(4000) < sigmoid(_TRUTH),
+    np.zeros(4000, np.int64),
+    ("card",),
+)
+_NOISE = _TRUTH + np.random.default_rng(6).normal(0, 2, size=4000)
+
+
+class Nights:
+    """Nights that train one model each, on a lake and a registry of their own."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.lake, self.url = str(folder / "lake"), url
+        self.registry = Registry(url, lake=self.lake)
+        self.day = FIRST_DAY
+
+    def params(self) -> NightParams:
+        return NightParams(as_of=self.day, lake=self.lake, sources=Sources(reference="unread"), registry=self.url)
+
+    def train(self, files: bytes, *, better: bool) -> Settled:
+        write_bytes(f"{self.params().models_uri}/products/booster.ubj", files)
+        own, beside = (_TRUTH, _NOISE) if better else (_NOISE, _TRUTH)
+        trained = Trained({"training_rows": 10}, Judged(_FOLD, own, beside), {"rounds": 5}, {"f_a": 0.7, "f_b": 0.3})
+        settled = settle(
+            self.registry,
+            "products",
+            trained,
+            aliases=self.registry.aliases()["products"],
+            data=DATA,
+            params=self.params(),
+            drifted=0,
+        )
+        self.day += timedelta(days=7)
+        return settled
+
+    def numbers(self) -> tuple[int, int]:
+        """Champion and challenger, 0 where there is none."""
+        known = self.registry.aliases()["products"]
+        return tuple(one.version if one else 0 for one in (known.champion, known.challenger))  # type: ignore[return-value]
+
+
+@pytest.fixture
+def nights(tmp_path: Path, registry_url: str) -> Nights:
+    return Nights(tmp_path, registry_url)
+
+
+def test_the_better_challenger_takes_over_and_the_decision_is_kept_with_its_evidence(nights: Nights) -> None:
+    first = nights.train(b"one", better=True).used
+    assert nights.numbers() == (1, 0)
+    second = nights.train(b"two", better=True)
+    assert second.used.version == 2
+    assert nights.numbers() == (2, 0)
+    judgement = nights.registry.judgement(second.used)
+    assert judgement is not None
+    assert (judgement.against, judgement.verdict.passed) == (1, True)
+    assert [one["what"] for one in nights.registry.decisions(second.used)] == ["judged", "promoted"]
+    assert "log loss saved" in nights.registry.decisions(second.used)[-1]["why"]
+
+    assert demote(nights.registry, "products", actor="eve", why="odd lists") == first
+    assert nights.numbers() == (1, 2)
+    assert nights.registry.decisions(second.used)[-1]["by"] == "eve"
+    promote(nights.registry, "products", None, actor="eve", why="it was the weather")
+    assert nights.numbers() == (2, 0)
+
+
+def test_a_challenger_that_lost_leaves_the_champion_and_is_refused_with_the_rule(nights: Nights) -> None:
+    nights.train(b"one", better=True)
+    lost = nights.train(b"two", better=False)
+    assert lost.used.version == 1
+    assert nights.numbers() == (1, 2)
+    with pytest.raises(GateError, match=r"version 2 .* breaks the rule of promotion: gain"):
+        promote(nights.registry, "products", None, actor="eve", why="I like it")
+    assert nights.numbers() == (1, 2)
+    with pytest.raises(InputError, match="the first champion"):
+        demote(nights.registry, "products", actor="eve", why="")
+
+
+def test_a_version_is_only_promoted_over_the_champion_that_it_was_held_beside(nights: Nights) -> None:
+    for files in (b"one", b"two", b"three"):
+        nights.train(files, better=True)
+    with pytest.raises(GateError, match="held beside version 1, not champion version 3"):
+        promote(nights.registry, "products", 2, actor="eve", why="")
+    with pytest.raises(InputError, match="no version 9: there are 1, 2, 3"):
+        promote(nights.registry, "products", 9, actor="eve", why="")
+
+
+def test_a_file_that_is_not_what_was_registered_scores_nobody(nights: Nights, tmp_path: Path) -> None:
+    first = nights.train(b"one", better=True).used
+    second = nights.train(b"two", better=True).used
+    bring(second, str(tmp_path / "night"), ("products",))
+    assert (tmp_path / "night" / "products" / "booster.ubj").read_bytes() == b"two"
+    Path(second.uri, "products", "booster.ubj").write_bytes(b"2")
+    with pytest.raises(InputError, match=r"products version 2 .*booster\.ubj is not the file that was registered"):
+        bring(second, str(tmp_path / "night"), ("products",))
+    shutil.rmtree(first.uri)
+    with pytest.raises(InputError, match="is gone"):
+        demote(nights.registry, "products", actor="eve", why="")
+
+
+def test_the_same_files_are_one_version_and_a_run_tells_all_of_its_training(nights: Nights) -> None:
+    used = nights.train(b"one", better=True).used
+    nights.day = FIRST_DAY
+    assert nights.train(b"one", better=True).used == used
+    client = MlflowClient(tracking_uri=nights.url, registry_uri=nights.url)
+    (stored,) = client.search_model_versions("name = 'products'")
+    run = client.get_run(stored.run_id)
+    assert {"seed", "horizon_days", "rounds"} <= set(run.data.params)
+    assert run.data.metrics["auc_low"] < run.data.metrics["auc"] < run.data.metrics["auc_high"]
+    assert "code_version" in run.data.tags
+    kept = {one.path for one in client.list_artifacts(stored.run_id)}
+    assert {"features.json", "contracts.json", "data_versions.json", "calibration.svg", "importance.svg"} <= kept
+    card = Path(client.download_artifacts(stored.run_id, "model_card.md", str(Path(nights.lake)))).read_text()
+    assert all(part in card for part in ("What it is for", "Trained on", "Known limits"))
+
+
+def test_while_the_registry_is_away_what_it_said_last_holds(nights: Nights) -> None:
+    used = nights.train(b"one", better=True).used
+    known, warning = known_aliases(f"http://127.0.0.1:{free_port()}", nights.lake)
+    assert known["products"].champion == used
+    assert "does not answer" in str(warning)
+
+
+def test_files_that_an_alias_or_a_demotion_may_need_outlive_their_nights(nights: Nights) -> None:
+    for files, better in ((b"one", True), (b"two", True), (b"three", True), (b"four", False)):
+        nights.train(files, better=better)
+    write_bytes(f"{nights.lake}/snapshots/2026-06-01.1/manifest.json", b"{}")
+    removed = remove_old(nights.lake, keep=1, needed=())
+    left = {path.name[:10] for path in Path(nights.lake, "models", "versions", "products").iterdir()}
+    assert left == {"2026-03-23", "2026-03-30", "2026-04-06"}
+    assert any(name.startswith("versions/products/2026-03-16") for name in removed.models)
+
+
+def test_the_commands_list_and_refuse_with_the_exit_code_of_a_gate(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nights.train(b"one", better=True)
+    nights.train(b"two", better=False)
+    monkeypatch.setenv("RECS_MLFLOW_URL", nights.url)
+    monkeypatch.setenv("RECS_LAKE", nights.lake)
+    listed = CliRunner().invoke(app, ["models", "products", "--json"])
+    assert '"alias": "champion"' in listed.stdout
+    refused = CliRunner().invoke(app, ["promote", "products"])
+    assert isinstance(refused.exception, GateError)
