@@ -78,7 +78,7 @@ class Registry:
             run_id = self._logged(model, record)
             if model.name not in {one.name for one in self._client.search_registered_models()}:
                 self._client.create_registered_model(model.name)
-            made = self._client.create_model_version(model.name, source=model.uri, run_id=run_id)
+            made = self._client.create_model_version(model.name, source=self._source(model, run_id), run_id=run_id)
             numbered = model.model_copy(update={"version": int(made.version)})
             self._tag(numbered, _DOCUMENT, numbered.model_dump_json())
         return numbered
@@ -186,6 +186,13 @@ class Registry:
             self._client.log_text(run_id, text, name)
         self._client.set_terminated(run_id)
         return run_id
+
+    def _source(self, model: ModelVersion, run_id: str) -> str:
+        """Where the files lie. A server takes no local folder but the run's own, whose files.json tells the same."""
+        is_local = model.uri.startswith(("/", "file:"))
+        if self._file is None and is_local:
+            return str(self._client.get_run(run_id).info.artifact_uri)
+        return model.uri
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(_EXPERIMENT)
