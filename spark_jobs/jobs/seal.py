@@ -19,7 +19,7 @@ from data_contracts.columns import AS_OF, ITEM_CODE, ITEM_ID
 from data_contracts.errors import InputError
 from data_contracts.gate import asked
 from data_contracts.manifest import MANIFEST_FILE, GateCheck, GateVerdict, Manifest, TableCounts, Versions
-from data_contracts.night import NightParams
+from data_contracts.night import NightParams, parse_snapshot_id
 from data_contracts.policy import compile_policy
 from data_contracts.tables import Severity, contract, table_names
 from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
@@ -30,6 +30,7 @@ from spark_jobs.lake.validation import Verdict
 from spark_jobs.lake.versions import delta_versions
 from spark_jobs.lifecycle.files import night_models
 from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS, faults
+from spark_jobs.monitoring.label_drift import label_drifts
 from spark_jobs.monitoring.yesterday import changes
 from spark_jobs.scoring.gate import SnapshotTables, judge
 from spark_jobs.scoring.snapshot import CATALOGUE, FALLBACK_LISTS, ITEMS, LISTS, REASONS, RULES, USER_STATE
@@ -52,6 +53,7 @@ def run(params: NightParams) -> JobReport:
         *_of_change(params, tables[LISTS].rows),
         *_of_features(params),
         *_of_models(models),
+        *_of_labels(params, models),
     )
     verdict = GateVerdict.of(checks)
     manifest = Manifest(
@@ -113,6 +115,22 @@ def _of_models(documents: Mapping[str, Mapping[str, Any]]) -> Iterator[GateCheck
         if "auc" in facts and positives >= _FEWEST_POSITIVES:
             told = f"AUC of the ranker of {kind} on cases later than its own, {positives} of them positive"
             yield asked(name, facts["auc"], told)
+
+
+def _of_labels(params: NightParams, documents: Mapping[str, Mapping[str, Any]]) -> Iterator[GateCheck]:
+    before = snapshot_before(params.lake, params.as_of)
+    then = (
+        {}
+        if before is None
+        else _model_documents(f"{params.lake}/models/{parse_snapshot_id(before.rpartition('/')[2])[0]}")
+    )
+    for name, kind in (("product", "products"), ("offer", "offers")):
+        for drift in label_drifts(documents.get(kind, {}), then.get(kind, {})):
+            told = (
+                f"times that the share of cases of {kind} that happened rose or fell: {drift.share:.3%} now, "
+                f"{drift.share_then:.3%} in {drift.against}; PSI {drift.psi:.4f}, KS {drift.ks:.4f}"
+            )
+            yield asked(f"{name}_labels_since_{drift.against}", drift.times, told)
 
 
 def _versions(

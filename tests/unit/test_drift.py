@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from data_contracts.gate import gate_rules
 from spark_jobs.monitoring.drift import ks, psi
 from spark_jobs.monitoring.feature_drift import FAULTS, TRAINING, YESTERDAY, drift_rows, faults
+from spark_jobs.monitoring.label_drift import LabelDrift, label_drifts
 from spark_jobs.monitoring.overlap import rank_biased_overlap
 
 RNG = np.random.default_rng(7)
@@ -102,3 +103,37 @@ def test_each_silent_breakage_is_caught_by_its_name(fault: str) -> None:
 
 def test_a_feature_that_only_one_night_knows_is_not_held_against_the_other() -> None:
     assert found(night(2).drop_columns(["f_views"]))["features_stuck"] == []
+
+
+def ranker(positives: int, cases: int = 100_000) -> dict[str, object]:
+    """A ranker's document; its training kept a quarter of the negatives."""
+    training = {"training_positives": 400, "training_rows": 400 + (160_000 - 400) // 4}
+    return {
+        "facts": {"calibration_positives": positives, "calibration_rows": cases, **training},
+        "margin_shift": float(np.log(0.25)),
+    }
+
+
+def test_labels_that_went_missing_or_came_twice_are_told_against_yesterday_and_training() -> None:
+    same, halved, doubled = (
+        {one.against: one for one in label_drifts(ranker(now), ranker(250))} for now in (250, 110, 600)
+    )
+    assert same[YESTERDAY].times == pytest.approx(1.0)
+    assert same[YESTERDAY].psi == same[YESTERDAY].ks == 0.0
+    assert same[TRAINING].share_then == pytest.approx(0.0025)
+    for drifts in (halved, doubled):
+        assert drifts[YESTERDAY].times > (gate_rules()["product_labels_since_yesterday"].at_most or 0)
+        assert drifts[YESTERDAY].ks == pytest.approx(abs(drifts[YESTERDAY].share - 0.0025))
+
+
+def test_the_stability_index_of_a_share_is_that_of_its_two_bins() -> None:
+    drift = LabelDrift(YESTERDAY, 0.2, 0.5)
+    then, now = np.repeat([0.0, 1.0], [50, 50]), np.repeat([0.0, 1.0], [80, 20])
+    assert drift.psi == pytest.approx(psi(then, now, bins=2))
+    assert drift.ks == pytest.approx(ks(then, now))
+
+
+def test_few_positives_or_an_unknown_training_share_say_nothing() -> None:
+    assert not list(label_drifts(ranker(20), ranker(250)))
+    unknown = {name: value for name, value in ranker(250).items() if name != "margin_shift"}
+    assert [one.against for one in label_drifts(unknown, ranker(250))] == [YESTERDAY]
