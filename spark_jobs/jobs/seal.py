@@ -5,13 +5,11 @@ is stopped: whoever runs it fails then, and whoever publishes refuses a manifest
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from pyarrow import fs
 
 from data_contracts.catalogue import Catalogue, Reasons, Rules
 from data_contracts.checksums import SNAPSHOT_COLUMNS, counts_of
@@ -23,7 +21,8 @@ from data_contracts.night import NightParams, parse_snapshot_id
 from data_contracts.policy import compile_policy
 from data_contracts.tables import Severity, contract, table_names
 from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
-from spark_jobs.lake.files import file_exists, file_system, read_bytes, write_bytes
+from spark_jobs.lake.files import file_exists, read_bytes, write_bytes
+from spark_jobs.lake.model_documents import model_documents
 from spark_jobs.lake.plain import last_written
 from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_before, snapshot_table
 from spark_jobs.lake.validation import Verdict
@@ -150,10 +149,7 @@ def _versions(
 
 def _model_documents(folder: str) -> dict[str, dict[str, Any]]:
     """The documents beside the night's models, by the folder they lie in: products, offers, retrieval."""
-    system, path = file_system(folder)
-    found = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
-    paths = [info.path.removeprefix(path).strip("/") for info in found if info.path.endswith(".json")]
-    return {name.rpartition("/")[0]: json.loads(read_bytes(f"{folder}/{name}")) for name in paths}
+    return {name.rpartition("/")[0]: document for name, document in model_documents(folder).items()}
 
 
 def _model_digests(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from data_contracts.columns import (
 )
 from data_contracts.scores import log_odds
 from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_table
-from spark_jobs.monitoring.drift import psi
+from spark_jobs.monitoring.drift import ks, psi
 from spark_jobs.monitoring.overlap import rank_biased_overlap
 
 USERS_COMPARED = 100_000
@@ -35,11 +35,14 @@ _COLUMNS = {"product": (PRODUCT_ITEMS, PRODUCT_SCORES), "offer": (OFFER_ITEMS, O
 
 @dataclass(frozen=True)
 class Change:
-    """Of one kind of item. overlap: mean rank-biased overlap; drift: PSI of the best score's log odds."""
+    """Of one kind of item. overlap: mean rank-biased overlap; drift, ks, means: of the best score's log odds."""
 
     users: int
     overlap: float
     drift: float
+    ks: float
+    mean: float
+    mean_then: float
 
 
 def changes(snapshot: str, before: str, *, users: int) -> dict[str, Change]:
@@ -55,8 +58,11 @@ def changes(snapshot: str, before: str, *, users: int) -> dict[str, Change]:
     found = {}
     for kind, (names, scores) in _COLUMNS.items():
         lists = (_padded(now.column(names), codes_now)[here], _padded(then.column(names), codes_then)[there])
-        drift = psi(_best(then.column(scores)), _best(now.column(scores)))
-        found[kind] = Change(len(common), float(rank_biased_overlap(*lists).mean()), drift)
+        ours, theirs = _best(now.column(scores)), _best(then.column(scores))
+        overlap = float(rank_biased_overlap(*lists).mean())
+        found[kind] = Change(
+            len(common), overlap, psi(theirs, ours), ks(theirs, ours), _mean_of_known(ours), _mean_of_known(theirs)
+        )
     return found
 
 
@@ -100,3 +106,8 @@ def _best(scores: pa.ChunkedArray) -> NDArray[Any]:
     if len(values):
         best[sizes > 0] = np.maximum.reduceat(values, starts[sizes > 0])
     return best
+
+
+def _mean_of_known(values: NDArray[Any]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else 0.0

@@ -23,16 +23,19 @@ from data_contracts.manifest import Manifest
 from data_contracts.night import parse_snapshot_id
 from spark_jobs.lake.commits import last_written_files
 from spark_jobs.lake.files import file_exists, file_system, read_bytes
+from spark_jobs.lake.model_documents import model_documents
 from spark_jobs.lake.plain import last_written
 from spark_jobs.lake.snapshot_files import manifest_of, snapshot_batches, snapshot_before, snapshot_table
 from spark_jobs.lake.tables import table_uri
 from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS
+from spark_jobs.monitoring.score_drift import SCORE_DRIFT
 from spark_jobs.report.seen import ListsSeen, People, lists_seen
 from spark_jobs.scoring.snapshot import CATALOGUE, FALLBACK_LISTS, ITEMS, LISTS, PORTRAITS, USER_STATE
 
 STEPS = "steps.json"
 # A document beside the night's models.
 UPLIFT = "uplift.json"
+_SCORE_DRIFT = (AS_OF, "measure", "against", "psi", "ks", "mean", "mean_then")
 _CAMPAIGNS = "silver.campaign_interactions"
 _ANSWER_DAYS = 7
 
@@ -59,14 +62,15 @@ class Snapshot:
 @dataclass(frozen=True)
 class Facts:
     """contacts, answers: what came of campaigns in the last days and of our own answers, (channel, event) -> how often.
-    models: documents beside the night's models, by name. drift: rows of gold.feature_drift. evaluation: the newest
-    rolling evaluation up to this night.
+    models: documents beside the night's models, by name. drift, score_drift: rows of those tables. evaluation: the
+    newest rolling one up to this night.
     """
 
     now: Snapshot
     before: Snapshot | None
     portraits: Sequence[Row]
     drift: Sequence[Row]
+    score_drift: Sequence[Row]
     models: Mapping[str, Row]
     evaluation: Row
     contacts: Mapping[tuple[str, str], int]
@@ -90,6 +94,7 @@ def facts_of(lake: str, snapshot_id: str) -> Facts:
             for row in last_written(lake, DRIFT, [AS_OF, "then_as_of", *DRIFT_COLUMNS])
             if row[AS_OF] == as_of.isoformat()
         ],
+        score_drift=[row for row in last_written(lake, SCORE_DRIFT, _SCORE_DRIFT) if row[AS_OF] == as_of.isoformat()],
         models=model_documents(f"{lake}/models/{as_of}"),
         evaluation=_newest_evaluation(lake, as_of),
         contacts=contacts,
@@ -97,14 +102,6 @@ def facts_of(lake: str, snapshot_id: str) -> Facts:
         answers=_answers(lake, as_of),
         steps=_steps(f"{lake}/reports/{snapshot_id}/{STEPS}"),
     )
-
-
-def model_documents(folder: str) -> dict[str, dict[str, Any]]:
-    """JSON documents beside a night's models, by their path in its folder, such as `products/ranker.json`."""
-    system, path = file_system(folder)
-    found = system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True))
-    paths = [info.path.removeprefix(path).strip("/") for info in found if info.path.endswith(".json")]
-    return {name: json.loads(read_bytes(f"{folder}/{name}")) for name in paths}
 
 
 def _counted(snapshot: str) -> Snapshot:

@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_contracts.gate import gate_rules
+from data_contracts.tables import contract
 from spark_jobs.monitoring.drift import ks, psi
 from spark_jobs.monitoring.feature_drift import FAULTS, TRAINING, YESTERDAY, drift_rows, faults
 from spark_jobs.monitoring.label_drift import LabelDrift, label_drifts
 from spark_jobs.monitoring.overlap import rank_biased_overlap
+from spark_jobs.monitoring.score_drift import SCORE_DRIFT, score_drift_rows
+from spark_jobs.monitoring.yesterday import Change
 
 RNG = np.random.default_rng(7)
 SAMPLE = RNG.normal(size=20_000)
@@ -137,3 +140,16 @@ def test_few_positives_or_an_unknown_training_share_say_nothing() -> None:
     assert not list(label_drifts(ranker(20), ranker(250)))
     unknown = {name: value for name, value in ranker(250).items() if name != "margin_shift"}
     assert [one.against for one in label_drifts(unknown, ranker(250))] == [YESTERDAY]
+
+
+def test_scores_and_labels_of_a_night_are_rows_of_their_contract() -> None:
+    change = Change(users=900, overlap=0.8, drift=0.3, ks=0.2, mean=-4.0, mean_then=-3.5)
+    documents = {"products/ranker.json": ranker(300)}
+    rows = list(score_drift_rows({"offer": change}, documents, {"products/ranker.json": ranker(250)}))
+    assert [(row["measure"], row["against"]) for row in rows] == [
+        ("offer_score", YESTERDAY),
+        ("product_labels", YESTERDAY),
+        ("product_labels", TRAINING),
+    ]
+    assert all({*row, "as_of"} == set(contract(SCORE_DRIFT).column_names) for row in rows)
+    assert rows[1]["mean"] == pytest.approx(0.003)

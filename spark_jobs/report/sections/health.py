@@ -16,6 +16,7 @@ from spark_jobs.report.seen import BINS, Floats, Ints
 
 _DRIFTS_SHOWN = 15
 _PSI_LINE = 0.25
+_DRIFT_NUMBERS = ("psi", "ks", "mean_then", "mean")
 
 
 def gate(facts: Facts) -> Section:
@@ -60,7 +61,16 @@ def drift(facts: Facts) -> Section:
         else "No features were held against an earlier night."
     )
     missing = "" if against == YESTERDAY else "Against yesterday it is told from the second night on."
-    return Section("drift", "Drift", meaning, plots=plots, missing=missing)
+    return Section("drift", "Drift", meaning, plots=plots, tables=_scores_and_labels(facts), missing=missing)
+
+
+def _scores_and_labels(facts: Facts) -> list[Table]:
+    rows = [
+        (row["measure"].replace("_", " "), row["against"], *(f"{row[name]:.4g}" for name in _DRIFT_NUMBERS))
+        for row in facts.score_drift
+    ]
+    columns = ("Measure", "Against", "PSI", "KS", "Mean then", "Mean now")
+    return [Table("Scores (log odds) and labels (share that happened)", columns, rows, is_open=True)] if rows else []
 
 
 def _named(rows: Sequence[Mapping[str, Any]], against: str) -> str:
