@@ -15,6 +15,7 @@ from data_contracts.models import Aliases, DataFacts, ModelVersion, NightModels
 from data_contracts.night import NightParams
 from spark_jobs.features.silver import Silver, read_silver
 from spark_jobs.jobs.runner import JobReport, TableReport, main
+from spark_jobs.jobs.uplift import leave_uplift
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.files import delete_folder
 from spark_jobs.lifecycle.files import bring, leave, night_models
@@ -51,8 +52,10 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     data = data_facts(spark, params)
     champions = {name: one.champion for name, one in aliases.items() if one.champion is not None}
     beside = {name: model for name, model in champions.items() if data[name].against(model) is None}
-    (products, product_warnings), (offers, offer_warnings) = at_once(
-        lambda: _products(spark, params, beside.get("products")), lambda: _offers(spark, params, beside.get("offers"))
+    (products, product_warnings), (offers, offer_warnings), _ = at_once(
+        lambda: _products(spark, params, beside.get("products")),
+        lambda: _offers(spark, params, beside.get("offers")),
+        lambda: leave_uplift(spark, params),
     )
     trained = {name: one for name, one in (("products", products), ("offers", offers)) if one is not None}
     plan, decisions = _settled(spark, params, plan, trained=trained, aliases=aliases, beside=beside, data=data)

@@ -25,12 +25,19 @@ class BoosterParams:
 
 
 def train_booster(
-    rows: F32, labels: F32, *, names: tuple[str, ...], params: BoosterParams, seed: int, threads: int
+    rows: F32,
+    labels: F32,
+    *,
+    names: tuple[str, ...],
+    params: BoosterParams,
+    seed: int,
+    threads: int,
+    objective: str = "binary:logistic",
 ) -> xgb.Booster:
-    """binary:logistic. The same rows, seed and number of threads give the same booster, bit by bit."""
+    """The same rows, seed and number of threads give the same booster, bit by bit."""
     data = xgb.QuantileDMatrix(rows, label=labels, feature_names=list(names), nthread=threads)
     settings = {
-        "objective": "binary:logistic",
+        "objective": objective,
         "tree_method": "hist",
         "max_depth": params.depth,
         "eta": params.learning_rate,

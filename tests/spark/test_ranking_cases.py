@@ -13,6 +13,7 @@ from spark_jobs.features.base import Moment
 from spark_jobs.features.silver import Silver
 from spark_jobs.lake.tables import empty_table
 from spark_jobs.ranking.product_cases import CaseParams, Cases, labelled_users, product_priors, sample
+from spark_jobs.ranking.uplift_cases import contacted, has_controls
 from spark_jobs.ranking.windows import LabelWindow, training_windows
 from tests.spark.feature_samples import features_at
 from tests.unit.scoring_samples import CATALOGUE, RULES
@@ -46,6 +47,26 @@ def _opening(number: int, user_id: int, product_id: str, time: datetime) -> dict
     }
 
 
+def _contacts() -> list[dict[str, object]]:
+    """One of who refuses profiling now, one of who did then, one too early and one too late."""
+    at, hour = WINDOW.start, timedelta(hours=1)
+    told = [
+        (1, "card_a", "held_out", at - hour),
+        (1, "card_b", "shown", at),
+        (2, "card_b", "shown", at),
+        (3, "deposit_a", "held_out", at + hour),
+        (3, "deposit_a", "shown", at + 2 * hour),
+        (4, "card_a", "shown", at),
+        (4, "card_a", "clicked", at - hour / 2),
+        (5, "card_b", "held_out", at),
+        (6, "card_b", "shown", WINDOW.end),
+    ]
+    return [
+        {**_opening(1_000 + number, user, product, time), "event_type": kind, "campaign_id": "c", "channel": "web"}
+        for number, (user, product, kind, time) in enumerate(told)
+    ]
+
+
 def _silver(spark: SparkSession, later: list[dict[str, object]]) -> Silver:
     before, after = WINDOW.as_of - timedelta(days=3), AS_OF
     customers = [
@@ -69,7 +90,7 @@ def _silver(spark: SparkSession, later: list[dict[str, object]]) -> Silver:
         holdings=_table(spark, "silver.holdings", [held]),
         aggregates=empty_table(spark, "silver.aggregates"),
         product_events=_table(spark, "silver.product_events", openings + later),
-        campaign_interactions=empty_table(spark, "silver.campaign_interactions"),
+        campaign_interactions=_table(spark, "silver.campaign_interactions", _contacts()),
         items=empty_table(spark, "silver.items"),
         people=empty_table(spark, "silver.people"),
         products=CATALOGUE.products,
@@ -148,3 +169,17 @@ def test_without_customers_whoever_behaved_is_trained_on(spark: SparkSession, si
         interactions=_table(spark, "silver.interactions", [seen]),
     )
     assert _cases(nobody).users.user_ids.tolist() == [77]
+
+
+def test_first_contacts_are_uplift_cases_with_what_was_opened_after_them(spark: SparkSession, silver: Silver) -> None:
+    rows = [(user, WINDOW.as_of, None, float(user)) for user in range(1, 4)]
+    features = spark.createDataFrame(rows, "user_id bigint, as_of date, seen_until bigint, f_x float")
+    found = contacted(silver, WINDOW, features=features, now=NOW, fewest=1)
+    assert found is not None
+    assert found.user_ids.tolist() == [1, 3, 4]
+    assert found.treated.tolist() == [True, False, True]
+    assert found.outcome.tolist() == [1, 1, 0]
+    assert np.array_equal(found.features[:, 0], [1, 3, np.nan], equal_nan=True)
+    assert found.features[:, found.names.index("offered_deposit")].tolist() == [0, 1, 0]
+    assert has_controls(silver.campaign_interactions, since=WINDOW.as_of, fewest=3)
+    assert not has_controls(silver.campaign_interactions, since=WINDOW.as_of, fewest=4)
