@@ -85,7 +85,8 @@ def report_of(one: Experiment, settings: Settings, *, off_policy: str = "") -> d
     with connected(Address.of(settings)) as store:
         log = experiment_log(store, one, start=start, until=min(end, now), before=_BEFORE)
     if not log.exposures.num_rows:
-        raise InputError(f"no answer of experiment {one.name} was logged between {one.start} and {one.end}")
+        elsewhere = "; RECS_EVENTS_TO=kafka sends exposures past it" if settings.events_to == "kafka" else ""
+        raise InputError(f"ClickHouse has no answer of {one.name} between {one.start} and {one.end}{elsewhere}")
     found = experiment_report(one, log.exposures, log.feedback, start=start).as_json()
     notes = ["exposures of its first days are no longer kept"] if now - start > _KEPT else []
     return {
