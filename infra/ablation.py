@@ -31,6 +31,19 @@ class TecdDay:
     gap_hours: float
 
 
+def lake_params(settings: Settings, as_of: date) -> NightParams:
+    """Of a night whose lake is looked at as it is: nothing is delivered."""
+    return NightParams(
+        as_of=as_of,
+        lake=settings.lake_uri,
+        sources=Sources(reference=settings.lake_uri),
+        timezone=settings.timezone,
+        product_horizon_days=settings.product_horizon_days,
+        gap_hours=settings.gap_hours,
+        seed=settings.seed,
+    )
+
+
 def show_ablation(
     settings: Settings,
     tecd: TecdDay | None,
@@ -73,15 +86,7 @@ def _products(settings: Settings, as_of: date, *, k: int) -> Iterator["Ablation"
     from spark_jobs.lake.session import spark_session
     from spark_jobs.ranking.boosting import BoosterParams
 
-    params = NightParams(
-        as_of=as_of,
-        lake=settings.lake_uri,
-        sources=Sources(reference=settings.lake_uri),  # nothing is delivered: the lake is looked at as it is
-        timezone=settings.timezone,
-        product_horizon_days=settings.product_horizon_days,
-        gap_hours=settings.gap_hours,
-        seed=settings.seed,
-    )
+    params = lake_params(settings, as_of)
     spark = spark_session("recs ablation", master=settings.spark_master, java_options=settings.spark_java_options)
     try:
         cases = product_log(spark, params)

@@ -15,6 +15,7 @@ from data_contracts.vocabulary import Domain
 from infra.ablation import Ablate, TecdDay, show_ablation
 from infra.console import console, progress, show, show_json
 from infra.options import AsJson
+from infra.rolling import show_rolling
 from spark_jobs.candidates.base import RetrievalParams
 from spark_jobs.evaluation.intervals import Estimate
 from spark_jobs.evaluation.report import Row
@@ -42,6 +43,9 @@ def backtest(
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of that night. [default: RECS_DATA_DIR]")] = None,
     horizon_days: Annotated[int | None, typer.Option(min=1, help="Days of that night's product horizon.")] = None,
+    folds: Annotated[
+        int, typer.Option(min=1, help="Earlier moments to train anew at and test on, of --tecd or --lake-date.")
+    ] = 1,
     k: Annotated[int, typer.Option("--k", min=1, max=100, help="Length of the lists.")] = 10,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to average over.")] = 1,
     als_factors: Annotated[int | None, _knob("d of the factorisation.")] = None,
@@ -58,6 +62,7 @@ def backtest(
 
     Examples: `recs backtest --tecd tecd --offer-domains marketplace --test-day 1296 --k 10`,
     `recs backtest --train train.parquet --test test.parquet --k 20 --exclude-seen --json`,
+    `recs backtest --lake-date 2026-03-16 --data-dir .local/demo --horizon-days 3 --folds 3 --k 5`,
     `recs backtest --ablate domains --tecd world/tecd --test-day 1296 --offer-domains marketplace,retail,offers`,
     `recs backtest --ablate domains --lake-date 2026-03-16 --data-dir .local/demo --horizon-days 7`
     """
@@ -73,16 +78,20 @@ def backtest(
     }
     settings = Settings() if offer_domains is None else Settings(offer_domains=offer_domains)
     by_seed = range(settings.seed, settings.seed + seeds)
+    chosen = {"data_dir": data_dir, "product_horizon_days": horizon_days}
+    settings = settings.model_copy(update={name: value for name, value in chosen.items() if value is not None})
+    day = None if lake_date is None else lake_date.date()
+    of_tecd = None if tecd is None or test_day is None else TecdDay(tecd, test_day, gap_hours)
     if ablate is not None:
-        chosen = {"data_dir": data_dir, "product_horizon_days": horizon_days}
-        settings = settings.model_copy(update={name: value for name, value in chosen.items() if value is not None})
-        day = None if lake_date is None else lake_date.date()
-        of_tecd = None if tecd is None or test_day is None else TecdDay(tecd, test_day, gap_hours)
         show_ablation(settings, of_tecd, day, retrieval=_retrieval(RetrievalParams(), knobs), k=k, as_json=as_json)
         return
+    if day is not None or (folds > 1 and of_tecd is not None):
+        retrieval = _retrieval(RetrievalParams(), knobs)
+        show_rolling(settings, day, of_tecd, folds=folds, k=k, retrieval=retrieval, as_json=as_json)
+        return
     shown = _Shown(k, by_seed, knobs, as_json)
-    if tecd is not None and test_day is not None and train is None and test is None:
-        _of_day(TecdDay(tecd, test_day, gap_hours), settings.offer_domains, shown)
+    if of_tecd is not None and train is None and test is None:
+        _of_day(of_tecd, settings.offer_domains, shown)
     elif train is not None and test is not None and tecd is None and test_day is None:
         _of_files(train, test, shown, exclude_seen=exclude_seen)
     else:

@@ -103,23 +103,23 @@ def measured_night(*, users: int, days: int, nights: int, big: bool) -> NightCos
         generate(world, users=users, days=days + nights, seed=7, last_date=LAST_DATE, horizon_days=_HORIZON_DAYS)
         first = LAST_DATE - timedelta(days=nights)
         for job in _STATE_JOBS:
-            _run(job, _params(folder, world, first), big=big)
+            run_job(job, night_params(folder, world, first), big=big)
         costs = []
         for number in range(nights):
-            params = _params(folder, world, first + timedelta(days=number + 1))
-            jobs = [_run(job, params, big=big) for job in _JOBS]
+            params = night_params(folder, world, first + timedelta(days=number + 1))
+            jobs = [run_job(job, params, big=big) for job in _JOBS]
             costs.append(NightCost(sum(cost.seconds for cost in jobs), max(cost.worker_mb for cost in jobs)))
     return NightCost(min(cost.seconds for cost in costs), max(cost.worker_mb for cost in costs))
 
 
-def _params(folder: str, world: Path, as_of: date) -> NightParams:
+def night_params(folder: str, world: Path, as_of: date, *, horizon_days: int = _HORIZON_DAYS) -> NightParams:
+    """A night of a sample world, its lake in `folder`."""
     places = {name: str(world / name) for name in ("tecd", "dwh", "events", "reference")}
-    return NightParams(
-        as_of=as_of, lake=f"{folder}/lake", sources=Sources(**places), product_horizon_days=_HORIZON_DAYS
-    )
+    return NightParams(as_of=as_of, lake=f"{folder}/lake", sources=Sources(**places), product_horizon_days=horizon_days)
 
 
-def _run(job: str, params: NightParams, *, big: bool) -> NightCost:
+def run_job(job: str, params: NightParams, *, big: bool) -> NightCost:
+    """One job of a night, as a process."""
     measured = measure(
         [sys.executable, "-m", f"spark_jobs.jobs.{job}", params.model_dump_json()], env=_environment(big)
     )

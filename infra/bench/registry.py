@@ -51,6 +51,11 @@ _LOOKUP = (
 )
 _OVERLAY = (*_SERVING, "infra/overlay.py", "infra/local/kafka", "infra/bench/overlay.py")
 _LANDING = ("spark_jobs/landing", "data_contracts/events", "infra/local/kafka", "infra/bench/landing.py")
+_MODELS = (
+    *(f"spark_jobs/{part}" for part in ("features", "ranking", "evaluation")),
+    "infra/local/world",
+    "infra/bench/quality.py",
+)
 _NIGHT = ("spark_jobs", "dagster_project", "data_contracts", "sql")
 
 BENCHES = {
@@ -64,6 +69,7 @@ BENCHES = {
         ),
         Bench("demo", "infra.bench.demo:run", (*_NIGHT, "infra/demo.py", "infra/local"), "make demo after set-up"),
         Bench("tecd", "infra.bench.tecd:run", _NIGHT, "the night and the backtest on real T-ECD days"),
+        Bench("quality", "infra.bench.quality:run", _MODELS, "product lists against the sample world's truth"),
         Bench("checks", "infra.bench.checks:run", _NIGHT, "checking tables against their contracts"),
         Bench("night-days", "infra.bench.night_growth:by_history", _NIGHT, "how a night grows with days of history"),
         Bench("night-users", "infra.bench.night_growth:by_users", _NIGHT, "how a night grows with users"),

@@ -17,17 +17,17 @@ from spark_jobs.evaluation.backtest import BacktestParams, night_lists
 from spark_jobs.evaluation.figures import head_items, relevant_items
 from spark_jobs.evaluation.intervals import Estimate, bootstrap
 from spark_jobs.evaluation.metrics import Doubles, Mask, Relevant, ndcg
+from spark_jobs.evaluation.product_figures import best_products
+from spark_jobs.evaluation.rolling import told_by
 from spark_jobs.evaluation.slices import Panel, Slice
 from spark_jobs.evaluation.tecd_log import OfferLog
 from spark_jobs.features.history import Events, Ints, Longs, build_history
 from spark_jobs.ranking.boosting import BoosterParams
-from spark_jobs.ranking.kernel import best_first, items_of, ordered_keys
-from spark_jobs.ranking.products import LabelledUsers, ProductScorer, train_product_ranker
+from spark_jobs.ranking.products import NEGATIVE_SHARE, LabelledUsers, train_product_ranker
 
 OFFER_SOURCES = ("als", "itemcf", "blend", "ranked")
 _LABEL = "any"
 _SEED = 20240229
-_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -121,20 +121,14 @@ def _product_ndcg(cases: ProductCases, *, k: int, booster: BoosterParams, seed: 
         cases.test,
         feature_names=cases.feature_names,
         pair_names=cases.pair_names,
-        negative_share=0.25,
+        negative_share=NEGATIVE_SHARE,
         params=booster,
         seed=seed,
         threads=threads,
     )
     test = cases.test
     n, products = test.eligible.shape
-    scorer, numbers = ProductScorer(ranker, test.products, _BLOCK), np.arange(products, dtype=np.int64)
-    lists = np.empty((n, min(k, products)), np.int32)
-    for first in range(0, n, _BLOCK):
-        here = slice(first, first + _BLOCK)
-        scores = np.where(test.eligible[here], scorer.probabilities(test.features[here], test.pairs[here]), -1.0)
-        keys = ordered_keys(scores.astype(np.float32), numbers, np.empty(scores.shape, np.int64))
-        lists[here] = items_of(best_first(keys, k))
+    lists = best_products(told_by(ranker, test), test.eligible, k=min(k, products))
     rows, codes = np.nonzero(test.labels & test.eligible)
     relevant = Relevant.of(rows, codes, n_users=n, n_items=products)
     return ndcg(relevant.hits(lists), relevant.sizes)

@@ -37,14 +37,19 @@ def bootstrap(values: npt.NDArray[np.float64], *, seed: int, samples: int = SAMP
     users, columns = values.shape
     if not users:
         return [Estimate(float("nan"), float("nan"), float("nan"), 0)] * columns
-    draws, means = np.random.default_rng(seed), []
+    low, high = np.quantile(resampled_means(values, seed=seed, samples=samples), [0.025, 0.975], axis=0)
+    middle = values.mean(axis=0)
+    return [Estimate(float(middle[m]), float(low[m]), float(high[m]), users) for m in range(columns)]
+
+
+def resampled_means(values: npt.NDArray[np.float64], *, seed: int, samples: int = SAMPLES) -> npt.NDArray[np.float64]:
+    """Means [samples, M] of the columns of values [users, M] over users drawn with replacement, the same for all."""
+    users, draws, means = len(values), np.random.default_rng(seed), []
     for first in range(0, samples, _SAMPLES_AT_ONCE):
         many = min(_SAMPLES_AT_ONCE, samples - first)
         times = np.stack([np.bincount(draws.integers(0, users, users), minlength=users) for _ in range(many)])
         means.append(times @ values / users)
-    low, high = np.quantile(np.concatenate(means), [0.025, 0.975], axis=0)
-    middle = values.mean(axis=0)
-    return [Estimate(float(middle[m]), float(low[m]), float(high[m]), users) for m in range(columns)]
+    return np.concatenate(means)
 
 
 def standard_error(influence: npt.NDArray[np.float64], user_ids: npt.NDArray[np.int64]) -> tuple[float, int]:

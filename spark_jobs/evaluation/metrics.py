@@ -2,7 +2,7 @@
 
 Definitions as in Manning, Raghavan and Schütze, "Introduction to Information Retrieval", chapter 8; NDCG after Järvelin
 and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002. A user without relevant items has no metric
-(NaN) and takes no part in means.
+(NaN) and takes no part in means. How good probabilities are is told in `probabilities`.
 """
 
 from collections.abc import Callable
@@ -45,6 +45,11 @@ class Relevant:
         return is_hit
 
 
+def precision(hits: Mask, sizes: Longs) -> Doubles:
+    """Share of the list's k places that hold a relevant item; an empty place holds none."""
+    return _where_relevant(hits.sum(axis=1), np.where(sizes > 0, hits.shape[1], 0))
+
+
 def recall(hits: Mask, sizes: Longs) -> Doubles:
     """Share of the relevant items that are on the list."""
     return _where_relevant(hits.sum(axis=1), sizes)
@@ -68,16 +73,52 @@ def average_precision(hits: Mask, sizes: Longs) -> Doubles:
     return _where_relevant((precision * hits).sum(axis=1), np.minimum(sizes, hits.shape[1]))
 
 
+def simulated_ctr(hits: Mask, sizes: Longs) -> Doubles:
+    """Clicks a shown place, if the r-th is looked at with probability 1/r and what is relevant and seen is clicked.
+
+    The position-based model with the examination of Joachims, Swaminathan and Schnabel, "Unbiased learning-to-rank with
+    biased feedback", 2017 (eta = 1). Places are counted, shown or empty.
+    """
+    examined = 1.0 / (np.arange(hits.shape[1]) + 1.0)
+    return _where_relevant(hits @ examined, np.where(sizes > 0, hits.shape[1], 0))
+
+
+def graded_ndcg(gains: Doubles, codes: Ints) -> Doubles:
+    """NDCG with graded, linear gains: gains float64 [U, I] ≥ 0 of all items, codes int32 [U, k] padded with -1.
+
+    The ideal list holds the k largest gains; NaN for users whose gains are all 0.
+    """
+    k = codes.shape[1]
+    discounts = 1.0 / np.log2(np.arange(k) + 2.0)
+    listed = np.where(codes >= 0, np.take_along_axis(gains, np.maximum(codes, 0), axis=1), 0.0)
+    ideal = -np.sort(-gains, axis=1)[:, :k]
+    return _where_relevant(listed @ discounts, ideal @ discounts[: ideal.shape[1]])
+
+
+def novelty(codes: Ints, share: Doubles) -> Doubles:
+    """Mean self-information of a user's listed items, -log2 of the share of users who met each; 0 for empty lists.
+
+    share float64 [I] in (0, 1]. Zhou et al., "Solving the apparent diversity-accuracy dilemma of recommender systems",
+    2010.
+    """
+    is_listed = codes >= 0
+    surprise = np.where(is_listed, -np.log2(share)[np.maximum(codes, 0)], 0.0)
+    mean: Doubles = surprise.sum(axis=1) / np.maximum(is_listed.sum(axis=1), 1)
+    return mean
+
+
 def coverage(codes: Ints, *, n_items: int) -> float:
     """Share of all items that are on somebody's list."""
     return len(np.unique(codes[codes >= 0])) / max(n_items, 1)
 
 
 METRICS: dict[str, Callable[[Mask, Longs], Doubles]] = {
+    "precision": precision,
     "recall": recall,
     "ndcg": ndcg,
     "map": average_precision,
     "hit_rate": hit_rate,
+    "simulated_ctr": simulated_ctr,
 }
 
 

@@ -3,20 +3,112 @@
 The windows, users, features and labels are those of the night's own training, so that what is measured is what runs.
 """
 
-from pyspark.sql import SparkSession
+from collections.abc import Sequence
+from datetime import date
 
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from data_contracts.columns import AS_OF, DAY, SEGMENT
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams
 from spark_jobs.evaluation.ablation import ProductCases
-from spark_jobs.features.silver import read_silver
-from spark_jobs.ranking.product_cases import cases_of_night
-from spark_jobs.ranking.windows import windows_of_night
+from spark_jobs.evaluation.rolling import SeenUsers, rolling_windows
+from spark_jobs.features.base import Moment
+from spark_jobs.features.behaviour_table import folded
+from spark_jobs.features.days import day_spans, midnight
+from spark_jobs.features.engine import user_features
+from spark_jobs.features.segments import segments
+from spark_jobs.features.silver import Silver, read_silver
+from spark_jobs.features.streams import happenings
+from spark_jobs.lake.collect import collected
+from spark_jobs.lake.reference import Reference, read_reference
+from spark_jobs.lake.tables import read_table
+from spark_jobs.ranking.product_cases import CaseParams, cases_of_night, labelled_users
+from spark_jobs.ranking.user_blocks import aligned_features
+from spark_jobs.ranking.windows import MIN_HISTORY_DAYS, LabelWindow, windows_of_night
+
+_PARTITIONS = 4
 
 
 def product_log(spark: SparkSession, params: NightParams) -> ProductCases:
     """Raises InputError where the lake has no products or no product events."""
+    silver = _silver(spark, params)
+    train, test = cases_of_night(silver, params, windows_of_night(params))
+    return ProductCases(train.users, test.users, train.feature_names, train.pair_names)
+
+
+def rolling_log(spark: SparkSession, params: NightParams, *, folds: int) -> list[SeenUsers]:
+    """Users of every window that so many folds need, the newest first, with features made anew for each as-of.
+
+    Nothing is written to the lake. Raises InputError where it has no products, no product events, or too few days.
+    """
+    silver, reference = _silver(spark, params), read_reference(params.lake)
+    windows = rolling_windows(
+        params.as_of,
+        folds=folds,
+        horizon_days=params.product_horizon_days,
+        gap_hours=params.gap_hours,
+        timezone=params.timezone,
+    )
+    first = silver.product_events.agg(F.min(DAY)).collect()[0][0]
+    missing = (first - windows[-1].as_of).days + MIN_HISTORY_DAYS
+    if missing > 0:
+        raise InputError(
+            f"{params.lake}: history is {missing} days too short for {folds} folds of a horizon of "
+            f"{params.product_horizon_days} days as of {params.as_of}: take fewer --folds or a shorter horizon"
+        )
+    behaviour = _behaviour(silver, [window.as_of for window in windows], params).localCheckpoint()
+    return [_seen(silver, behaviour, window, reference, params) for window in windows]
+
+
+def night_users(spark: SparkSession, params: NightParams) -> SeenUsers:
+    """Users as the night itself sees them, from its gold; what they open afterwards is not known here."""
+    silver, reference = _silver(spark, params), read_reference(params.lake)
+    window = LabelWindow(params.as_of, params.cut_off, params.cut_off)
+    features = read_table(spark, params.lake, "gold.user_features")
+    return _labelled(silver, features.where(F.col(AS_OF) == F.lit(params.as_of)), window, reference, params)
+
+
+def _silver(spark: SparkSession, params: NightParams) -> Silver:
     silver = read_silver(spark, params.lake)
     if not silver.products or silver.product_events.isEmpty():
         raise InputError(f"{params.lake}: no products or no product events to learn from; run a night there first")
-    train, test = cases_of_night(silver, params, windows_of_night(params))
-    return ProductCases(train.users, test.users, train.feature_names, train.pair_names)
+    return silver
+
+
+def _behaviour(silver: Silver, as_ofs: Sequence[date], params: NightParams) -> DataFrame:
+    """Rows of gold.user_behaviour at each as-of, folded from the first day."""
+    streams = (silver.interactions, silver.product_events, silver.campaign_interactions)
+    days = [rows.agg(F.min(DAY)).collect()[0][0] for rows in streams]
+    first, last = min(day for day in days if day), max(as_ofs)
+    events = happenings(silver, first=first, before=last)
+    spans = day_spans(first, last, timezone=params.timezone)
+    return folded(None, events, spans, sorted(as_ofs), partitions=_PARTITIONS)
+
+
+def _seen(
+    silver: Silver, behaviour: DataFrame, window: LabelWindow, reference: Reference, params: NightParams
+) -> SeenUsers:
+    cut_off = midnight(window.as_of, params.timezone)
+    then = behaviour.where(F.col(AS_OF) == F.lit(window.as_of)).drop(AS_OF)
+    made = user_features(then, silver, as_of=window.as_of, cut_off=cut_off, partitions=_PARTITIONS).localCheckpoint()
+    return _labelled(silver, made, window, reference, params)
+
+
+def _labelled(
+    silver: Silver, features: DataFrame, window: LabelWindow, reference: Reference, params: NightParams
+) -> SeenUsers:
+    cases = labelled_users(
+        silver,
+        window,
+        features=features,
+        catalogue=reference.catalogue,
+        rules=reference.rules,
+        now=Moment(params.as_of, params.cut_off),
+        params=CaseParams(horizon_days=params.product_horizon_days, seed=params.seed),
+    )
+    told = collected(segments(features).drop(AS_OF))
+    segment = np.nan_to_num(aligned_features(told, [SEGMENT], user_ids=cases.users.user_ids)[:, 0]).astype(np.int16)
+    return SeenUsers(window, cases.users, segment, cases.feature_names, cases.pair_names)

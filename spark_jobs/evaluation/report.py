@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from spark_jobs.evaluation.intervals import Estimate
 
@@ -27,20 +28,20 @@ class BacktestReport:
 
     figures: Figures
 
-    def to_json(self) -> str:
-        return json.dumps(
-            {
-                label: {
-                    name: {
-                        source: {metric: estimate.as_json() for metric, estimate in metrics.items()}
-                        for source, metrics in sources.items()
-                    }
-                    for name, sources in slices.items()
+    def as_json(self) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
+        return {
+            label: {
+                name: {
+                    source: {metric: estimate.as_json() for metric, estimate in metrics.items()}
+                    for source, metrics in sources.items()
                 }
-                for label, slices in self.figures.items()
-            },
-            indent=1,
-        )
+                for name, sources in slices.items()
+            }
+            for label, slices in self.figures.items()
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.as_json(), indent=1)
 
     def rows(self) -> list[Row]:
         return [

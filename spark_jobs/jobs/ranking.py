@@ -27,11 +27,9 @@ from spark_jobs.ranking.offers import OfferParams
 from spark_jobs.ranking.offers_night import fold_users, train_offer_models, train_retrieval_models
 from spark_jobs.ranking.offers_store import load_offer_ranker
 from spark_jobs.ranking.product_cases import cases_of_night
-from spark_jobs.ranking.products import ProductRanker, judged_products, train_product_ranker
+from spark_jobs.ranking.products import NEGATIVE_SHARE, ProductRanker, judged_products, train_product_ranker
 from spark_jobs.ranking.windows import Windows, require_history, windows_of_night
 
-# Share of negative cases that training keeps.
-NEGATIVE_SHARE = 0.25
 _RANKERS = ("products", "offers")
 
 

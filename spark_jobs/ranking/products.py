@@ -23,6 +23,8 @@ from spark_jobs.ranking.kernel import F32, I64, margins
 from spark_jobs.ranking.newest import Fold, Judged, log_odds_of
 from spark_jobs.ranking.rows import ProductTable, RowBuffer, RowLayout, row_layout
 
+# Share of negative cases that training keeps.
+NEGATIVE_SHARE = 0.25
 _BOOSTER, _DOCUMENT = "booster.ubj", "ranker.json"
 _BLOCK = 1024
 _FAMILIES = [family.value for family in Family]

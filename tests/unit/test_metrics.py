@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import ndcg_score, precision_score, recall_score
 
 from spark_jobs.evaluation.intervals import bootstrap
-from spark_jobs.evaluation.metrics import METRICS, Relevant, coverage
+from spark_jobs.evaluation.metrics import METRICS, Relevant, coverage, graded_ndcg, novelty
 
 N_ITEMS = 12
 
@@ -15,6 +16,10 @@ def naive(metric: str, ranked: list[int], relevant: set[int], k: int) -> float:
     hits = [item in relevant for item in ranked]
     if metric == "recall":
         return sum(hits) / len(relevant)
+    if metric == "precision":
+        return sum(hits) / k
+    if metric == "simulated_ctr":
+        return sum(1 / (place + 1) for place, hit in enumerate(hits) if hit) / k
     if metric == "hit_rate":
         return float(any(hits))
     if metric == "ndcg":
@@ -52,6 +57,34 @@ def test_ndcg_of_a_known_example() -> None:
     relevant = Relevant.of(np.array([0, 0]), np.array([4, 6]), n_users=1, n_items=N_ITEMS)
     value = METRICS["ndcg"](relevant.hits(np.array([[4, 5, 6]], np.int32)), relevant.sizes)
     assert value[0] == pytest.approx(1.5 / (1 + 1 / np.log2(3)))
+
+
+def test_graded_gains_agree_with_scikit_learn_and_an_ideal_list_has_1() -> None:
+    draws = np.random.default_rng(3)
+    gains, scores = draws.random((20, N_ITEMS)), draws.random((20, N_ITEMS))
+    codes = np.argsort(-scores, axis=1)[:, :5].astype(np.int32)
+    found = graded_ndcg(gains, codes)
+    expected = [ndcg_score(gains[user : user + 1], scores[user : user + 1], k=5) for user in range(20)]
+    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(graded_ndcg(gains, np.argsort(-gains, axis=1)[:, :5].astype(np.int32)), 1.0)
+    assert np.isnan(graded_ndcg(np.zeros((1, 3)), np.array([[0]], np.int32))[0])
+    assert graded_ndcg(np.array([[1.0, 0.0]]), np.array([[1, 0, -1]], np.int32))[0] == pytest.approx(1 / np.log2(3))
+
+
+def test_precision_and_recall_agree_with_scikit_learn() -> None:
+    draws = np.random.default_rng(4)
+    wanted = draws.random(N_ITEMS) < 0.5
+    listed = draws.permutation(N_ITEMS)[:5].astype(np.int32)
+    chosen = np.isin(np.arange(N_ITEMS), listed)
+    relevant = Relevant.of(np.zeros(wanted.sum(), np.int64), np.flatnonzero(wanted), n_users=1, n_items=N_ITEMS)
+    hits = relevant.hits(listed[None, :])
+    assert METRICS["precision"](hits, relevant.sizes)[0] == pytest.approx(precision_score(wanted, chosen))
+    assert METRICS["recall"](hits, relevant.sizes)[0] == pytest.approx(recall_score(wanted, chosen))
+
+
+def test_novelty_is_the_surprise_in_bits_of_what_few_have_met() -> None:
+    found = novelty(np.array([[0, 1], [1, -1], [-1, -1]], np.int32), np.array([0.5, 0.125]))
+    np.testing.assert_allclose(found, [2.0, 3.0, 0.0])
 
 
 def test_coverage_counts_distinct_items_on_anybodys_list() -> None:

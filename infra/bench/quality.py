@@ -1,0 +1,129 @@
+"""Bench `quality`: how good product lists and probabilities are, on a sample world whose truth is known.
+
+A night is trained on a world that it knows nothing of but its deliveries, then held against the true probabilities of
+the days to come (`spark_jobs.evaluation.truth`), and three earlier nights against what users did next.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_contracts.columns import PRODUCT_ID, USER_ID
+from data_contracts.night import NightParams
+from data_contracts.settings import Settings
+from infra.bench.figure import Figure
+from infra.bench.night_growth import LAST_DATE, night_params, run_job
+from infra.local.world import generate
+from infra.rolling import product_folds
+from spark_jobs.evaluation.intervals import Estimate
+from spark_jobs.evaluation.product_log import night_users
+from spark_jobs.evaluation.rolling import SeenUsers, told_by
+from spark_jobs.evaluation.truth import TruthReport, best_by_truth, truth_report
+from spark_jobs.lake.session import spark_session
+from spark_jobs.ranking.boosting import BoosterParams
+from spark_jobs.ranking.products import ProductRanker
+from spark_jobs.ranking.user_blocks import aligned_pairs
+
+USERS, DAYS, HORIZON_DAYS, FOLDS, K = 20_000, 60, 7, 3, 5
+_JOBS = ("ingest", "features", "retrieval", "ranking")
+# Openings that stand behind a family's calibration, below which its rate is chance: 2 / sqrt(400) is .1.
+_ENOUGH_OPENINGS = 400
+
+
+def run() -> list[Figure]:
+    """An hour on two cores."""
+    with tempfile.TemporaryDirectory(prefix="bench-quality-") as folder:
+        world = Path(folder) / "world"
+        generate(world, users=USERS, days=DAYS, seed=7, last_date=LAST_DATE, horizon_days=HORIZON_DAYS)
+        params = night_params(folder, world, LAST_DATE, horizon_days=HORIZON_DAYS)
+        for job in _JOBS:
+            run_job(job, params, big=False)
+        truth, ranker = against_truth(params, world), ProductRanker.load(f"{params.models_uri}/products")
+        settings = Settings(data_dir=Path(folder), product_horizon_days=HORIZON_DAYS)
+        folds = product_folds(settings, LAST_DATE, folds=FOLDS, k=K)
+    cases = {family: pair.cases for family, pair in ranker.calibrator.groups.items()}
+    return [*truth_figures(truth, cases), *fold_figures(folds["together"])]
+
+
+def against_truth(params: NightParams, world: Path) -> TruthReport:
+    """The night's ranker on all its users."""
+    spark = spark_session("bench quality", master="local[2]", driver_memory="2g")
+    try:
+        seen = night_users(spark, params)
+    finally:
+        spark.stop()
+    ranker = ProductRanker.load(f"{params.models_uri}/products")
+    truth = true_probabilities(world, seen)
+    best = best_by_truth(
+        seen.users, truth, ranker.layout, params=BoosterParams(), seed=params.seed, threads=params.training_threads
+    )
+    return truth_report(seen.users, told_by(ranker, seen.users), best, truth, segment=seen.segment, k=K)
+
+
+def true_probabilities(world: Path, seen: SeenUsers) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(n, p), 0 where the world's bank would not sell."""
+    table = pq.read_table(world / "truth" / "product_probability.parquet")
+    columns = [table.column(name) for name in (USER_ID, PRODUCT_ID)]
+    rows = pa.table([*columns, table.column("probability")], names=[USER_ID, PRODUCT_ID, "probability"])
+    dense = aligned_pairs(rows, ("probability",), user_ids=seen.users.user_ids, products=seen.users.products.ids)
+    return dense[:, :, 0].astype(np.float64)
+
+
+def truth_figures(report: TruthReport, cases: Mapping[str, int]) -> list[Figure]:
+    ndcg, floor = report.ndcg, report.floor
+    figures = [
+        Figure(
+            f"NDCG@{K} of product lists by true probability × value, {name}",
+            round(ndcg[name].value, 4),
+            "",
+            reference=1.0,
+            better="higher",
+            note=_interval(ndcg[name]),
+        )
+        for name in ("segment", "personal", "best")
+    ]
+    note = f"from segment popularity to a model of the same features told the truth; {_interval(report.closed)}"
+    figures.append(
+        Figure("share of the gap closed", round(report.closed.value, 3), "", goal=0.85, better="higher", note=note)
+    )
+    for name in ("auc", "log_loss"):
+        note = "noise floor: the truth itself on one drawn future"
+        figures.append(Figure(f"{name} of the truth", round(floor[name].value, 4), "", note=note))
+    for family, rate in report.rates.items():
+        figures.append(_rate(f"predicted over true openings, {family}", rate, cases.get(family, 0)))
+    return figures
+
+
+def fold_figures(together: Mapping[str, Any]) -> list[Figure]:
+    """Of the tests of all folds together: quality beside the segment's own rate, and predicted over observed."""
+    figures = []
+    ranked, segment = (together["figures"]["all"][name] for name in ("ranked", "segment"))
+    for metric, better in (("auc", "higher"), ("log_loss", "lower"), (f"ndcg@{K}", "higher")):
+        own, other = ranked[metric], segment[metric]
+        note = f"{FOLDS} folds; {own['low']:.4f} to {own['high']:.4f}; reference: the rate in the segment"
+        value, reference = round(own["value"], 4), round(other["value"], 4)
+        figures.append(Figure(f"{metric} of products", value, "", reference=reference, better=better, note=note))  # type: ignore[arg-type]
+    for name, models in together["figures"].items():
+        rate = models["ranked"].get("predicted_over_observed")
+        if rate and name.startswith("family "):
+            note = f"{FOLDS} folds; {rate['low']:.2f} to {rate['high']:.2f}"
+            label = f"predicted over observed openings, {name.removeprefix('family ')}"
+            figures.append(Figure(label, round(rate["value"], 3), "", note=note))
+    return figures
+
+
+def _rate(name: str, rate: float, cases: int) -> Figure:
+    """The goal, .9 to 1.1, is asked of families with enough cases: how far the rate is from 1."""
+    chance = 2 / np.sqrt(max(cases, 1))
+    note = f"rate {rate:.3f}; calibrated on {cases} openings, chance alone ± {chance:.2f}"
+    goal = 0.1 if cases >= _ENOUGH_OPENINGS else None
+    return Figure(f"{name}: distance from 1", round(abs(rate - 1), 3), "", goal=goal, note=note)
+
+
+def _interval(one: Estimate) -> str:
+    return f"{one.low:.4f} to {one.high:.4f}"

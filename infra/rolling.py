@@ -1,0 +1,110 @@
+"""What `recs backtest --folds` does: models trained anew at earlier and earlier moments, each judged on what came next.
+
+With a lake's date the report is kept beside the night it is about, `{lake}/evaluation/{as_of}/backtest.json`:
+    products   folds (newest first: train, calibrate, test, labels_from, labels_to, figures, calibration), together
+    offers     folds (newest first: test_day, figures)
+figures of products: slice -> model -> metric -> {value, low, high, users}; of offers: label before the slice.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import orjson
+
+from data_contracts.settings import Settings
+from infra.ablation import TecdDay, lake_params
+from infra.console import progress, show, show_json
+from spark_jobs.candidates.base import RetrievalParams
+from spark_jobs.lake.files import write_bytes
+
+_SHOWN = ("auc", "log_loss", "ece", "predicted_over_observed", "ndcg", "value_ndcg", "recall", "hit_rate", "coverage")
+
+
+def report_uri(lake: str, as_of: date) -> str:
+    """Where the report of a night's lake is kept."""
+    return f"{lake}/evaluation/{as_of.isoformat()}/backtest.json"
+
+
+def show_rolling(
+    settings: Settings,
+    lake_date: date | None,
+    tecd: TecdDay | None,
+    *,
+    folds: int,
+    k: int,
+    retrieval: RetrievalParams,
+    as_json: bool,
+) -> None:
+    """Products of a lake, offers of T-ECD days, or both. Raises InputError where history is too short."""
+    report: dict[str, Any] = {}
+    with progress(quiet=as_json) as bars:
+        if lake_date is not None:
+            bars.add_task(f"products in {folds} folds before {lake_date}", total=None)
+            report["products"] = product_folds(settings, lake_date, folds=folds, k=k)
+        if tecd is not None:
+            bars.add_task(f"offers in {folds} folds up to day {tecd.day}", total=None)
+            report["offers"] = {"folds": list(_offers(settings, tecd, folds=folds, k=k, retrieval=retrieval))}
+    if lake_date is not None:
+        write_bytes(report_uri(settings.lake_uri, lake_date), orjson.dumps(report, option=orjson.OPT_INDENT_2))
+    if as_json:
+        show_json(report)
+        return
+    show(list(_rows(report)), as_json=False, title=f"{folds} folds")
+
+
+def product_folds(settings: Settings, as_of: date, *, folds: int, k: int) -> Mapping[str, Any]:
+    from spark_jobs.evaluation.product_log import rolling_log
+    from spark_jobs.evaluation.rolling import rolling_report
+    from spark_jobs.lake.session import spark_session
+    from spark_jobs.ranking.boosting import BoosterParams
+
+    params = lake_params(settings, as_of)
+    spark = spark_session("recs backtest", master=settings.spark_master, java_options=settings.spark_java_options)
+    try:
+        seen = rolling_log(spark, params, folds=folds)
+    finally:
+        spark.stop()
+    report = rolling_report(seen, k=k, booster=BoosterParams(), seed=params.seed, threads=params.training_threads)
+    return report.as_json()
+
+
+def _offers(
+    settings: Settings, tecd: TecdDay, *, folds: int, k: int, retrieval: RetrievalParams
+) -> Iterator[dict[str, Any]]:
+    from spark_jobs.evaluation.backtest import backtest_tecd
+
+    for day in range(tecd.day, tecd.day - folds, -1):
+        report = backtest_tecd(
+            tecd.folder,
+            domains=settings.offer_domains,
+            test_day=day,
+            gap_hours=tecd.gap_hours,
+            k=k,
+            seeds=(settings.seed,),
+            retrieval=retrieval,
+        )
+        yield {"test_day": day, "figures": report.as_json()}
+
+
+def _rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A line for each fold, slice and model; metrics are columns."""
+    products = report.get("products", {"folds": [], "together": None})
+    parts = [("together", products["together"])] if products["together"] else []
+    for name, part in [*parts, *((fold["test"], fold) for fold in products["folds"])]:
+        yield from _lines(name, part["figures"], prefix="")
+    for fold in report.get("offers", {"folds": []})["folds"]:
+        for label, slices in fold["figures"].items():
+            yield from _lines(str(fold["test_day"]), slices, prefix=f"{label}, ")
+
+
+def _lines(fold: str, slices: Mapping[str, Any], *, prefix: str) -> Iterator[dict[str, Any]]:
+    for name, models in slices.items():
+        for model, metrics in models.items():
+            found = {metric.partition("@")[0]: one for metric, one in metrics.items()}
+            shown = {metric: _interval(found.get(metric)) for metric in _SHOWN}
+            yield {"fold": fold, "slice": f"{prefix}{name}", "model": model, **shown}
+
+
+def _interval(one: Mapping[str, float] | None) -> str:
+    return "" if one is None else f"{one['value']:.4f} [{one['low']:.4f}, {one['high']:.4f}]"

@@ -1,0 +1,141 @@
+"""Rolling evaluation of product rankers: each fold trains anew on what its night would have known, and is then judged.
+
+    A3 train   A2 calibrate   A1 test   as_of        a fold; the next one begins a horizon and gap earlier
+Labels of each as-of start `gap_hours` after it and end before the next looks. Baselines are learned from the same past:
+`segment` and `popular` are rates of opening among the eligible of the calibration window.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+from spark_jobs.evaluation.product_figures import Outcomes, ProductReport, joined, product_report
+from spark_jobs.ranking.boosting import BoosterParams
+from spark_jobs.ranking.kernel import F32
+from spark_jobs.ranking.products import (
+    NEGATIVE_SHARE,
+    LabelledUsers,
+    ProductRanker,
+    ProductScorer,
+    train_product_ranker,
+)
+from spark_jobs.ranking.windows import LabelWindow, training_windows
+
+# Users at whose number a segment's own rate and everybody's weigh the same.
+_SEGMENT_USERS = 200.0
+_TENURE = "f_holdings_tenure"
+_BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class SeenUsers:
+    """Labelled users of one window, their segments int16 (n,), and the names of their features and pair signals."""
+
+    window: LabelWindow
+    users: LabelledUsers
+    segment: npt.NDArray[np.int16]
+    feature_names: tuple[str, ...]
+    pair_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FoldReport:
+    """What was learned from and judged on, and how it went."""
+
+    train: LabelWindow
+    calibrate: LabelWindow
+    test: LabelWindow
+    report: ProductReport
+
+    def as_json(self) -> dict[str, object]:
+        as_ofs = {name: getattr(self, name).as_of.isoformat() for name in ("train", "calibrate", "test")}
+        labels = {"labels_from": self.test.start.isoformat(), "labels_to": self.test.end.isoformat()}
+        return {**as_ofs, **labels, **self.report.as_json()}
+
+
+@dataclass(frozen=True)
+class RollingReport:
+    """folds: the newest first; together: the tests of all folds as one."""
+
+    folds: tuple[FoldReport, ...]
+    together: ProductReport
+
+    def as_json(self) -> dict[str, object]:
+        return {"folds": [fold.as_json() for fold in self.folds], "together": self.together.as_json()}
+
+
+def rolling_windows(
+    as_of: date, *, folds: int, horizon_days: int, gap_hours: int, timezone: str
+) -> tuple[LabelWindow, ...]:
+    """The windows that `folds` folds need, the newest first; fold n is (n + 2, n + 1, n)."""
+    windows = []
+    for _ in range(folds + 2):
+        newest = training_windows(as_of, horizon_days=horizon_days, gap_hours=gap_hours, timezone=timezone).calibrate
+        windows.append(newest)
+        as_of = newest.as_of
+    return tuple(windows)
+
+
+def rolling_report(
+    seen: Sequence[SeenUsers], *, k: int, booster: BoosterParams, seed: int, threads: int
+) -> RollingReport:
+    """Of users seen at consecutive windows, the newest first. Raises InputError where nothing was opened in one."""
+    tests, reports = [], []
+    for test, calibrate, train in zip(seen, seen[1:], seen[2:], strict=False):
+        ranker = train_product_ranker(
+            train.users,
+            calibrate.users,
+            feature_names=train.feature_names,
+            pair_names=train.pair_names,
+            negative_share=NEGATIVE_SHARE,
+            params=booster,
+            seed=seed,
+            threads=threads,
+        )
+        told = {"ranked": told_by(ranker, test.users), **baselines(calibrate, test)}
+        tests.append((outcomes_of(test), told))
+        report = product_report(*tests[-1], k=k)
+        reports.append(FoldReport(train.window, calibrate.window, test.window, report))
+    together = {name: np.concatenate([told[name] for _, told in tests]) for name in tests[0][1]}
+    return RollingReport(tuple(reports), product_report(joined([one for one, _ in tests]), together, k=k))
+
+
+def told_by(ranker: ProductRanker, users: LabelledUsers) -> F32:
+    """Calibrated probabilities (n, p)."""
+    scorer = ProductScorer(ranker, users.products, _BLOCK)
+    blocks = range(0, len(users.user_ids), _BLOCK)
+    return np.concatenate(
+        [scorer.probabilities(users.features[at : at + _BLOCK], users.pairs[at : at + _BLOCK]) for at in blocks]
+    )
+
+
+def baselines(past: SeenUsers, test: SeenUsers) -> dict[str, F32]:
+    """What knows no person: the rate of a product in the segment, drawn to everybody's where few are; everybody's."""
+    eligible, opened = past.users.eligible, past.users.eligible & past.users.labels
+    everybody = (opened.sum(axis=0) + 0.5) / (eligible.sum(axis=0) + 1.0)
+    segments = int(max(past.segment.max(initial=0), test.segment.max(initial=0))) + 1
+    rates = np.tile(everybody, (segments, 1))
+    for segment in np.unique(past.segment):
+        mine = past.segment == segment
+        own = opened[mine].sum(axis=0) + _SEGMENT_USERS * everybody
+        rates[segment] = own / (eligible[mine].sum(axis=0) + _SEGMENT_USERS)
+    by_user = {"segment": rates[test.segment], "popular": np.tile(everybody, (len(test.segment), 1))}
+    return {name: rate.astype(np.float32) for name, rate in by_user.items()}
+
+
+def outcomes_of(seen: SeenUsers) -> Outcomes:
+    users = seen.users
+    priors = users.products.features[:, -1].astype(np.float64)
+    return Outcomes(
+        user_ids=users.user_ids,
+        eligible=users.eligible,
+        opened=users.labels,
+        segment=seen.segment,
+        tenure=np.nan_to_num(users.features[:, seen.feature_names.index(_TENURE)].astype(np.float64)),
+        families=users.products.families,
+        values=users.products.values,
+        share=1.0 / (1.0 + np.exp(-priors)),
+    )

@@ -1,0 +1,47 @@
+"""The ranker beside the truth: shares of the gap at its ends and between, and what is told to whom."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from infra.bench.quality import truth_figures
+from spark_jobs.evaluation.truth import best_by_truth, family_rates, segment_mean, truth_report
+from spark_jobs.ranking.boosting import BoosterParams
+from tests.unit.scoring_samples import labelled_users, small_ranker
+
+USERS = replace(labelled_users(1500, 5), labels=np.zeros((1500, 5), bool))
+LAYOUT = small_ranker().layout
+_OWN = USERS.features[:, [2, 2, 0, 3, 3]]
+TRUTH = 1 / (1 + np.exp(3.0 - 1.5 * _OWN - USERS.pairs[:, :, 0])).astype(np.float64)
+SEGMENT = (np.arange(1500) % 3).astype(np.int16)
+BEST = best_by_truth(USERS, TRUTH, LAYOUT, params=BoosterParams(rounds=60, learning_rate=0.2), seed=1, threads=1)
+
+
+def test_a_model_told_the_truth_of_others_orders_lists_almost_as_the_truth_does() -> None:
+    report = truth_report(USERS, TRUTH.astype(np.float32), BEST, TRUTH, segment=SEGMENT, k=3)
+    assert report.ndcg["personal"].value == pytest.approx(1.0)
+    assert report.ndcg["segment"].high < report.ndcg["best"].low < 1.0
+    assert report.closed.low > 1.0
+
+
+@pytest.mark.parametrize(("blend", "least", "most"), [(0.0, -0.01, 0.01), (0.5, 0.1, 0.99), (1.0, 0.999, 1.001)])
+def test_the_share_of_the_gap_runs_from_the_segments_list_to_the_best(blend: float, least: float, most: float) -> None:
+    stranger = segment_mean(BEST, USERS.eligible, SEGMENT)
+    told = (blend * BEST + (1 - blend) * stranger).astype(np.float32)
+    report = truth_report(USERS, told, BEST, TRUTH, segment=SEGMENT, k=3)
+    assert least <= report.closed.value <= most
+    assert report.closed.low <= report.closed.value <= report.closed.high
+
+
+def test_rates_tell_which_family_is_told_too_much() -> None:
+    told = TRUTH.astype(np.float32)
+    told[:, 2] *= 1.5
+    rates = family_rates(told, TRUTH, USERS)
+    assert rates["deposit"] == pytest.approx(1.5, abs=1e-4)
+    assert rates["card"] == pytest.approx(1.0, abs=1e-4)
+    report = truth_report(USERS, told, BEST, TRUTH, segment=SEGMENT, k=3)
+    figures = {one.name: one for one in truth_figures(report, {"deposit": 900, "card": 10})}
+    assert figures["predicted over true openings, deposit: distance from 1"].met is False
+    assert figures["predicted over true openings, card: distance from 1"].met is None
+    assert 0.5 < figures["auc of the truth"].value < 1
