@@ -25,7 +25,7 @@ from spark_jobs.scoring import snapshot
 from spark_jobs.scoring.fallback import fallback_table, popular_offers, popular_products
 from spark_jobs.scoring.inputs import Audience, Night, audience, lists_input, open_night, stage_models, state_of_users
 from spark_jobs.scoring.lists import Ranked
-from spark_jobs.scoring.reasons import popular_code
+from spark_jobs.scoring.reasons import Agreement, popular_code
 from spark_jobs.scoring.stage import StageModels, Worth, WorthSum, personal_lists
 
 _USERS_A_PARTITION = 12_500
@@ -40,7 +40,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     fallback = _write_fallback(night, models, worth, users)
     snapshot.write_documents(params.snapshot_uri, **vars(night.reference))
     _write_drift(spark, params, users=users.users)
-    return _report(models, users, fallback, params=params)
+    return _report(models, users, fallback, worth.agreement, params=params)
 
 
 def _write_state(night: Night) -> DataFrame:
@@ -105,13 +105,16 @@ def _partitions(users: int) -> int:
     return max(_FEWEST_PARTITIONS, math.ceil(users / _USERS_A_PARTITION))
 
 
-def _report(models: StageModels, users: Audience, fallback: pa.Table, *, params: NightParams) -> JobReport:
+def _report(
+    models: StageModels, users: Audience, fallback: pa.Table, reasons: Agreement, *, params: NightParams
+) -> JobReport:
     tiers = fallback.column("tier").to_pylist()
     absent = [name for name in ("products", "offers") if getattr(models, name) is None]
     listed = sum(users.profiled.values())
+    told = {"reasons_compared": reasons.compared, "reasons_as_exact": reasons.agreeing} if reasons.compared else {}
     return JobReport(
         tables={
-            "personal": TableReport(rows=listed, details={"snapshot_id": params.snapshot_id}),
+            "personal": TableReport(rows=listed, details={"snapshot_id": params.snapshot_id, **told}),
             "segment": TableReport(rows=tiers.count(Tier.SEGMENT.value)),
             "popular": TableReport(rows=tiers.count(Tier.POPULAR.value)),
             "user_state": TableReport(rows=users.users),

@@ -4,6 +4,7 @@ Belongs here: the map from feature names to codes and the choice of codes. Does 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import xgboost as xgb
@@ -16,6 +17,17 @@ Codes = NDArray[np.uint16]
 
 # Own-family and pair features also go by the area they come from: f_family_telemetry_views as f_telemetry_views.
 _WRAPPERS = ("f_family_", "f_pair_")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Rows whose reasons were worked out exactly as well, and of how many the first reason was the same."""
+
+    compared: int = 0
+    agreeing: int = 0
+
+    def __add__(self, other: "Agreement") -> "Agreement":
+        return Agreement(self.compared + other.compared, self.agreeing + other.agreeing)
 
 
 class ReasonCoder:
@@ -37,10 +49,18 @@ class ReasonCoder:
 
         Contributions are Saabas' (the booster's `approx_contribs`), summed over the features of a reason.
         """
+        return self._codes_of(booster, rows, approximate=True)
+
+    def agreement(self, booster: xgb.Booster, rows: F32) -> Agreement:
+        """How often the first code is the one that exact contributions (TreeSHAP, `pred_contribs`) give, too."""
+        told, exact = (self._codes_of(booster, rows, approximate=one) & np.uint16(0xFF) for one in (True, False))
+        return Agreement(len(rows), int((told == exact).sum()))
+
+    def _codes_of(self, booster: xgb.Booster, rows: F32, *, approximate: bool) -> Codes:
         if not len(rows) or not self._sums.any():
             return np.zeros(len(rows), np.uint16)
         data = xgb.DMatrix(rows, feature_names=self._names, nthread=1)
-        moved = booster.predict(data, pred_contribs=True, approx_contribs=True, strict_shape=True)
+        moved = booster.predict(data, pred_contribs=True, approx_contribs=approximate, strict_shape=True)
         return two_codes(moved.reshape(len(rows), -1)[:, :-1] @ self._sums, self._codes)
 
 

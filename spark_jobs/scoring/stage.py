@@ -5,7 +5,7 @@ explained in place; candidate rows never cross Arrow. Workers use one thread, si
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,7 @@ from spark_jobs.ranking.user_blocks import user_arrays
 from spark_jobs.scoring.lists import Lists
 from spark_jobs.scoring.offer_lists import OfferInputs, OfferLister
 from spark_jobs.scoring.product_lists import ProductLister
-from spark_jobs.scoring.reasons import ReasonCoder
+from spark_jobs.scoring.reasons import Agreement, ReasonCoder
 
 # Spark has no unsigned types: 16-bit scores and reasons travel, and lie in Parquet, as int.
 LISTS_DDL = (
@@ -73,10 +73,12 @@ class Worth:
     """By segment (row): how many users were scored, int64 (segments,); what products are worth to them together.
 
     worth: int64 (segments, products), sums of `ScoredBlock.worth`. Segments past the last row have no users.
+    agreement: of reasons, over all segments.
     """
 
     users: I64
     worth: I64
+    agreement: Agreement = field(default_factory=Agreement)
 
     @staticmethod
     def nothing(segments: int, products: int) -> "Worth":
@@ -95,7 +97,7 @@ class WorthSum(AccumulatorParam[Worth]):
         users, worth = longer.users.copy(), longer.worth.copy()
         users[: len(shorter.users)] += shorter.users
         worth[: len(shorter.users)] += shorter.worth
-        return Worth(users, worth)
+        return Worth(users, worth, value1.agreement + value2.agreement)
 
 
 def personal_lists(rows: DataFrame, models: Broadcast[StageModels], worth: Accumulator[Worth]) -> DataFrame:
@@ -142,7 +144,7 @@ class ProductStep:
         total = Worth.nothing(int(segments.max(initial=-1)) + 1, len(products))
         np.add.at(total.users, segments, 1)
         np.add.at(total.worth, segments, scored.worth)
-        self._add(total)
+        self._add(replace(total, agreement=scored.agreement))
         return scored.lists
 
 

@@ -7,6 +7,7 @@ import pytest
 from data_contracts.columns import PRODUCT_ITEMS, PRODUCT_REASONS, PRODUCT_SCORES, USER_ID
 from data_contracts.scores import dequantise
 from spark_jobs.candidates.base import RetrievalModel, RetrievalParams
+from spark_jobs.ranking.kernel import margins
 from spark_jobs.ranking.products import ProductScorer
 from spark_jobs.ranking.user_blocks import user_arrays
 from spark_jobs.scoring.fallback import fallback_table, popular_offers, popular_products
@@ -149,3 +150,24 @@ def test_popular_offers_are_scored_by_their_rate_in_the_segment_or_in_all() -> N
     for everybodys in (ranked[0], ranked[2], ranked[None]):
         assert everybodys.items.tolist() == [7, 5]
         assert dequantise(everybodys.scores)[0] == pytest.approx(1 - np.exp(-40 / 200), rel=1e-3)
+
+
+def test_a_few_reasons_a_block_are_worked_out_exactly_and_mostly_agree(models: ProductModels) -> None:
+    _, worth = _score(users_table(500), models, 50)
+    assert worth.agreement.compared == 10 * 8
+    assert 0.7 * worth.agreement.compared <= worth.agreement.agreeing <= worth.agreement.compared
+
+
+@pytest.mark.parametrize(("code", "prefixes"), [(2, ("f_family_",)), (1, ("f_telemetry_", "f_pair_telemetry_"))])
+def test_without_its_named_cause_an_items_score_falls(
+    models: ProductModels, code: int, prefixes: tuple[str, ...]
+) -> None:
+    names, booster = models.ranker.layout.names, models.ranker.booster
+    rows = np.random.default_rng(4).normal(size=(400, len(names))).astype(np.float32)
+    told = (ReasonCoder(REASONS, names).codes(booster, rows) & 0xFF) == code
+    without, causes = rows.copy(), [number for number, name in enumerate(names) if name.startswith(prefixes)]
+    without[:, causes] = 0.0  # what everybody is like on average
+    fall = margins(booster, rows) - margins(booster, without)
+    assert told.sum() >= 20
+    assert fall[told].mean() > 0.1
+    assert fall[told].mean() > fall[~told].mean()
