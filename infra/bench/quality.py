@@ -22,11 +22,11 @@ from infra.local.world import generate
 from infra.rolling import product_folds
 from spark_jobs.evaluation.intervals import Estimate
 from spark_jobs.evaluation.product_log import night_users
-from spark_jobs.evaluation.rolling import SeenUsers, told_by
+from spark_jobs.evaluation.rolling import SeenUsers
 from spark_jobs.evaluation.truth import TruthReport, best_by_truth, truth_report
 from spark_jobs.lake.session import spark_session
 from spark_jobs.ranking.boosting import BoosterParams
-from spark_jobs.ranking.products import ProductRanker
+from spark_jobs.ranking.products import ProductRanker, told_by
 from spark_jobs.ranking.user_blocks import aligned_pairs
 
 USERS, DAYS, HORIZON_DAYS, FOLDS, K = 20_000, 60, 7, 3, 5
@@ -62,7 +62,9 @@ def against_truth(params: NightParams, world: Path) -> TruthReport:
     best = best_by_truth(
         seen.users, truth, ranker.layout, params=BoosterParams(), seed=params.seed, threads=params.training_threads
     )
-    return truth_report(seen.users, told_by(ranker, seen.users), best, truth, segment=seen.segment, k=K)
+    return truth_report(
+        seen.users, told_by(ranker, seen.users, seen.feature_names), best, truth, segment=seen.segment, k=K
+    )
 
 
 def true_probabilities(world: Path, seen: SeenUsers) -> np.ndarray[Any, np.dtype[np.float64]]:

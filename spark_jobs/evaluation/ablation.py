@@ -18,12 +18,11 @@ from spark_jobs.evaluation.figures import head_items, relevant_items
 from spark_jobs.evaluation.intervals import Estimate, bootstrap
 from spark_jobs.evaluation.metrics import Doubles, Mask, Relevant, ndcg
 from spark_jobs.evaluation.product_figures import best_products
-from spark_jobs.evaluation.rolling import told_by
 from spark_jobs.evaluation.slices import Panel, Slice
 from spark_jobs.evaluation.tecd_log import OfferLog
 from spark_jobs.features.history import Events, Ints, Longs, build_history
 from spark_jobs.ranking.boosting import BoosterParams
-from spark_jobs.ranking.products import NEGATIVE_SHARE, LabelledUsers, train_product_ranker
+from spark_jobs.ranking.products import NEGATIVE_SHARE, LabelledUsers, told_by, train_product_ranker
 
 OFFER_SOURCES = ("als", "itemcf", "blend", "ranked")
 _LABEL = "any"
@@ -128,7 +127,7 @@ def _product_ndcg(cases: ProductCases, *, k: int, booster: BoosterParams, seed: 
     )
     test = cases.test
     n, products = test.eligible.shape
-    lists = best_products(told_by(ranker, test), test.eligible, k=min(k, products))
+    lists = best_products(told_by(ranker, test, cases.feature_names), test.eligible, k=min(k, products))
     rows, codes = np.nonzero(test.labels & test.eligible)
     relevant = Relevant.of(rows, codes, n_users=n, n_items=products)
     return ndcg(relevant.hits(lists), relevant.sizes)

@@ -18,8 +18,7 @@ from spark_jobs.ranking.kernel import F32
 from spark_jobs.ranking.products import (
     NEGATIVE_SHARE,
     LabelledUsers,
-    ProductRanker,
-    ProductScorer,
+    told_by,
     train_product_ranker,
 )
 from spark_jobs.ranking.windows import LabelWindow, training_windows
@@ -27,7 +26,6 @@ from spark_jobs.ranking.windows import LabelWindow, training_windows
 # Users at whose number a segment's own rate and everybody's weigh the same.
 _SEGMENT_USERS = 200.0
 _TENURE = "f_holdings_tenure"
-_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -95,21 +93,12 @@ def rolling_report(
             seed=seed,
             threads=threads,
         )
-        told = {"ranked": told_by(ranker, test.users), **baselines(calibrate, test)}
+        told = {"ranked": told_by(ranker, test.users, test.feature_names), **baselines(calibrate, test)}
         tests.append((outcomes_of(test), told))
         report = product_report(*tests[-1], k=k)
         reports.append(FoldReport(train.window, calibrate.window, test.window, report))
     together = {name: np.concatenate([told[name] for _, told in tests]) for name in tests[0][1]}
     return RollingReport(tuple(reports), product_report(joined([one for one, _ in tests]), together, k=k))
-
-
-def told_by(ranker: ProductRanker, users: LabelledUsers) -> F32:
-    """Calibrated probabilities (n, p)."""
-    scorer = ProductScorer(ranker, users.products, _BLOCK)
-    blocks = range(0, len(users.user_ids), _BLOCK)
-    return np.concatenate(
-        [scorer.probabilities(users.features[at : at + _BLOCK], users.pairs[at : at + _BLOCK]) for at in blocks]
-    )
 
 
 def baselines(past: SeenUsers, test: SeenUsers) -> dict[str, F32]:

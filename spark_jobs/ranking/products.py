@@ -163,13 +163,16 @@ def judged_products(
     families = np.broadcast_to(users.products.families, users.eligible.shape)
     mask = users.eligible
     fold = Fold(rows[mask], users.labels[mask], families[mask], _FAMILIES)
-    own = log_odds_of(_probabilities(ranker, users, feature_names)[mask])
-    other = None if beside is None else log_odds_of(_probabilities(beside, users, feature_names)[mask])
+    own = log_odds_of(told_by(ranker, users, feature_names)[mask])
+    other = None if beside is None else log_odds_of(told_by(beside, users, feature_names)[mask])
     return Judged(fold, own, other)
 
 
-def _probabilities(ranker: ProductRanker, users: LabelledUsers, feature_names: Sequence[str]) -> F32:
-    """(n, products), block by block, so that the rows of all users never lie in memory."""
+def told_by(ranker: ProductRanker, users: LabelledUsers, feature_names: Sequence[str]) -> F32:
+    """Calibrated probabilities (n, products), block by block, so that the rows of all users never lie in memory.
+
+    feature_names: of the users' features.
+    """
     position = {name: number for number, name in enumerate(feature_names)}
     columns = [position[name] for name in ranker.feature_names]
     scorer = ProductScorer(ranker, users.products, _BLOCK)
