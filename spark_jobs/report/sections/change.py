@@ -67,7 +67,9 @@ def _versions(now: Snapshot, before: Snapshot) -> Iterator[str]:
     changed = sorted(
         {path.partition("/")[0] for path, digest in ours.models.items() if theirs.models.get(path) != digest}
     )
-    yield f"New models were trained: {', '.join(changed)}." if changed else "The models are those of yesterday."
+    yield f"New models score: {', '.join(changed)}." if changed else "The models are those of yesterday."
+    if ours.registered:
+        yield f"Registered as {', '.join(f'{name} {told}' for name, told in ours.registered.items())}."
 
 
 def _step(more: int) -> str:
