@@ -31,7 +31,7 @@ ESTIMATE = {"value": 0.5432, "low": 0.51, "high": 0.58, "users": 900}
 BINS = [{"predicted": 0.01, "observed": 0.012, "cases": 500}, {"predicted": 0.03, "observed": 0.0271, "cases": 400}]
 EVALUATED = {
     "figures": {
-        "all": {"ranked": {"ndcg@5": ESTIMATE, "auc": ESTIMATE}, "popular": {"ndcg@5": ESTIMATE}},
+        "all": {"ranked": {"ndcg@5": ESTIMATE, "auc": {**ESTIMATE, "value": None}}, "popular": {"ndcg@5": ESTIMATE}},
         "family card": {"ranked": {"auc": ESTIMATE}},
         "segment 4": {"ranked": {"auc": ESTIMATE}},
     },

@@ -98,7 +98,9 @@ def _steps_plot(events: Mapping[tuple[str, str], int], stages: tuple[str, ...], 
 
 
 def uplift(facts: Facts) -> Section:
-    """Reads `uplift.json` beside the models: {"qini": [[share of people, extra purchases], …], "at": {"0.1": …}}."""
+    """Reads `uplift.json` beside the models, which training leaves: `qini`, pairs of a share addressed and the openings
+    added, or `why` there is none.
+    """
     title, found = "Uplift", facts.models.get(UPLIFT)
     if not found or not found.get("qini"):
         return Section(
@@ -106,7 +108,7 @@ def uplift(facts: Facts) -> Section:
             title,
             "Whether showing causes buying is not known tonight: nobody measured it against a control group.",
             words=_control(facts.contacts),
-            missing="An uplift model learned from campaigns with control groups brings its curve here.",
+            missing=_why_no_uplift(found),
         )
     rows = [_point(share_of, extra) for share_of, extra in found["qini"]]
     cells = [(share(row["people"]), f"{row['extra']:.4g}") for row in rows]
@@ -122,6 +124,11 @@ def uplift(facts: Facts) -> Section:
     table = Table("Qini curve", ("People addressed", "Extra purchases"), cells)
     meaning = "Purchases that would not have happened without the message, addressing the most promising people first."
     return Section("uplift", title, meaning, plots=(Plot("Qini curve", charts.svg(drawn, name="uplift"), table),))
+
+
+def _why_no_uplift(found: Mapping[str, Any] | None) -> str:
+    why = (found or {}).get("why")
+    return f"Not tonight: {why}." if why else "Campaigns with control groups bring the curve of an uplift model here."
 
 
 def _control(contacts: Mapping[tuple[str, str], int]) -> list[str]:

@@ -42,9 +42,16 @@ def quality(facts: Facts) -> Section:
 
 
 def _together(facts: Facts) -> Row:
-    """All folds of products as one test."""
+    """All folds of products as one test; figures that no case defines (null in the document) are left out."""
     found: Row = (facts.evaluation.get("products") or {}).get("together") or {}
-    return found
+    figures = {
+        name: {
+            model: {metric: one for metric, one in metrics.items() if None not in one.values()}
+            for model, metrics in models.items()
+        }
+        for name, models in found.get("figures", {}).items()
+    }
+    return {**found, "figures": figures}
 
 
 def _aucs(models: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
