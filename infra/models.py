@@ -35,6 +35,7 @@ def models(
     ]
     if not as_json:
         for row in rows:
+            del row["files"]  # longer than a terminal is wide
             row["decisions"] = "; ".join(_told(one) for one in (row["decisions"] if name else row["decisions"][-1:]))
     show(rows, as_json=as_json, title="models")
 
