@@ -11,17 +11,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from playwright.sync_api import expect, sync_playwright
 
 from dagster_project.definitions import NIGHT_JOB, build_defs
 from dagster_project.lake_lock import lake_lock
 from data_contracts.checks import checks_of
 from data_contracts.settings import Settings
 from data_contracts.tables import contract, table_names
+from spark_jobs.report.sections import SECTIONS
 from sql.client import Address, connected
 from sql.pointer import current
+from tests.e2e.dagster_ui import CHROMIUM
 from tests.e2e.nights import Night, Recs, night_arguments
 
 _PROFILING = 8
+_FEWEST_LETTERS = 60
 
 
 def _table(night: Night, name: str) -> pa.Table:
@@ -102,6 +106,32 @@ def test_the_product_ranker_tells_later_openings_apart_better_than_chance(night:
 def test_no_job_opened_the_truth(night: Night) -> None:
     """The fixture has proved, with a witness, that its watcher would have seen it."""
     assert not night.truth_opened
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+def test_the_nights_report_opens_offline_with_content_in_every_section_and_without_an_error(
+    night: Night, tmp_path: Path
+) -> None:
+    errors: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1180, "height": 900}, java_script_enabled=True)
+        page.context.set_offline(True)
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("requestfailed", lambda request: errors.append(request.url))
+        page.goto(Path(night.printed["report"]).as_uri())
+        expect(page.locator("h1")).to_have_text("Fit to be shown")
+        sections = page.locator("section").all()
+        assert len(sections) == len(SECTIONS)
+        for section in sections:
+            assert len(section.inner_text()) > _FEWEST_LETTERS
+            assert section.locator("svg, table, .missing, .words").count()
+        assert page.locator("#whom svg path[aria-label]").count() > 20
+        assert page.locator("#steps tbody tr").count() >= 6
+        page.screenshot(path=tmp_path / "report.png", full_page=True)
+        browser.close()
+    assert errors == []
 
 
 def test_a_night_killed_half_way_and_run_again_gives_the_same_snapshot(night: Night, tmp_path: Path) -> None:
