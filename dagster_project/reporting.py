@@ -18,17 +18,15 @@ REPORT = "snapshot/report"
 STEPS = "steps.json"
 
 
-def make_report(
-    context: dg.AssetExecutionContext, spark_runner: SparkRunner, params: NightParams
-) -> dict[str, Any] | None:
-    """Metadata of the report that was made; None where that failed."""
+def make_report(context: dg.AssetExecutionContext, spark_runner: SparkRunner, params: NightParams) -> dict[str, Any]:
+    """Metadata of the report that was made, with its `path`, or why there is none: that `failed`."""
     folder = f"{params.lake}/reports/{params.snapshot_id}"
     try:
         write_bytes(f"{folder}/{STEPS}", json.dumps(list(_steps(context)), indent=1).encode())
         report = spark_runner.run(context, job="report", params=params)
     except Exception as error:
         context.log.warning(f"no report of {params.snapshot_id} was made: {error}")
-        return None
+        return {"failed": str(error)}
     page = f"{folder}/index.html"
     return {
         "report": dg.MetadataValue.url(f"file://{page}") if page.startswith("/") else dg.MetadataValue.url(page),

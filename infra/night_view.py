@@ -27,7 +27,7 @@ def run_and_show(settings: Settings, as_of: date, *, as_json: bool = False) -> N
 
         def tell(done: AssetDone) -> None:
             lines.append(asset_line(done))
-            if done.asset == REPORT:
+            if done.asset == REPORT and "path" in done.metadata:
                 reports.append(str(done.metadata["path"]))
             bars.update(task, total=done.total, completed=done.done)
             if not as_json:

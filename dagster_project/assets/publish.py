@@ -57,9 +57,7 @@ def _sealed(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         if (stopped := stopped_by(report, name)) is not None:
             # What follows is skipped, but this is when people look at the report.
             metadata = make_report(context, spark_runner, params)
-            if metadata is not None:
-                key, night = asset_key(REPORT), context.partition_key
-                yield dg.AssetMaterialization(key, partition=night, metadata=metadata)
+            yield dg.AssetMaterialization(asset_key(REPORT), partition=context.partition_key, metadata=metadata)
             raise failure_of(stopped)
 
     return sealed
@@ -74,7 +72,6 @@ def _reported(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         deps=["snapshot/manifest"],
         kinds=frozenset({"html"}),
         partitions=partitions,
-        skippable=True,
     )
 
     # Nobody waits for it: where both may run, publishing goes first.
@@ -86,9 +83,8 @@ def _reported(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[Any]]:
         with told(context, settings):
             params = _newest_attempt(night_params(settings, context))
-        metadata = make_report(context, spark_runner, params)
-        if metadata is not None:
-            yield dg.MaterializeResult(asset_key=spec.key, metadata=metadata)
+        # Also where there is none: after a Pipes session Dagster takes an output that is not there for a fault.
+        yield dg.MaterializeResult(asset_key=spec.key, metadata=make_report(context, spark_runner, params))
 
     return reported
 

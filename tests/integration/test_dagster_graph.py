@@ -82,13 +82,17 @@ def test_a_report_that_cannot_be_made_fails_nothing(tmp_path: Path) -> None:
     class Unreported(FakeRunner):
         def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
             if job == "report":
+                context.set_requires_typed_event_stream(error_message="as a Pipes session does")
                 raise dg.Failure("no room left on the disk")
             return super().run(context, job=job, params=params)
 
     assert _publish_group(tmp_path / "whole", FakeRunner()).success
     steps = json.loads((tmp_path / "whole/lake/reports/2026-03-15.1/steps.json").read_text())
     assert [(step["step"], step["rows"], step["quarantined"]) for step in steps] == [("seal", 3, 2)]
-    assert _publish_group(tmp_path / "broken", Unreported()).success
+    broken = _publish_group(tmp_path / "broken", Unreported())
+    assert broken.success
+    (report,) = broken.asset_materializations_for_node("report")
+    assert "no room left on the disk" in report.metadata["failed"].value
 
 
 def test_a_night_without_any_source_is_refused_before_it_starts_anything(

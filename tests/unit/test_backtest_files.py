@@ -38,7 +38,8 @@ def files(tmp_path: Path) -> tuple[str, str]:
 def test_every_source_is_measured_at_k(files: tuple[str, str]) -> None:
     report = backtest_files(*files, k=4, retrieval=SMALL)
     assert set(report) == SOURCES
-    assert all(set(metrics) == {"recall@4", "ndcg@4", "map@4", "hit_rate@4"} for metrics in report.values())
+    expected = {"precision@4", "recall@4", "ndcg@4", "map@4", "hit_rate@4", "simulated_ctr@4"}
+    assert all(set(metrics) == expected for metrics in report.values())
     assert report["repeat"]["recall@4"][0] == 0  # nobody meets an item twice here
 
 

@@ -81,7 +81,8 @@ def test_the_report_has_every_label_slice_source_and_metric() -> None:
         for sources in slices.values():
             assert {*SOURCES, "ranked-blend", "ranked-popular", "ranked dealt"} <= set(sources)
             for source in SOURCES:
-                assert set(sources[source]) == {"recall@5", "ndcg@5", "map@5", "hit_rate@5", "coverage@5"}
+                of_lists = {"precision@5", "recall@5", "ndcg@5", "map@5", "hit_rate@5", "simulated_ctr@5"}
+                assert set(sources[source]) == {*of_lists, "coverage@5"}
     ndcg = figures["any"]["history"]["ranked"]["ndcg@5"]
     assert 0 < ndcg["low"] <= ndcg["value"] <= ndcg["high"] < 1
     assert len(report.rows()) > 100

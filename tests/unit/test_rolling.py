@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spark_jobs.evaluation.product_figures import best_products, product_report
-from spark_jobs.evaluation.rolling import SeenUsers, baselines, outcomes_of, rolling_report, rolling_windows
+from spark_jobs.evaluation.rolling import FoldReport, SeenUsers, baselines, outcomes_of, rolling_report, rolling_windows
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.products import LabelledUsers
 from spark_jobs.ranking.rows import ProductTable, product_feature_names
@@ -76,8 +76,18 @@ def test_what_happened_after_a_fold_does_not_move_it() -> None:
         SEEN[0].window, LabelledUsers(**{**vars(SEEN[0].users), "labels": shuffled}), SEEN[0].segment, FEATURES, ()
     )
     moved = rolling_report([other, *SEEN[1:]], k=2, booster=BOOSTER, seed=1, threads=1)
-    assert moved.folds[1] == REPORT.folds[1]
-    assert moved.folds[0] != REPORT.folds[0]
+    assert _values(moved.folds[1]) == pytest.approx(_values(REPORT.folds[1]), nan_ok=True)
+    assert _values(moved.folds[0]) != pytest.approx(_values(REPORT.folds[0]), nan_ok=True)
+
+
+def _values(fold: FoldReport) -> dict[tuple[str, str, str], float]:
+    """Without the ends of intervals, whose last digit differs from one sum to the next."""
+    return {
+        (where, model, metric): estimate.value
+        for where, models in fold.report.figures.items()
+        for model, metrics in models.items()
+        for metric, estimate in metrics.items()
+    }
 
 
 def test_every_slice_with_enough_openings_is_told_with_curves_by_family() -> None:

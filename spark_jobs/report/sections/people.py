@@ -96,6 +96,8 @@ def whom(facts: Facts) -> Section:
 
 
 def _heat_rows(snapshot: Snapshot) -> list[dict[str, Any]]:
+    if not snapshot.catalogue.products:
+        return []
     family_of = np.array([product.family.value for product in snapshot.catalogue.products])
     families, code = np.unique(family_of, return_inverse=True)
     by_family = np.stack([snapshot.seen.shown[:, code == one].sum(axis=1) for one in range(len(families))], axis=1)
