@@ -8,14 +8,13 @@ from datetime import date, timedelta
 
 from pyspark.sql import SparkSession
 
-from data_contracts.columns import AS_OF
 from data_contracts.night import NightParams
 from spark_jobs.features.behaviour_table import BEHAVIOUR
 from spark_jobs.features.gold import OF_USERS, USERS, write_gold
 from spark_jobs.features.offer_tables import HISTORY, ITEM_FEATURES
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.commits import newest_version
-from spark_jobs.lake.plain import last_written
+from spark_jobs.lake.plain import written_of_night
 from spark_jobs.lake.tables import table_uri
 from spark_jobs.monitoring.feature_drift import DRIFT, TRAINING, YESTERDAY, write_feature_drift
 from spark_jobs.ranking.windows import windows_of_night
@@ -44,8 +43,7 @@ def _drift_rows(spark: SparkSession, params: NightParams, *, is_new: bool) -> in
     """Of the night; a backfill publishes nothing and is not held against anything."""
     if params.backfill_from is not None:
         return 0
-    known = last_written(params.lake, DRIFT, [AS_OF])
-    if not is_new and known and known[0][AS_OF] == params.as_of.isoformat():
+    if not is_new and (known := written_of_night(params.lake, DRIFT, (), params.as_of)):
         return len(known)
     bases = {YESTERDAY: params.as_of - timedelta(days=1), TRAINING: windows_of_night(params).train.as_of}
     return write_feature_drift(spark, params.lake, as_of=params.as_of, bases=bases)

@@ -127,7 +127,7 @@ def _settled(
     decisions: dict[str, str] = {}
     if params.registry is None or not plan.registers:
         return plan, decisions
-    registry = Registry(params.registry, lake=params.lake)
+    registry, drifted = Registry(params.registry, lake=params.lake), drifted_features(params)
     for name, one in trained.items():
         used: ModelVersion | None
         try:
@@ -138,7 +138,7 @@ def _settled(
                 aliases=aliases[name],
                 data=data[name],
                 params=params,
-                drifted=drifted_features(params),
+                drifted=drifted,
             )
             used, decisions[name] = settled.used, settled.decision
         except UnavailableError as error:

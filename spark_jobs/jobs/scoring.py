@@ -4,22 +4,21 @@ What it writes replaces what a killed attempt left under the same number.
 """
 
 import math
-from collections.abc import Mapping
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from data_contracts.columns import PRODUCT_ID, USER_ID
-from data_contracts.night import NightParams, parse_snapshot_id
+from data_contracts.night import NightParams
 from data_contracts.vocabulary import Tier
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.collect import collected
-from spark_jobs.lake.model_documents import model_documents
+from spark_jobs.lake.model_documents import documents_of_snapshot, model_documents
 from spark_jobs.lake.snapshot_files import snapshot_before
 from spark_jobs.lake.tables import rows_written
 from spark_jobs.monitoring.score_drift import score_drift_rows, write_score_drift
-from spark_jobs.monitoring.yesterday import Change, changes
+from spark_jobs.monitoring.yesterday import changes
 from spark_jobs.ranking.offers_night import SAMPLE_USERS
 from spark_jobs.scoring import snapshot
 from spark_jobs.scoring.fallback import fallback_table, popular_offers, popular_products
@@ -91,11 +90,9 @@ def _write_items_and_portraits(night: Night, models: StageModels) -> None:
 
 def _write_drift(spark: SparkSession, params: NightParams, *, users: int) -> None:
     """Scores and labels beside the last good snapshot of an earlier date, and labels beside training."""
-    before, then = snapshot_before(params.lake, params.as_of), {}
-    changed: Mapping[str, Change] = {}
-    if before is not None:
-        changed = changes(params.snapshot_uri, before, users=users)
-        then = model_documents(f"{params.lake}/models/{parse_snapshot_id(before.rpartition('/')[2])[0]}")
+    before = snapshot_before(params.lake, params.as_of)
+    changed = changes(params.snapshot_uri, before, users=users) if before else {}
+    then = documents_of_snapshot(params.lake, before)
     rows = list(score_drift_rows(changed, model_documents(params.models_uri), then))
     if rows:
         write_score_drift(spark, params.lake, rows, as_of=params.as_of)

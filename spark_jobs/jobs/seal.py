@@ -13,17 +13,17 @@ import numpy as np
 
 from data_contracts.catalogue import Catalogue, Reasons, Rules
 from data_contracts.checksums import SNAPSHOT_COLUMNS, counts_of
-from data_contracts.columns import AS_OF, ITEM_CODE, ITEM_ID
+from data_contracts.columns import ITEM_CODE, ITEM_ID
 from data_contracts.errors import InputError
 from data_contracts.gate import asked
 from data_contracts.manifest import MANIFEST_FILE, GateCheck, GateVerdict, Manifest, TableCounts, Versions
-from data_contracts.night import NightParams, parse_snapshot_id
+from data_contracts.night import NightParams
 from data_contracts.policy import compile_policy
 from data_contracts.tables import Severity, contract, table_names
 from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
 from spark_jobs.lake.files import file_exists, read_bytes, write_bytes
-from spark_jobs.lake.model_documents import model_documents
-from spark_jobs.lake.plain import last_written
+from spark_jobs.lake.model_documents import documents_of_snapshot, model_documents
+from spark_jobs.lake.plain import written_of_night
 from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_before, snapshot_table
 from spark_jobs.lake.validation import Verdict
 from spark_jobs.lake.versions import delta_versions
@@ -46,13 +46,14 @@ def run(params: NightParams) -> JobReport:
     rules = Rules.model_validate_json(_document(snapshot, RULES))
     reasons = Reasons.model_validate_json(_document(snapshot, REASONS))
     tables = {table: counts_of(snapshot_batches(snapshot, table), table=table) for table in SNAPSHOT_COLUMNS}
-    models = _model_documents(params.models_uri)
+    models = _by_folder(model_documents(params.models_uri))
+    before = snapshot_before(params.lake, params.as_of)
     checks = (
         *_of_itself(params, catalogue, rules),
-        *_of_change(params, tables[LISTS].rows),
+        *_of_change(params, before, tables[LISTS].rows),
         *_of_features(params),
         *_of_models(models),
-        *_of_labels(params, models),
+        *_of_labels(models, _by_folder(documents_of_snapshot(params.lake, before))),
     )
     verdict = GateVerdict.of(checks)
     manifest = Manifest(
@@ -85,9 +86,8 @@ def _of_itself(params: NightParams, catalogue: Catalogue, rules: Rules) -> tuple
     ).checks
 
 
-def _of_change(params: NightParams, users: int) -> Iterator[GateCheck]:
-    """Beside the last good snapshot of an earlier date; nothing is asked where there is none."""
-    before = snapshot_before(params.lake, params.as_of)
+def _of_change(params: NightParams, before: str | None, users: int) -> Iterator[GateCheck]:
+    """before: the last good snapshot of an earlier date; nothing is asked where there is none."""
     if before is None:
         return
     for kind, change in changes(params.snapshot_uri, before, users=users).items():
@@ -99,8 +99,7 @@ def _of_change(params: NightParams, users: int) -> Iterator[GateCheck]:
 
 
 def _of_features(params: NightParams) -> Iterator[GateCheck]:
-    rows = last_written(params.lake, DRIFT, [AS_OF, *DRIFT_COLUMNS])
-    beside = [row for row in rows if row[AS_OF] == params.as_of.isoformat()]
+    beside = written_of_night(params.lake, DRIFT, DRIFT_COLUMNS, params.as_of)
     for name, found in faults(beside).items():
         names = ", ".join(found[:_NAMES_TOLD]) or "none"
         more = " and more" if len(found) > _NAMES_TOLD else ""
@@ -116,13 +115,9 @@ def _of_models(documents: Mapping[str, Mapping[str, Any]]) -> Iterator[GateCheck
             yield asked(name, facts["auc"], told)
 
 
-def _of_labels(params: NightParams, documents: Mapping[str, Mapping[str, Any]]) -> Iterator[GateCheck]:
-    before = snapshot_before(params.lake, params.as_of)
-    then = (
-        {}
-        if before is None
-        else _model_documents(f"{params.lake}/models/{parse_snapshot_id(before.rpartition('/')[2])[0]}")
-    )
+def _of_labels(
+    documents: Mapping[str, Mapping[str, Any]], then: Mapping[str, Mapping[str, Any]]
+) -> Iterator[GateCheck]:
     for name, kind in (("product", "products"), ("offer", "offers")):
         for drift in label_drifts(documents.get(kind, {}), then.get(kind, {})):
             told = (
@@ -147,9 +142,9 @@ def _versions(
     )
 
 
-def _model_documents(folder: str) -> dict[str, dict[str, Any]]:
-    """The documents beside the night's models, by the folder they lie in: products, offers, retrieval."""
-    return {name.rpartition("/")[0]: document for name, document in model_documents(folder).items()}
+def _by_folder(documents: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Documents beside a night's models, by the folder they lie in: products, offers, retrieval."""
+    return {name.rpartition("/")[0]: document for name, document in documents.items()}
 
 
 def _model_digests(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -2,12 +2,12 @@
 
 from pyspark.sql import SparkSession
 
-from data_contracts.columns import AS_OF, FEATURE_PREFIX
+from data_contracts.columns import FEATURE_PREFIX
 from data_contracts.models import DataFacts, NightModels
 from data_contracts.night import NightParams
 from data_contracts.tables import contract
 from spark_jobs.features.product_signals import SIGNALS
-from spark_jobs.lake.plain import last_written
+from spark_jobs.lake.plain import written_of_night
 from spark_jobs.lake.tables import read_table
 from spark_jobs.lifecycle.files import leave
 from spark_jobs.lifecycle.planning import plan_night
@@ -66,5 +66,4 @@ def data_facts(spark: SparkSession, params: NightParams) -> dict[str, DataFacts]
 
 def drifted_features(params: NightParams) -> int:
     """Features that have moved since tonight's training window."""
-    rows = last_written(params.lake, DRIFT, [AS_OF, *DRIFT_COLUMNS])
-    return drifted_since_training(row for row in rows if row[AS_OF] == params.as_of.isoformat())
+    return drifted_since_training(written_of_night(params.lake, DRIFT, DRIFT_COLUMNS, params.as_of))

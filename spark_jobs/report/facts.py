@@ -24,7 +24,7 @@ from data_contracts.night import parse_snapshot_id
 from spark_jobs.lake.commits import last_written_files
 from spark_jobs.lake.files import file_exists, file_system, read_bytes
 from spark_jobs.lake.model_documents import model_documents
-from spark_jobs.lake.plain import last_written
+from spark_jobs.lake.plain import written_of_night
 from spark_jobs.lake.snapshot_files import manifest_of, snapshot_batches, snapshot_before, snapshot_table
 from spark_jobs.lake.tables import table_uri
 from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS
@@ -89,12 +89,8 @@ def facts_of(lake: str, snapshot_id: str) -> Facts:
         now=_counted(snapshot),
         before=None if before is None else _counted(before),
         portraits=snapshot_table(snapshot, PORTRAITS).to_pylist(),
-        drift=[
-            row
-            for row in last_written(lake, DRIFT, [AS_OF, "then_as_of", *DRIFT_COLUMNS])
-            if row[AS_OF] == as_of.isoformat()
-        ],
-        score_drift=[row for row in last_written(lake, SCORE_DRIFT, _SCORE_DRIFT) if row[AS_OF] == as_of.isoformat()],
+        drift=written_of_night(lake, DRIFT, ["then_as_of", *DRIFT_COLUMNS], as_of),
+        score_drift=written_of_night(lake, SCORE_DRIFT, _SCORE_DRIFT, as_of),
         models=model_documents(f"{lake}/models/{as_of}"),
         evaluation=_newest_evaluation(lake, as_of),
         contacts=contacts,
