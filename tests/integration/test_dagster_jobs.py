@@ -1,25 +1,30 @@
 """Jobs under Dagster: what is tried again and what is not, what is shown, and that no process outlives its job."""
 
+import os
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from contextlib import suppress
+from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
+import psutil
 import pytest
 from dagster_pipes import PipesDefaultMessageWriter
 
 from dagster_project.assets import ingest
 from dagster_project.definitions import build_defs, night_assets
 from dagster_project.failures import failure
+from dagster_project.host import JobHost
 from dagster_project.job_assets import LAKE_POOL
-from dagster_project.jvm import SharedJvm
 from dagster_project.partitions import nights
 from dagster_project.pipes import WholeMessages
 from dagster_project.processes import end_session, measured, session_members
+from data_contracts.errors import InputError
+from data_contracts.night import NightParams, Sources
 from data_contracts.settings import Settings
 from data_contracts.tables import contract, table_names
 from infra.night import dagster_home
@@ -37,9 +42,9 @@ _JOB = (
 )
 
 _RUN = (
-    "import sys, time; from pathlib import Path; from dagster_project.jvm import SharedJvm; "
-    "jvm = SharedJvm(lake='', log=Path(sys.argv[1]) / 'killed.log', lock=None); jvm.variables(); "
-    "print(*jvm.pids, flush=True); time.sleep(99)"
+    "import sys; from pathlib import Path; from dagster_project.host import JobHost; folder = Path(sys.argv[1]); "
+    "host = JobHost(lake=str(folder), log=folder / 'killed.log', lock=None); "
+    "host.run('maintenance', '{}', variables={}, log=folder / 'slow' / 'log')"
 )
 
 
@@ -135,23 +140,55 @@ def test_every_process_of_a_job_ends_with_it_and_its_memory_is_counted() -> None
     assert session_members(job.pid) == []
 
 
-def test_the_jvm_of_a_run_is_ended_with_it_and_dies_with_a_run_that_was_killed(tmp_path: Path) -> None:
-    jvm = SharedJvm(lake=str(tmp_path), log=tmp_path / "jvm.log", lock=None)
-    assert jvm.variables().keys() == {"PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET"}
-    (leader,) = jvm.pids
-    assert "java" in [member.name() for member in session_members(leader)]
-    jvm.close()
+def test_the_jobs_of_a_run_share_a_host_and_its_jvm_which_end_with_the_run(tmp_path: Path) -> None:
+    host = JobHost(lake=str(tmp_path), log=tmp_path / "host.log", lock=None)
+    params = NightParams(as_of=date(2026, 3, 16), lake=str(tmp_path), sources=Sources(reference="unread"))
+    jvms = set()
+    for log in (tmp_path / "first.log", tmp_path / "second.log"):
+        code, memory = host.run("maintenance", params.model_dump_json(), variables={}, log=log)
+        assert code == 0
+        assert '"tables_looked_at": 0' in log.read_text()
+        assert memory.total_mb > memory.jvm_mb > 0
+        assert host.pid is not None
+        jvms |= {member.pid for member in session_members(host.pid) if member.name() == "java"}
+    assert len(jvms) == 1
+    leader = host.pid
+    host.close()
     assert session_members(leader) == []
 
+
+def test_a_job_that_fails_ends_with_its_code_and_leaves_no_host(tmp_path: Path) -> None:
+    host = JobHost(lake=str(tmp_path), log=tmp_path / "host.log", lock=None)
+    code, _ = host.run("ingest", "{}", variables={}, log=tmp_path / "job.log")
+    assert code == InputError.exit_code
+    assert "as_of: Field required" in (tmp_path / "job.log").read_text()
+    assert host.pid is None
+
+
+def test_a_host_dies_with_a_run_that_was_killed_and_so_does_its_job(tmp_path: Path) -> None:
+    (tmp_path / "slow").mkdir()
+    os.mkfifo(tmp_path / "slow" / "log")  # nobody reads it: the job waits as it opens its log
     run = subprocess.Popen([sys.executable, "-c", _RUN, str(tmp_path)], stdout=subprocess.PIPE)
-    assert run.stdout is not None
-    leader = int(run.stdout.readline())
+    deadline = time.monotonic() + 60
+    while not (processes := _of_lake(tmp_path)) or len(processes) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     run.kill()
     run.wait()
-    deadline = time.monotonic() + 60
-    while session_members(leader) and time.monotonic() < deadline:
+    while _of_lake(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert session_members(leader) == []
+    assert _of_lake(tmp_path) == []
+
+
+def _of_lake(folder: Path) -> list[psutil.Process]:
+    """The host of a lake and its job, which was forked from it; no JVM."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            words = process.cmdline()
+            if words[-2:] == ["spark_jobs.jobs.host", str(folder)] and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def test_a_line_that_a_killed_job_left_half_written_is_no_message() -> None:

@@ -1,0 +1,64 @@
+"""Features at the as-ofs that a night's models learn from: a night that scores with its champions needs theirs and no
+others, and is held against those.
+"""
+
+from datetime import date, timedelta
+
+from pyspark.sql import SparkSession
+
+from data_contracts.night import NightParams
+from spark_jobs.features.gold import Made, write_gold
+from spark_jobs.features.increments import read_records
+from spark_jobs.lake.plain import written_of_night
+from spark_jobs.lifecycle.files import remembered
+from spark_jobs.lifecycle.planning import is_due
+from spark_jobs.monitoring.feature_drift import DRIFT, TRAINING, YESTERDAY, write_feature_drift
+from spark_jobs.ranking.windows import Windows, windows_of_night
+
+
+def write_features(spark: SparkSession, params: NightParams) -> tuple[Made, int]:
+    """All of gold, and how many rows the drift of the night's features has.
+
+    As-ofs that are there already, as they would be made now, are left alone. A backfill makes what it was asked for: it
+    trains and publishes nothing.
+    """
+    if params.backfill_from is not None:
+        return write_gold(spark, params, training=()), 0
+    windows = _windows_at(params, learned_as_of(params))
+    made = write_gold(spark, params, training=(windows.train.as_of, windows.calibrate.as_of))
+    known = () if params.as_of in made.as_ofs else written_of_night(params.lake, DRIFT, (), params.as_of)
+    return made, len(known) or _write_drift(spark, params, windows)
+
+
+def write_training_features(spark: SparkSession, params: NightParams) -> None:
+    """What a night that trains after all still lacks: it was not foreseen, or the registry has changed its mind."""
+    windows = windows_of_night(params)
+    as_ofs = (windows.train.as_of, windows.calibrate.as_of)
+    rows = written_of_night(params.lake, DRIFT, ("against", "then_as_of"), params.as_of)
+    held_against = {row["then_as_of"] for row in rows if row["against"] == TRAINING}
+    if {*as_ofs} <= read_records(params.lake).keys() and held_against <= {windows.train.as_of}:
+        return
+    write_gold(spark, params, training=as_ofs, with_nights=False)
+    _write_drift(spark, params, windows)
+
+
+def learned_as_of(params: NightParams) -> date:
+    """The night whose training tonight's scores rest on, by what the registry said last: tonight where it will train
+    whatever the data says, else that of the newest champion.
+    """
+    aliases = remembered(params.lake) if params.registry is not None else {}
+    champions = [one.champion.as_of for one in aliases.values() if one.champion is not None]
+    if not champions or max(champions) > params.as_of or params.train == "always":
+        return params.as_of
+    if params.train == "auto" and is_due(aliases, as_of=params.as_of, every_days=params.train_every_days):
+        return params.as_of
+    return max(champions)
+
+
+def _windows_at(params: NightParams, as_of: date) -> Windows:
+    return windows_of_night(params.model_copy(update={"as_of": as_of}))
+
+
+def _write_drift(spark: SparkSession, params: NightParams, windows: Windows) -> int:
+    bases = {YESTERDAY: params.as_of - timedelta(days=1), TRAINING: windows.train.as_of}
+    return write_feature_drift(spark, params.lake, as_of=params.as_of, bases=bases)
