@@ -5,14 +5,14 @@ Suppressed items leave a user's candidates; boosts are told by item, and order t
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from api.serving import Candidates, Serving
-from data_contracts.overlay import Boosts, Overlay, Pairs
+from data_contracts.overlay import Boosts, Overlay, Pairs, Suppressed
 from data_contracts.policy import Users
 from data_contracts.policy.users import CHANNEL_CONSENT
 from data_contracts.vocabulary import Channel, Kind
@@ -22,9 +22,9 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class OfferChanges:
-    """Of one user, by item code."""
+    """Of one user, by item code; what is suppressed with the bits of the channels in which it is."""
 
-    suppressed: frozenset[int] = frozenset()
+    suppressed: Mapping[int, int] = field(default_factory=dict)
     boosts: Mapping[int, float] | None = None
 
 
@@ -35,7 +35,7 @@ class Changes:
     rows: Mapping[int, int]
     held: Bools  # [T, P]
     released: Bools  # [T, P]
-    suppressed: Bools  # [T, P]
+    suppressed: NDArray[np.uint8]  # [T, P], bits of the channels in which it is
     boosts: NDArray[np.float64]  # [T, P], log-odds
     withdrawn: NDArray[np.uint8]  # [T]
     given: NDArray[np.uint8]  # [T]
@@ -44,9 +44,13 @@ class Changes:
     @classmethod
     def of(cls, serving: Serving, overlay: Overlay) -> Self:
         shape = (len(overlay.user_ids), serving.policy.products)
-        suppressed = _flags(serving, overlay.suppressed, shape)
-        for row, product in zip(*np.nonzero(_flags(serving, overlay.families_of, shape)), strict=True):
-            suppressed[row] |= serving.policy.family == serving.policy.family[product]
+        suppressed = _suppressed(serving, overlay.suppressed, shape)
+        with_family = _suppressed(serving, overlay.families_of, shape)
+        for row, product in zip(*np.nonzero(with_family), strict=True):
+            suppressed[row, serving.policy.family == serving.policy.family[product]] |= with_family[row, product]
+        for row, family, channels in _suppressions(overlay.families):
+            if family in serving.is_of_family:
+                suppressed[row, serving.is_of_family[family]] |= channels
         boosts = _summed(serving, overlay.boosts, shape)
         for row, family, strength in _named(overlay.family_boosts):
             boosts[row] += strength * serving.is_of_family[family]
@@ -81,9 +85,10 @@ class Changes:
         if self.is_withdrawn(user_id, channel):
             return ()
         if kind is Kind.OFFER:
-            gone = self.offers[row].suppressed if row in self.offers else frozenset()
-            return tuple(candidate for candidate in found if candidate.index not in gone) if gone else found
-        suppressed = self.suppressed[row]
+            gone = self.offers[row].suppressed if row in self.offers else {}
+            here = {code for code, channels in gone.items() if channels & CHANNEL_CONSENT[channel]}
+            return tuple(candidate for candidate in found if candidate.index not in here) if here else found
+        suppressed = self.suppressed[row] & CHANNEL_CONSENT[channel] != 0
         if not suppressed.any():
             return found
         return tuple(candidate for candidate in found if not suppressed[candidate.index])
@@ -124,6 +129,18 @@ def _flags(serving: Serving, pairs: Pairs, shape: tuple[int, int]) -> Bools:
     return flags
 
 
+def _suppressed(serving: Serving, pairs: Suppressed, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    bits = np.zeros(shape, dtype=np.uint8)
+    for row, name, channels in _suppressions(pairs):
+        if name in serving.policy.position:
+            bits[row, serving.policy.position[name]] = channels
+    return bits
+
+
+def _suppressions(pairs: Suppressed) -> list[tuple[int, str, int]]:
+    return list(zip(pairs.rows.tolist(), pairs.names, pairs.channels.tolist(), strict=True))
+
+
 def _summed(serving: Serving, boosts: Boosts, shape: tuple[int, int]) -> NDArray[np.float64]:
     sums = np.zeros(shape)
     for row, name, strength in _named(boosts):
@@ -134,15 +151,15 @@ def _summed(serving: Serving, boosts: Boosts, shape: tuple[int, int]) -> NDArray
 
 def _offers(serving: Serving, overlay: Overlay) -> Mapping[int, OfferChanges]:
     codes, products = serving.snapshot.offer_codes, serving.policy.position
-    suppressed: defaultdict[int, set[int]] = defaultdict(set)
-    for row, name in zip(overlay.suppressed.rows.tolist(), overlay.suppressed.names, strict=True):
+    suppressed: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    for row, name, channels in _suppressions(overlay.suppressed):
         if name not in products and name in codes:
-            suppressed[row].add(codes[name])
+            suppressed[row][codes[name]] = channels
     boosts: defaultdict[int, dict[int, float]] = defaultdict(dict)
     for row, name, strength in _named(overlay.boosts):
         if name not in products and name in codes:
             boosts[row][codes[name]] = strength
-    return {row: OfferChanges(frozenset(suppressed.get(row, ())), boosts.get(row)) for row in {*suppressed, *boosts}}
+    return {row: OfferChanges(suppressed.get(row, {}), boosts.get(row)) for row in {*suppressed, *boosts}}
 
 
 def _named(boosts: Boosts) -> list[tuple[int, str, float]]:

@@ -9,6 +9,7 @@ from api import (
     routes_products,
     routes_recommendations,
     routes_service,
+    routes_suppressions,
     routes_users,
 )
 
@@ -21,5 +22,6 @@ for part in (
     routes_operators,
     routes_users,
     routes_explanations,
+    routes_suppressions,
 ):
     router.include_router(part.router)

@@ -1,10 +1,5 @@
-"""What operators may do to what is served: publish, roll back, block. Running services follow within a poll.
+"""What operators may do to what is served: publish, roll back, block. Running services follow within a poll."""
 
-Each call opens its own connection in a thread: these are rare, and look-ups must not wait for them.
-"""
-
-import asyncio
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Request
@@ -12,11 +7,10 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import metrics
+from api.changing import changed
 from api.problems import documented
 from api.security import Principal, Scope, requires
-from data_contracts.settings import Settings
 from sql import pointer, rules
-from sql.client import Address, Store, connected
 
 router = APIRouter()
 Why = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$", description="kept with the change")]
@@ -62,7 +56,7 @@ Reason = Annotated[Move | None, Body()]
 async def publish(request: Request, snapshot_id: SnapshotId, caller: Publisher, move: Reason = None) -> Moved:
     """Make a snapshot current that ClickHouse holds verified."""
     why = (move or Move()).why
-    await _changed(request, lambda store: pointer.publish(store, snapshot_id, actor=caller.client, why=why))
+    await changed(request, lambda store: pointer.publish(store, snapshot_id, actor=caller.client, why=why))
     return Moved(snapshot_id=snapshot_id, action="publish")
 
 
@@ -70,7 +64,7 @@ async def publish(request: Request, snapshot_id: SnapshotId, caller: Publisher, 
 async def rollback(request: Request, snapshot_id: SnapshotId, caller: Publisher, move: Reason = None) -> Moved:
     """Go back to an earlier snapshot. Blocks and rules stay as they are."""
     why = (move or Move()).why
-    await _changed(request, lambda store: pointer.rollback(store, to=snapshot_id, actor=caller.client, why=why))
+    await changed(request, lambda store: pointer.rollback(store, to=snapshot_id, actor=caller.client, why=why))
     return Moved(snapshot_id=snapshot_id, action="rollback")
 
 
@@ -82,7 +76,7 @@ async def rollback(request: Request, snapshot_id: SnapshotId, caller: Publisher,
 async def block(request: Request, order: BlockOrder, caller: Ruler) -> Blocked:
     """Stop showing an item at once, everywhere, whatever the snapshot; or end such a stop."""
     change = rules.block if order.blocked else rules.unblock
-    await _changed(request, lambda store: change(store, order.item_id, actor=caller.client, why=order.why))
+    await changed(request, lambda store: change(store, order.item_id, actor=caller.client, why=order.why))
     return Blocked(item_id=order.item_id, blocked=order.blocked)
 
 
@@ -90,13 +84,3 @@ async def block(request: Request, order: BlockOrder, caller: Ruler) -> Blocked:
 async def prometheus() -> Response:
     """For Prometheus: rates, errors, durations, tiers, the snapshot's age. Holds nothing of any user."""
     return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
-
-
-async def _changed(request: Request, change: Callable[[Store], object]) -> None:
-    settings: Settings = request.app.state.settings
-
-    def run() -> None:
-        with connected(Address.of(settings), timeout_seconds=10) as store:
-            change(store)
-
-    await asyncio.to_thread(run)

@@ -37,6 +37,7 @@ class Scope(StrEnum):
     SNAPSHOTS_WRITE = "snapshots:write"
     RULES_WRITE = "rules:write"
     PROFILES_READ = "profiles:read"
+    SUPPRESSIONS_WRITE = "suppressions:write"
 
 
 class Tier(StrEnum):
@@ -169,6 +170,23 @@ class FeedbackEvent(StrEnum):
     COMPLAINED = "complained"
     OPTED_OUT = "opted_out"
     OPTED_IN = "opted_in"
+
+
+class SuppressionEvent(StrEnum):
+    """What a suppression takes out."""
+
+    CHANNEL = "channel_suppressed"
+    PRODUCT = "product_suppressed"
+    FAMILY = "family_suppressed"
+
+
+class SuppressionKind(StrEnum):
+    """Why somebody must not be addressed."""
+
+    COMPLAINT = "complaint"
+    OPT_OUT = "opt_out"
+    ERASURE_REQUEST = "erasure_request"
+    OTHER = "other"
 
 
 class TelemetryEvent(StrEnum):

@@ -21,6 +21,7 @@ from infra.models import demote, models, promote
 from infra.options import AsJson, DataDir, settings_of
 from infra.overlay import overlay as overlay_command
 from infra.report import report
+from infra.suppress import suppress
 from infra.tokens import token
 
 app = typer.Typer(
@@ -145,6 +146,7 @@ def night(
 
 app.command()(backtest)
 app.command()(people.erase)
+app.command()(suppress)
 app.add_typer(people.identity, name="identity")
 app.command()(features)
 register_landing(app)

@@ -20,7 +20,7 @@ from sql.states import State, snapshot_states, state_of
 
 
 @contextmanager
-def _store(settings: Settings) -> Iterator[Store]:
+def opened(settings: Settings) -> Iterator[Store]:
     """The store of the running ClickHouse, or of an embedded one started for this command."""
     with clickhouse(settings) as wired:
         migrate(Address.of(wired))
@@ -30,7 +30,7 @@ def _store(settings: Settings) -> Iterator[Store]:
 
 def snapshot_rows(settings: Settings) -> list[dict[str, Any]]:
     """One row a snapshot, oldest first."""
-    with _store(settings) as store:
+    with opened(settings) as store:
         served = pointer.current(store)
         return [
             {
@@ -50,7 +50,7 @@ def snapshot_rows(settings: Settings) -> list[dict[str, Any]]:
 def publish_one(settings: Settings, snapshot_id: str, *, why: str) -> None:
     """Raises InputError for an unknown snapshot, GateError for one that failed its gate or its verification."""
     uri = _uri(settings, snapshot_id)
-    with _store(settings) as store:
+    with opened(settings) as store:
         if state_of(store, snapshot_id) is not State.VERIFIED:
             load_verified(store, snapshot_uri=uri)
         pointer.publish(store, snapshot_id, actor=actor(), why=why)
@@ -59,7 +59,7 @@ def publish_one(settings: Settings, snapshot_id: str, *, why: str) -> None:
 def ask_override(settings: Settings, snapshot_id: str, *, reason: str) -> tuple[str, ...]:
     """Keep the request; the checks that would be overridden. Raises InputError, GateError (see `overrides.ask`)."""
     manifest = _manifest(settings, snapshot_id)
-    with _store(settings) as store:
+    with opened(settings) as store:
         overrides.ask(store, manifest, actor=actor(), reason=reason)
     return tuple(check.name for check in manifest.gate.failures)
 
@@ -67,7 +67,7 @@ def ask_override(settings: Settings, snapshot_id: str, *, reason: str) -> tuple[
 def approve_override(settings: Settings, snapshot_id: str) -> None:
     """Approve what somebody else asked for, and publish. Raises InputError, GateError (see `overrides.approve`)."""
     manifest = _manifest(settings, snapshot_id)
-    with _store(settings) as store:
+    with opened(settings) as store:
         asked = overrides.approve(store, manifest, actor=actor(), now=datetime.now(UTC))
         why = f"gate overridden: {asked.reason} (asked by {asked.actor}, approved by {actor()})"
         load_verified(store, snapshot_uri=_uri(settings, snapshot_id))
@@ -88,11 +88,11 @@ def _manifest(settings: Settings, snapshot_id: str) -> Manifest:
 
 
 def roll_back(settings: Settings, *, to: str | None, why: str) -> str:
-    with _store(settings) as store:
+    with opened(settings) as store:
         return pointer.rollback(store, actor=actor(), why=why, to=to)
 
 
 def set_block(settings: Settings, item: str, *, blocked: bool, why: str) -> None:
-    with _store(settings) as store:
+    with opened(settings) as store:
         change = rules.block if blocked else rules.unblock
         change(store, item, actor=actor(), why=why)

@@ -1,4 +1,4 @@
-"""The day's events as tables: what was shown, and what users did about it, each event once.
+"""The day's events as tables: what was shown, what users did about it, and who must not be addressed, each once.
 
 Rows come as the fields of the topics' schemas (data_contracts/events); a table knows an event by its id.
 """
@@ -70,6 +70,25 @@ _EXPOSURES = DayLog(
         ]
     ),
 )
+SUPPRESSED = DayLog(
+    "suppressions",
+    pa.schema(
+        [
+            ("accepted_at", _TIME),
+            ("suppression_id", pa.string()),
+            ("place", pa.uint32()),
+            ("user_id", pa.int64()),
+            ("kind", pa.string()),
+            ("channel", pa.string()),
+            ("product_id", pa.string()),
+            ("family", pa.string()),
+            ("until", _TIME),
+            ("reason", pa.string()),
+            ("actor", pa.string()),
+            ("idempotency_key", pa.string()),
+        ]
+    ),
+)
 DAY_LOGS: Mapping[str, DayLog] = {"recommendation.feedback": _FEEDBACK, "recommendation.exposures": _EXPOSURES}
 
 
@@ -78,9 +97,17 @@ def columns_of(log: DayLog, events: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([_row(event) for event in events], schema=log.columns)
 
 
+def put_log(store: Store, log: DayLog, events: Sequence[Mapping[str, Any]]) -> None:
+    rows = columns_of(log, events)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    store.send("load/from_body", bytes(sink.getvalue()), staging=log.table)
+
+
 def forget_user(store: Store, user_id: int) -> None:
     """Take a person out of these tables, at once."""
-    for log in DAY_LOGS.values():
+    for log in (*DAY_LOGS.values(), SUPPRESSED):
         store.run("erase/delete", table=log.table, user_id=user_id)
 
 

@@ -77,7 +77,7 @@ def blocked_at(store: Store, at: int) -> frozenset[str]:
 
 def block(store: Store, item_id: str, *, actor: str, why: str) -> None:
     """Stop showing an item, everywhere and at once. Raises InputError for an item nobody knows: a typo."""
-    if not _is_known(store, item_id):
+    if not is_known(store, item_id):
         raise InputError(f"there is no item {item_id!r} in any loaded snapshot or the serving catalogue")
     store.run("blocks_v1/put", item_id=item_id, blocked=True, actor=actor, why=why)
 
@@ -97,7 +97,8 @@ def blocks(store: Store) -> tuple[Block, ...]:
     )
 
 
-def _is_known(store: Store, item_id: str) -> bool:
+def is_known(store: Store, item_id: str) -> bool:
+    """Whether the serving catalogue or any loaded snapshot has it."""
     serving = current_rule_set(store)
     if serving and any(product.product_id == item_id for product in serving.catalogue.products):
         return True

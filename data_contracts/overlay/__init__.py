@@ -6,7 +6,7 @@
 Belongs here: what events mean. Does not: how they travel and where they are stored, what may be shown (policy).
 """
 
-from data_contracts.overlay.compute import Boosts, Overlay, Pairs, overlay
+from data_contracts.overlay.compute import Boosts, Overlay, Pairs, Suppressed, overlay
 from data_contracts.overlay.kinds import FLEETING, KINDS, TOPICS, Effect, OverlayKind
 from data_contracts.overlay.rows import EVENTS, EventRow, row_of
 
@@ -21,6 +21,7 @@ __all__ = [
     "Overlay",
     "OverlayKind",
     "Pairs",
+    "Suppressed",
     "overlay",
     "row_of",
 ]

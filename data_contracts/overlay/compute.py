@@ -45,8 +45,14 @@ class Boosts(Pairs):
 
 
 @dataclass(frozen=True)
+class Suppressed(Pairs):
+    channels: NDArray[np.uint8]  # bits of those in which it is
+
+
+@dataclass(frozen=True)
 class Overlay:
-    """What events change for T users. `families_of`: items whose whole families are suppressed.
+    """What events change for T users. `families_of`: items whose whole families are suppressed; `families`: those that
+    events name.
 
     Consents are channel bits as the policy has them, [T]; a channel is in at most one of the two.
     """
@@ -54,8 +60,9 @@ class Overlay:
     user_ids: Ints  # ascending
     held: Pairs
     released: Pairs
-    suppressed: Pairs
-    families_of: Pairs
+    suppressed: Suppressed
+    families_of: Suppressed
+    families: Suppressed
     boosts: Boosts
     family_boosts: Boosts
     withdrawn: NDArray[np.uint8]
@@ -114,8 +121,9 @@ def overlay(events: pa.Table, *, cut_off: int, now: int, late: int = 0) -> Overl
         user_ids=seen.user_ids,
         held=_pairs(seen, held, seen.item),
         released=_pairs(seen, released[seen.time[released] >= cut_off], seen.item),
-        suppressed=_pairs(seen, _named(seen, Effect.SUPPRESS), seen.item),
-        families_of=_pairs(seen, _named(seen, Effect.SUPPRESS_FAMILY), seen.item),
+        suppressed=_suppressed(seen, Effect.SUPPRESS, seen.item),
+        families_of=_suppressed(seen, Effect.SUPPRESS_FAMILY, seen.item),
+        families=_suppressed(seen, Effect.SUPPRESS_FAMILY, seen.family),
         boosts=_item_boosts(seen, cut_off),
         family_boosts=_summed(seen, *_faded(seen, Effect.BOOST_FAMILY, cut_off), seen.family),
         withdrawn=_bits(seen, withdrawn),
@@ -178,6 +186,19 @@ def _pairs(seen: _Seen, rows: Ints, names: _Words) -> Pairs:
     order = rows[np.lexsort((names.code[rows], seen.user[rows]))]
     order = order[_ends(seen.user[order], names.code[order])]
     return Pairs(seen.user[order], tuple(names.words[code] for code in names.code[order].tolist()))
+
+
+def _suppressed(seen: _Seen, effect: Effect, names: _Words) -> Suppressed:
+    """Each pair once, with all the channels that its events speak of."""
+    rows = np.flatnonzero(seen.active(effect) & (names.code > 0))
+    rows = rows[np.lexsort((names.code[rows], seen.user[rows]))]
+    ends = np.flatnonzero(_ends(seen.user[rows], names.code[rows]))
+    own = np.where(seen.channel[rows] >= 0, _CHANNEL_BITS[seen.channel[rows]], 0)
+    bits = np.where(_IN_CHANNEL[effect][seen.event[rows]] > 0, own, _CHANNEL_BITS.sum()).astype(np.uint8)
+    if len(ends):
+        bits = np.bitwise_or.reduceat(bits, np.append(0, ends[:-1] + 1))
+    words = tuple(names.words[code] for code in names.code[rows[ends]].tolist())
+    return Suppressed(seen.user[rows[ends]], words, bits)
 
 
 def _item_boosts(seen: _Seen, cut_off: int) -> Boosts:
@@ -253,4 +274,5 @@ def _micros(span: timedelta) -> int:
 _WINDOWS = {effect: _windows(effect) for effect in Effect}
 _STRENGTH = {effect: _by_event(effect, "strength", 0.0) for effect in Effect}
 _AFTER = {effect: _by_event(effect, "after", 1) for effect in Effect}
+_IN_CHANNEL = {effect: _by_event(effect, "in_channel", 0) for effect in Effect}
 _HALF_LIFE = {effect: _half_lives(effect) for effect in Effect}

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from data_contracts.vocabulary import CampaignEvent, FeedbackEvent, ProductEvent, TelemetryEvent
+from data_contracts.vocabulary import CampaignEvent, FeedbackEvent, ProductEvent, SuppressionEvent, TelemetryEvent
 
 PRODUCT_EVENTS, CAMPAIGNS = "bank.product_events", "campaign.interactions"
 TELEMETRY, FEEDBACK = "digital.telemetry", "recommendation.feedback"
+SUPPRESSIONS = "contact.suppressions"
 MOST_BOOST = 3.0
 MICROS = 1_000_000
 
@@ -26,7 +27,7 @@ class Effect(StrEnum):
     HOLD = "hold"  # the product counts as held
     RELEASE = "release"  # and no longer
     SUPPRESS = "suppress"  # the item is not shown
-    SUPPRESS_FAMILY = "suppress_family"  # nor any of its family
+    SUPPRESS_FAMILY = "suppress_family"  # nor any of its family, or of the one that the event names
     WITHDRAW = "withdraw"  # nothing is shown in the event's channel
     GIVE = "give"  # and again it may be
     BOOST = "boost"  # the item moves up
@@ -36,7 +37,11 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True)
 class OverlayKind:
-    """`window` None is for good. `of_list`: without an item it is about all that the answer of its rec_id showed."""
+    """`window` None is for good, or as long as the event itself says.
+
+    `of_list`: without an item it is about all that the answer of its rec_id showed. `in_channel`: it suppresses only in
+    the event's channel.
+    """
 
     topic: str
     event_type: str
@@ -46,6 +51,7 @@ class OverlayKind:
     half_life: timedelta | None = None
     after: int = 1
     of_list: bool = False
+    in_channel: bool = False
 
 
 def _days(number: float) -> timedelta:
@@ -73,6 +79,9 @@ KINDS = (
     OverlayKind(FEEDBACK, FeedbackEvent.COMPLAINED, Effect.WITHDRAW),
     OverlayKind(FEEDBACK, FeedbackEvent.OPTED_OUT, Effect.WITHDRAW),
     OverlayKind(FEEDBACK, FeedbackEvent.OPTED_IN, Effect.GIVE),
+    OverlayKind(SUPPRESSIONS, SuppressionEvent.CHANNEL, Effect.WITHDRAW),
+    OverlayKind(SUPPRESSIONS, SuppressionEvent.PRODUCT, Effect.SUPPRESS, in_channel=True),
+    OverlayKind(SUPPRESSIONS, SuppressionEvent.FAMILY, Effect.SUPPRESS_FAMILY, in_channel=True),
 )
 
 TOPICS = tuple(sorted({kind.topic for kind in KINDS}))

@@ -67,11 +67,10 @@ def row_of(topic: str, event: Mapping[str, Any], *, arrived: int, skew: int) -> 
     happened = event[schema.event_time]
     happened = max(happened if happened <= arrived + skew else arrived, 0)
     query = event.get("query")
-    family = (family_of_search(query) or "") if query else ""
+    family = (family_of_search(query) or "") if query else event.get(FAMILY) or ""
     if query and not family:
         return None
-    window = _NEEDED[topic, event_type]
-    expires = FOR_GOOD if window is None else (happened + window // _MICROSECOND) // MICROS
+    expires = _expires(event, _NEEDED[topic, event_type], happened)
     if expires * MICROS <= arrived:
         return None
     return EventRow(
@@ -86,6 +85,14 @@ def row_of(topic: str, event: Mapping[str, Any], *, arrived: int, skew: int) -> 
         last_cut_off=happened if event_type in FLEETING else MAX_CUT_OFF,
         expires_at=expires,
     )
+
+
+def _expires(event: Mapping[str, Any], window: timedelta | None, happened: int) -> int:
+    """Seconds. What itself says until when it holds does so up to the second in which that moment lies."""
+    until: int | None = event.get("until")
+    if until is not None:
+        return min(-(-until // MICROS), FOR_GOOD)
+    return FOR_GOOD if window is None else (happened + window // _MICROSECOND) // MICROS
 
 
 def _answer_of(topic: str, event: Mapping[str, Any]) -> str:

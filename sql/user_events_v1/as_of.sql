@@ -13,3 +13,4 @@ WHERE
     user_id = {user_id:UInt64}
     AND last_cut_off >= {cut_off:Int64}
     AND stored_at <= fromUnixTimestamp64Micro({at:Int64}, 'UTC')
+    AND expires_at > fromUnixTimestamp64Micro({at:Int64}, 'UTC')

@@ -9,4 +9,4 @@ SELECT
     family,
     toUnixTimestamp64Micro(event_time) AS event_micros
 FROM user_events
-WHERE user_id IN {user_ids:Array(UInt64)} AND last_cut_off >= {cut_off:Int64}
+WHERE user_id IN {user_ids:Array(UInt64)} AND last_cut_off >= {cut_off:Int64} AND expires_at > now()

@@ -34,6 +34,7 @@ REST: Mapping[str, Mapping[str, Any]] = {
     },
     "digital.telemetry": {"session_id": "s", "event_type": "search", "query": "rate"},
     "recommendation.feedback": {"event_type": "complained", "channel": "mobile", "rec_id": "r"},
+    "contact.suppressions": {"event_type": "channel_suppressed", "channel": "crm", "kind": "complaint"},
     "recommendation.exposures": {
         "rec_id": "r",
         "channel": "mobile",

@@ -14,7 +14,7 @@ from api.serving import Serving, Snapshot
 from api.store import Lists, UserState
 from data_contracts.errors import UnavailableError
 from data_contracts.overlay import KINDS, overlay
-from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK, PRODUCT_EVENTS, TELEMETRY
+from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK, PRODUCT_EVENTS, SUPPRESSIONS, TELEMETRY
 from data_contracts.overlay.rows import micros
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind, Tier
@@ -103,6 +103,19 @@ def test_who_opted_out_of_a_channel_gets_nothing_in_it_known_or_not(user_id: int
     assert asked(user_id=user_id, kind=kind).shown
     assert not asked(out, user_id=user_id, kind=kind).shown
     assert asked(out, user_id=user_id, kind=kind, channel=Channel.MOBILE).shown
+
+
+def test_a_suppression_holds_in_its_channel_of_an_item_a_family_or_everything() -> None:
+    item = happened(SUPPRESSIONS, "product_suppressed", "card_gold", channel="crm")
+    assert "card_gold" in ids(asked(item))
+    assert "card_gold" not in ids(asked(item, channel=Channel.CRM))
+    cards = happened(SUPPRESSIONS, "family_suppressed", channel="web", family="card")
+    assert set(ids(asked())) - set(ids(asked(cards))) == {"card_gold"}
+    assert "card_gold" not in ids(asked(item, cards))
+    offer = happened(SUPPRESSIONS, "product_suppressed", "offer_a", channel="web")
+    assert "offer_a" not in ids(asked(offer, kind=Kind.OFFER), Kind.OFFER)
+    assert "offer_a" in ids(asked(offer, kind=Kind.OFFER, channel=Channel.MOBILE), Kind.OFFER)
+    assert not asked(happened(SUPPRESSIONS, "channel_suppressed", channel="web")).shown
 
 
 def test_who_is_unknown_stays_so_after_an_event() -> None:

@@ -17,6 +17,8 @@ from data_contracts.vocabulary import (
     FeedbackEvent,
     Kind,
     ProductEvent,
+    SuppressionEvent,
+    SuppressionKind,
     TelemetryEvent,
     Tier,
     Variant,
@@ -27,6 +29,9 @@ WORDS = {
     ("bank.product_events", "event_type"): ProductEvent,
     ("campaign.interactions", "event_type"): CampaignEvent,
     ("campaign.interactions", "channel"): Channel,
+    ("contact.suppressions", "event_type"): SuppressionEvent,
+    ("contact.suppressions", "channel"): Channel,
+    ("contact.suppressions", "kind"): SuppressionKind,
     ("digital.telemetry", "event_type"): TelemetryEvent,
     ("recommendation.feedback", "event_type"): FeedbackEvent,
     ("recommendation.feedback", "channel"): Channel,
@@ -50,11 +55,12 @@ def changed(topic: str, version: str, **changes: Any) -> EventSchema:
     return EventSchema(topic, version, json.dumps({**parsed, "fields": told + added, **changes}))
 
 
-def test_the_six_topics_are_described() -> None:
+def test_the_seven_topics_are_described() -> None:
     assert set(TOPICS) == {
         "bank.transactions",
         "bank.product_events",
         "campaign.interactions",
+        "contact.suppressions",
         "digital.telemetry",
         "recommendation.feedback",
         "recommendation.exposures",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_contracts.events import newest
-from data_contracts.overlay import EVENTS, FLEETING, KINDS, TOPICS, Boosts, Effect, Overlay, Pairs, overlay, row_of
+from data_contracts.overlay import EVENTS, FLEETING, KINDS, TOPICS, Effect, Overlay, Pairs, overlay, row_of
 from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK, PRODUCT_EVENTS, TELEMETRY
 from data_contracts.overlay.rows import FOR_GOOD, MAX_CUT_OFF, answers_in, spread
 from data_contracts.search import family_of_search
@@ -55,8 +55,8 @@ def pairs(found: Pairs) -> set[tuple[int, str]]:
 def as_bytes(found: Overlay) -> bytes:
     def of(value: object) -> bytes:
         if isinstance(value, Pairs):
-            strengths = value.strengths.tobytes() if isinstance(value, Boosts) else b""
-            return value.rows.tobytes() + repr(value.names).encode() + strengths
+            more = getattr(value, "strengths", getattr(value, "channels", np.zeros(0)))
+            return value.rows.tobytes() + repr(value.names).encode() + more.tobytes()
         assert isinstance(value, np.ndarray)
         return value.tobytes()
 

@@ -1,0 +1,108 @@
+"""Suppressions in ClickHouse: the events that the overlay reads, then who asked for them, when and why.
+
+What is accepted holds from the next look-up on; what failed half-way was not accepted, and may be sent again.
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from data_contracts.errors import InputError
+from data_contracts.overlay import EventRow, row_of
+from data_contracts.overlay.kinds import SUPPRESSIONS
+from data_contracts.overlay.rows import micros
+from data_contracts.suppressions import RefusedRow, Suppression, SuppressionFile, events_of, read_csv
+from sql.client import Store
+from sql.day_logs import SUPPRESSED, put_log
+from sql.rules import is_known
+from sql.user_events import put_events
+
+_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class Order:
+    """Who asks, when, and under which key of theirs ("" for none), which is known for so long."""
+
+    actor: str
+    at: datetime
+    key: str = ""
+    known_for: timedelta = timedelta(hours=24)
+
+
+class OtherKeyError(InputError):
+    """The key was used for other suppressions."""
+
+
+def suppress(store: Store, suppressions: Sequence[Suppression], order: Order) -> str:
+    """The id of what was accepted, now or before under the same key. Raises OtherKeyError."""
+    key = _hash([order.actor, order.key]) if order.key else ""
+    suppression_id = _id(suppressions, key)
+    if key:
+        since = micros(order.at - order.known_for)
+        found = store.rows("suppressions_v1/of_key", idempotency_key=key, since=since)
+        if found and found[0][0] != suppression_id:
+            raise OtherKeyError("Idempotency-Key: was used for other suppressions")
+        if found:
+            return suppression_id
+    placed = list(enumerate(suppressions))
+    parts = [placed[start : start + _AT_ONCE] for start in range(0, len(placed), _AT_ONCE)]
+    for part in parts:
+        put_events(store, _rows(part, suppression_id, order.at))
+    # Last: what is found under its key holds as a whole.
+    for part in parts:
+        put_log(store, SUPPRESSED, [_logged(one, place, suppression_id, order, key) for place, one in part])
+    return suppression_id
+
+
+def suppress_file(store: Store, lines: Iterable[str], order: Order) -> tuple[str, SuppressionFile]:
+    """The good rows of a CSV file; the bad ones are told. Raises InputError for a file without a usable header."""
+    file = read_csv(lines, now=order.at)
+    named = {one.terms.product_id for _, one in file.taken if one.terms.product_id}
+    unknown = {item for item in named if not is_known(store, item)}
+    refused = [
+        RefusedRow(line, "product_id: nobody knows it") for line, one in file.taken if one.terms.product_id in unknown
+    ]
+    file = file.refusing(refused)
+    taken = [one for _, one in file.taken]
+    return (suppress(store, taken, order) if taken else ""), file
+
+
+def _rows(part: Iterable[tuple[int, Suppression]], suppression_id: str, at: datetime) -> Iterator[EventRow]:
+    for place, one in part:
+        for event in events_of(one, name=f"{suppression_id}/{place}", at=at):
+            row = row_of(SUPPRESSIONS, event, arrived=micros(at), skew=0)
+            if row is not None:  # it would already be over
+                yield row
+
+
+def _id(suppressions: Sequence[Suppression], key: str) -> str:
+    """32 hex digits. Without a key each is a new one: it may follow an opt-in."""
+    if not key:
+        return uuid.uuid4().hex
+    return _hash([key, *([one.user_id, one.terms.model_dump(mode="json")] for one in suppressions)])
+
+
+def _hash(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _logged(one: Suppression, place: int, suppression_id: str, order: Order, key: str) -> dict[str, object]:
+    terms = one.terms
+    return {
+        "accepted_at": order.at,
+        "suppression_id": suppression_id,
+        "place": place,
+        "user_id": one.user_id,
+        "kind": terms.kind.value,
+        "channel": str(terms.channel),
+        "product_id": terms.product_id or "",
+        "family": terms.family.value if terms.family else "",
+        "until": terms.until,
+        "reason": terms.reason,
+        "actor": order.actor,
+        "idempotency_key": key,
+    }

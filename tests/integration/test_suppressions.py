@@ -1,0 +1,208 @@
+"""Suppressions over HTTP and by file on a real ClickHouse: whatever asks afterwards is told so."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+
+from api.app import create_app, now
+from api.grpc import running_grpc
+from data_contracts import recommendation_pb2 as pb
+from data_contracts import recommendation_pb2_grpc as services
+from data_contracts.manifest import Erasure
+from data_contracts.settings import Settings
+from infra.cli import main
+from infra.local.clickhouse.testing import clickhouse_url
+from sql.client import Address, connected
+from sql.erase import erase_user
+from sql.migrate import migrate
+from sql.pointer import publish, rollback
+from sql.rules import put_rule_set
+from tests.day_snapshots import load_snapshot
+from tests.day_world import ALICE, BOB, CAROL, CATALOGUE, DAVE, FIRST, NOW, REASONS, RULES, SECOND
+
+__all__ = ["clickhouse_url"]
+URL = "/api/v1/suppressions"
+# Explanations ask when an event was stored, by ClickHouse's clock.
+
+
+@pytest.fixture(scope="module")
+def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    mine = Address(url=clickhouse_url, database="suppressions")
+    migrate(mine)
+    with connected(mine) as store:
+        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
+        for snapshot_id in (FIRST, SECOND):
+            load_snapshot(store, tmp_path_factory.mktemp("snapshot"), snapshot_id=snapshot_id)
+        publish(store, SECOND, actor="test")
+    yield mine
+
+
+@dataclass(frozen=True)
+class Day:
+    client: httpx.AsyncClient
+    grpc: Any
+
+    async def shown(self, user_id: int, channel: str = "web") -> list[str]:
+        return [one["product_id"] for one in (await self.answer(user_id, channel))["recommendations"]]
+
+    async def answer(self, user_id: int, channel: str = "web") -> dict[str, Any]:
+        response = await self.client.get(
+            "/api/v1/recommendations", params={"user_id": str(user_id), "channel": channel}
+        )
+        found: dict[str, Any] = response.json()
+        return found
+
+    async def everywhere(self, user_id: int, channel: str = "web") -> list[list[str]]:
+        """What each interface shows."""
+        asked = {"user_ids": [str(user_id)], "channel": channel}
+        batch = (await self.client.post("/api/v1/recommendations/batch", json=asked)).json()["answers"][0]
+        request = pb.RecommendRequest(user_id=user_id, channel=pb.Channel.Value(f"CHANNEL_{channel.upper()}"))
+        told = await self.grpc.GetRecommendations(request)
+        return [
+            await self.shown(user_id, channel),
+            [one["product_id"] for one in batch["recommendations"]],
+            [one.product_id for one in told.recommendations],
+        ]
+
+    async def post(self, **body: Any) -> httpx.Response:
+        return await self.client.post(
+            URL, json={key: value for key, value in body.items() if key != "headers"}, headers=body.get("headers")
+        )
+
+
+@asynccontextmanager
+async def running(address: Address, folder: Path) -> AsyncIterator[Day]:
+    settings = Settings(
+        data_dir=folder,
+        clickhouse_url=address.url,
+        clickhouse_database=address.database,
+        pointer_poll_seconds=0.02,
+        lookup_deadline_ms=5_000,
+        grpc_port=0,
+        grpc_metrics_port=0,
+    )
+    app = create_app(settings, clock=now)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api") as client,
+        running_grpc(settings, clock=now) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        yield Day(client, services.RecommendationServiceStub(channel))
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(60):
+        while not await holds():
+            await asyncio.sleep(0.02)
+
+
+def test_a_suppression_holds_in_every_interface_past_a_rollback_and_is_explained(
+    address: Address, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        async with running(address, tmp_path) as day:
+            assert all(await day.everywhere(ALICE))
+            taken = await day.post(user_ids=[str(ALICE)], kind="complaint", channel="web", reason="call 481")
+            assert (taken.status_code, taken.json()["accepted"]) == (202, 1)
+            assert await day.everywhere(ALICE) == [[], [], []]
+            assert all(await day.everywhere(ALICE, "mobile"))
+            with connected(address) as store:
+                rollback(store, to=FIRST, actor="test", why="")
+            await until(lambda: is_from(day, FIRST))
+            assert await day.everywhere(ALICE) == [[], [], []]
+            url = f"/api/v1/explanations/{(await day.answer(ALICE))['rec_id']}"
+
+            async def is_explained() -> bool:
+                response = await day.client.get(url)
+                return response.status_code == 200 and {one["rule"] for one in response.json()["dropped"]} == {
+                    "withdrawn"
+                }
+
+            await until(is_explained)
+
+    asyncio.run(scene())
+    with connected(address) as store:
+        ((_, _, kind, channel, *_, reason, actor),) = store.rows("suppressions_v1/of_user", user_id=ALICE)
+        assert (kind, channel, reason, actor) == ("complaint", "web", "call 481", "anybody")
+        erased = erase_user(store, ALICE, manifests={}, note=Erasure(receipt="r", at=NOW))
+        assert (erased.before["suppressions"], erased.after["suppressions"]) == (1, 0)
+        assert erased.after["user_events"] == 0
+
+
+async def is_from(day: Day, snapshot_id: str) -> bool:
+    return bool((await day.answer(BOB))["snapshot_id"] == snapshot_id)
+
+
+def test_a_product_or_a_family_is_out_in_its_channel_until_its_time_has_come(address: Address, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with running(address, tmp_path) as day:
+            assert "card_gold" in await day.shown(BOB)
+            end = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
+            await day.post(user_ids=[str(BOB)], kind="other", channel="web", product_id="card_gold", until=end)
+            await day.post(user_ids=[str(BOB)], kind="other", family="deposit")
+            assert "card_gold" not in await day.shown(BOB)
+            assert "card_gold" in await day.shown(BOB, "mobile")
+            assert "deposit_year" not in {*await day.shown(BOB, "mobile"), *await day.shown(BOB)}
+
+            async def is_back() -> bool:
+                return "card_gold" in await day.shown(BOB)
+
+            await until(is_back)
+
+    asyncio.run(scene())
+
+
+def test_a_key_counts_once_and_what_is_wrong_is_refused_by_its_field(address: Address, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with running(address, tmp_path) as day:
+            key = {"Idempotency-Key": "k1"}
+            first = await day.post(user_ids=[str(DAVE)], kind="opt_out", headers=key)
+            again = await day.post(user_ids=[str(DAVE)], kind="opt_out", headers=key)
+            other = await day.post(user_ids=[str(DAVE)], kind="complaint", headers=key)
+            assert first.json() == again.json()
+            assert (other.status_code, other.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
+            for wrong, field in (
+                ({"user_ids": []}, "user_ids"),
+                ({"kind": "rude"}, "kind"),
+                ({"channel": "pager"}, "channel"),
+                ({"product_id": "no such"}, "product_id"),
+                ({"until": "2020-01-01T00:00:00Z"}, "until"),
+            ):
+                refused = await day.post(**{"user_ids": [str(DAVE)], "kind": "other", **wrong})
+                assert refused.status_code == 422, wrong
+                assert refused.json()["errors"][0]["field"].partition(".")[0] == field
+            file = f"user_id,kind,product_id\n{CAROL},opt_out,\n{CAROL},rude,\n{CAROL},other,no such\n"
+            sent = await day.client.post(URL, content=file, headers={"Content-Type": "text/csv"})
+            assert sent.json()["accepted"] == 1
+            assert [one["line"] for one in sent.json()["refused"]] == [3, 4]
+            assert await day.everywhere(CAROL) == [[], [], []]
+
+    asyncio.run(scene())
+    with connected(address) as store:
+        assert len(store.rows("suppressions_v1/of_user", user_id=DAVE)) == 1
+
+
+def test_the_command_takes_a_file_and_leaves_what_it_refused_beside_it(
+    address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "complaints.csv"
+    file.write_text("user_id,kind,channel\n77,complaint,crm\n78,complaint,pager\n", encoding="utf-8-sig")
+    monkeypatch.setenv("RECS_CLICKHOUSE_URL", address.url)
+    monkeypatch.setenv("RECS_CLICKHOUSE_DATABASE", address.database)
+    monkeypatch.setattr(sys, "argv", ["recs", "suppress", "--file", str(file)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    refused = (tmp_path / "complaints.refused.csv").read_text(encoding="utf-8").splitlines()
+    assert (refused[0], refused[1].split(",")[0]) == ("line,reason", "3")
+    with connected(address) as store:
+        assert len(store.rows("suppressions_v1/of_user", user_id=77)) == 1
