@@ -53,7 +53,8 @@ class Sender:
             with _alone(f"{self._outbox.path}.lock") as is_alone:
                 while is_alone and not self._is_over.is_set():
                     self._wait(self._step())
-            self._wait(_LONGEST_WAIT_SECONDS)
+            if not self._is_over.is_set():  # another process delivers
+                self._wait(_LONGEST_WAIT_SECONDS)
         self._sink.close()
 
     def _wait(self, seconds: float) -> None:
