@@ -19,7 +19,7 @@ from data_contracts.vocabulary import Kind
 Answer = dict[str, Any]
 
 # Six significant digits: more than the storage keeps.
-_PROBABILITIES = [float(f"{p:.6g}") for p in dequantise(range(65_536)).tolist()]
+PROBABILITIES = [float(f"{p:.6g}") for p in dequantise(range(65_536)).tolist()]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def snapshot_age(serving: Serving, *, now: datetime, timezone: ZoneInfo) -> int 
 
 
 def probability(stored: int) -> float | None:
-    return None if stored == NO_SCORE else _PROBABILITIES[stored]
+    return None if stored == NO_SCORE else PROBABILITIES[stored]
 
 
 def _experiment(reply: Reply) -> Mapping[str, Any] | None:

@@ -13,6 +13,7 @@ from api.express import Express
 from api.limits import Limits
 from api.logs import protect_access_log
 from api.problems import document_refusals, install_problems, problem_schemas
+from api.pulls import Slots
 from api.routes import router
 from api.security import Guard
 from api.service import running_service
@@ -60,6 +61,7 @@ def create_app(
     app.state.settings = settings
     app.state.guard = Guard.of(settings, clock=clock)
     app.state.limits = Limits.of(settings)
+    app.state.pulls = Slots(settings.lists_pulls)
     install_problems(app)
     app.include_router(router)
     app.add_middleware(Express)

@@ -45,14 +45,19 @@ def arranged(
     scores = np.zeros(shape)
     # The static list has no scores: nothing there is worth more than the least of what was scored.
     scores[is_item] = [max(one.score, 0) for listed in found for one in listed]
-    values = np.append(serving.values, 1.0)[items] if kind is Kind.PRODUCT else np.ones(shape)
-    order = np.argsort(np.where(is_item, -_worth(scores, boosts, values), np.inf), axis=1, kind="stable")
+    order = order_by_worth(serving, items, scores, boosts, kind=kind)
     order[~is_boosted] = np.arange(shape[1])
     orders = order.tolist()
     return [
         tuple([listed[place] for place in orders[row][: len(listed)]]) if is_boosted[row] else listed
         for row, listed in enumerate(found)
     ], np.take_along_axis(items, order, axis=1)
+
+
+def order_by_worth(serving: Serving, items: Items, scores: Floats, boosts: Floats, *, kind: Kind) -> NDArray[np.intp]:
+    """Places of candidates [N, L], best first, those without an item (-1) last. `scores` as stored, 0 where none."""
+    values = np.append(serving.values, 1.0)[items] if kind is Kind.PRODUCT else np.ones(items.shape)
+    return np.argsort(-_worth(scores, boosts, values, items >= 0), axis=1, kind="stable")
 
 
 def _boosts(
@@ -67,8 +72,8 @@ def _boosts(
     return np.asarray(total[np.arange(len(items))[:, None], items])
 
 
-def _worth(scores: Floats, boosts: Floats, values: Floats) -> Floats:
-    stands = np.minimum.accumulate(dequantise(scores) * values, axis=1)
+def _worth(scores: Floats, boosts: Floats, values: Floats, is_item: NDArray[np.bool_]) -> Floats:
+    stands = np.minimum.accumulate(np.where(is_item, dequantise(scores) * values, np.inf), axis=1)
     now = values / (1.0 + np.exp(-(log_odds(scores) + boosts)))
     raised = np.where(boosts > 0, np.maximum(stands, now), stands)
-    return np.where(boosts < 0, np.minimum(stands, now), raised)
+    return np.where(is_item, np.where(boosts < 0, np.minimum(stands, now), raised), -np.inf)

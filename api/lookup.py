@@ -137,7 +137,9 @@ class Lookup:
         """What is safe for anyone; nothing for whom we know to have opted out."""
         replies = recommend(self._watch.serving, questions, None)
         return [
-            replace(reply, shown=()) if self._has_opted_out(question.user_id, question.channel) else reply
+            replace(reply, shown=(), propensities=())
+            if self._has_opted_out(question.user_id, question.channel)
+            else reply
             for question, reply in zip(questions, replies, strict=True)
         ]
 

@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from api import (
     routes_explanations,
     routes_feedback,
+    routes_lists,
     routes_operators,
     routes_products,
     routes_recommendations,
@@ -23,5 +24,6 @@ for part in (
     routes_users,
     routes_explanations,
     routes_suppressions,
+    routes_lists,
 ):
     router.include_router(part.router)

@@ -143,6 +143,12 @@ class Settings(BaseSettings):
     grpc_port: int = Field(50051, ge=0, le=65535, description="port of the look-up over gRPC; 0: `recs up` starts none")
     grpc_metrics_port: int = Field(9464, ge=0, le=65535, description="port of its process' /metrics; 0: none")
 
+    lists_cursor_hours: float = Field(24, gt=0, description="hours after its beginning that a pull of lists may go on")
+    lists_chunk_users: int = Field(
+        16_384, ge=1, le=1_000_000, description="users of a chunk: more cost less each, and take more memory"
+    )
+    lists_pulls: int = Field(4, ge=1, description="pulls of lists at once; each takes a good part of a core")
+
     # Who may ask
     auth: Literal["on", "off"] = Field("on", description="bearer tokens; off admits everybody who reaches the port")
     oauth_issuer: str = Field("recs-local", min_length=1, description="claim iss of tokens that are accepted")

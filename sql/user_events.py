@@ -60,6 +60,11 @@ def events_known_at(store: Store, user_id: int, *, cut_off: int, at: int) -> pa.
     """What the overlay of a user read at a moment, as EVENTS; times in microseconds."""
     rows = store.rows("user_events_v1/as_of", user_id=user_id, cut_off=cut_off, at=at)
     events = pa.Table.from_pylist([dict(zip(_SELECTED, row, strict=True)) for row in rows], schema=EVENTS)
+    return with_answers(store, events)
+
+
+def with_answers(store: Store, events: pa.Table) -> pa.Table:
+    """EVENTS, with those about whole answers once more for each item that was shown."""
     rec_ids = answers_in(events[ITEM_ID].to_pylist())
     if not rec_ids:
         return events

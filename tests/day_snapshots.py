@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from api.store import FallbackLists, Lists, UserState
+from data_contracts.vocabulary import Kind
 from sql.client import Store
 from sql.load import load
 from sql.verify import verify
@@ -65,7 +66,7 @@ def load_snapshot(
                 *({"tier": "segment", "segment": key, **_row(one)} for key, one in fallback.segments.items()),
             ],
         ),
-        "user_state": _table(_STATE, [{"user_id": user, **vars(state)} for user, state in states.items()]),
+        "user_state": states_table(states),
         "items": items_table().add_column(0, "item_code", pa.array(range(items_table().num_rows), pa.int32())),
         "portraits": _table(_PORTRAITS, [{"product_id": "card_gold", "feature": "f_spend", "holders": 0}]),
     }
@@ -74,6 +75,17 @@ def load_snapshot(
         pq.write_table(table, folder / name / "part-00000.parquet")
     write_manifest(folder, snapshot_id=snapshot_id)
     verify(store, load(store, snapshot_uri=str(folder)))
+
+
+def states_table(states: Mapping[int, UserState]) -> pa.Table:
+    return _table(_STATE, [{"user_id": user, **vars(state)} for user, state in states.items()])
+
+
+def arrays_of(lists: Mapping[int, Lists], kind: Kind) -> pa.Table:
+    """One kind's lists, as a bulk reader reads them."""
+    names = ["items", "scores", "reasons"]
+    table = _table(_LISTS, [{"user_id": user, "variant": "personal", **_row(one)} for user, one in lists.items()])
+    return table.select(["user_id", *(f"{kind.value}_{name}" for name in names)]).rename_columns(["user_id", *names])
 
 
 def _table(schema: pa.Schema, rows: list[dict[str, Any]]) -> pa.Table:

@@ -1,0 +1,166 @@
+"""Lists as bytes: NDJSON, CSV, Arrow and Parquet, a chunk at a time, each with what tells that nothing is missing.
+
+A chunk ends with a cursor, and the whole with a record of the counts and a checksum: in NDJSON and CSV they are records
+of their own; in Arrow the metadata of a chunk's batch, and of a last batch without rows; in Parquet, which without
+its end cannot be read at all, the file's metadata. The checksum is a running CRC-32: of the lines with lists, or, in
+Arrow and Parquet, of each batch's user ids, UTF-8 item ids and scores (8 bytes each, little-endian, null as 0).
+"""
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any, Protocol
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from api.bulk_chunks import SCHEMA, Chunk, Totals, columns_checksum, csv_field
+from api.bulk_text import CSV_COLUMNS, csv_rows, json_lines
+
+
+class Format(StrEnum):
+    NDJSON = "ndjson"
+    CSV = "csv"
+    ARROW = "arrow"
+    PARQUET = "parquet"
+
+
+MEDIA_TYPES = {
+    Format.NDJSON: "application/x-ndjson",
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.ARROW: "application/vnd.apache.arrow.stream",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
+CURSOR, END = "cursor", "end"
+Sign = Callable[[Totals], str]
+
+
+class Writer(Protocol):
+    def start(self) -> bytes: ...
+
+    def write(self, chunk: Chunk, before: Totals, sign: Sign) -> tuple[bytes, Totals]:
+        """A chunk with its cursor, and the totals after it."""
+
+    def end(self, told: Mapping[str, Any]) -> bytes: ...
+
+
+def writer_of(format_: Format, *, is_whole: bool = True) -> Writer:
+    """`is_whole`: from the first user on, else what goes on after a cursor, without a head of its own."""
+    if format_ is Format.CSV:
+        return _Csv(is_whole)
+    writers: Mapping[Format, Callable[[], Writer]] = {
+        Format.NDJSON: _Ndjson,
+        Format.ARROW: _Arrow,
+        Format.PARQUET: _Parquet,
+    }
+    return writers[format_]()
+
+
+class _Ndjson:
+    def start(self) -> bytes:
+        return b""
+
+    def write(self, chunk: Chunk, before: Totals, sign: Sign) -> tuple[bytes, Totals]:
+        data = json_lines(chunk)
+        totals = before.after(chunk, zlib.crc32(data, before.checksum))
+        return b"".join([data, orjson.dumps({CURSOR: sign(totals)}), b"\n"]), totals
+
+    def end(self, told: Mapping[str, Any]) -> bytes:
+        return orjson.dumps({END: told}) + b"\n"
+
+
+class _Csv:
+    """RFC 4180. A last field for the record's kind would be missed: it is the first."""
+
+    def __init__(self, is_whole: bool) -> None:
+        self._head = ",".join(CSV_COLUMNS).encode() + b"\r\n" if is_whole else b""
+
+    def start(self) -> bytes:
+        return self._head
+
+    def write(self, chunk: Chunk, before: Totals, sign: Sign) -> tuple[bytes, Totals]:
+        data = csv_rows(chunk)
+        totals = before.after(chunk, zlib.crc32(data, before.checksum))
+        return b"".join([data, f"{CURSOR},,,{sign(totals)},,,\r\n".encode()]), totals
+
+    def end(self, told: Mapping[str, Any]) -> bytes:
+        return f"{END},,,{csv_field(orjson.dumps(told).decode())},,,\r\n".encode()
+
+
+class _Arrow:
+    def __init__(self) -> None:
+        self._out = _Out()
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        self._stream = pa.ipc.new_stream(pa.PythonFile(self._out, mode="w"), SCHEMA, options=options)
+
+    def start(self) -> bytes:
+        return self._out.taken()
+
+    def write(self, chunk: Chunk, before: Totals, sign: Sign) -> tuple[bytes, Totals]:
+        batch = chunk.batch()
+        totals = before.after(chunk, columns_checksum(batch, before.checksum))
+        self._stream.write_batch(batch, custom_metadata={CURSOR: sign(totals)})
+        return self._out.taken(), totals
+
+    def end(self, told: Mapping[str, Any]) -> bytes:
+        empty = pa.RecordBatch.from_pylist([], schema=SCHEMA)
+        self._stream.write_batch(empty, custom_metadata={END: orjson.dumps(told)})
+        self._stream.close()
+        return self._out.taken()
+
+
+class _Parquet:
+    """A chunk is a row group."""
+
+    def __init__(self) -> None:
+        self._out = _Out()
+        self._file = pq.ParquetWriter(pa.PythonFile(self._out, mode="w"), SCHEMA, compression="zstd")
+
+    def start(self) -> bytes:
+        return self._out.taken()
+
+    def write(self, chunk: Chunk, before: Totals, sign: Sign) -> tuple[bytes, Totals]:  # noqa: ARG002 - has no cursors
+        batch = chunk.batch()
+        if batch.num_rows:
+            self._file.write_batch(batch)
+        return self._out.taken(), before.after(chunk, columns_checksum(batch, before.checksum))
+
+    def end(self, told: Mapping[str, Any]) -> bytes:
+        self._file.add_key_value_metadata({END: orjson.dumps(told).decode()})
+        self._file.close()
+        return self._out.taken()
+
+
+class _Out:
+    """A file that is read as it is written."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        found, self._parts = b"".join(self._parts), []
+        return found
+
+    def flush(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def compressed(parts: Iterable[bytes], codec: str) -> Iterator[bytes]:
+    """Bytes as they come, `gzip` or `zstd`, each part whole when it is sent."""
+    out = _Out()
+    stream = pa.CompressedOutputStream(pa.PythonFile(out, mode="w"), codec)
+    for part in parts:
+        stream.write(part)
+        stream.flush()
+        yield out.taken()
+    stream.close()
+    yield out.taken()

@@ -1,0 +1,186 @@
+"""Many users at once as arrays: what the snapshot says of them, and what happened to them since. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from api.bulk_chunks import Names
+from api.overlay_changes import Changes
+from api.ranks import Ranks
+from api.serving import Serving
+from api.times import Moment
+from data_contracts.columns import ITEM_ID, USER_ID
+from data_contracts.context import NO_CONTEXT, Emphasis, emphasis
+from data_contracts.experiments import Traits, assignments
+from data_contracts.overlay.kinds import MOST_BOOST
+from data_contracts.policy import Users, employment_codes, holdings_matrix, may_profile
+from data_contracts.vocabulary import Channel, Family, Kind, Variant
+from sql.ranges import Rows
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for everybody; as in a `Question`."""
+
+    channel: Channel
+    kind: Kind = Kind.PRODUCT
+    top_k: int = 10
+    families: frozenset[Family] = frozenset()
+    exclude: frozenset[str] = frozenset()
+    variant: Variant = Variant.PERSONAL
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What holds for all users of one serving."""
+
+    serving: Serving
+    wanted: Wanted
+
+    @cached_property
+    def position(self) -> NDArray[np.int32]:
+        """By item code of a product, -1 at the end for none."""
+        return np.append(np.asarray(self.serving.position, np.int32), np.int32(-1))
+
+    @cached_property
+    def is_unwanted(self) -> Bools:
+        """By item, and False at the end for none."""
+        serving, wanted = self.serving, self.wanted
+        if self.wanted.kind is Kind.OFFER:
+            ids = serving.snapshot.items[ITEM_ID]
+            codes = [serving.snapshot.offer_codes.get(item_id, -1) for item_id in wanted.exclude]
+            unwanted = np.zeros(len(ids) + 1, np.bool_)
+            unwanted[codes] = True
+            unwanted[-1] = False
+            return unwanted
+        products = serving.rule_set.catalogue.products
+        families = wanted.families or frozenset(Family)
+        found = [one.family not in families or one.product_id in wanted.exclude for one in products]
+        return np.array([*found, False], np.bool_)
+
+    @cached_property
+    def names(self) -> Names:
+        if self.wanted.kind is Kind.OFFER:
+            return Names(self.serving.snapshot.items[ITEM_ID].combine_chunks())
+        return Names(pa.array(self.serving.policy.product_ids, pa.string()))
+
+    @cached_property
+    def _tails(self) -> tuple[NDArray[np.int64], Ranks]:
+        kind = self.wanted.kind
+        segments = sorted({segment for _, segment in self.serving.tails})
+        lists = [self.serving.tail(kind, segment) for segment in segments]
+        return np.array(segments, np.int64), Ranks.of_candidates([*lists, self.serving.popular_tails[kind]])
+
+    def tails(self, segments: NDArray[np.int64]) -> Ranks:
+        """What follows own lists, by segment."""
+        known, ranks = self._tails
+        if not len(known):
+            return ranks[np.zeros(len(segments), np.intp)]
+        row = np.minimum(np.searchsorted(known, segments), len(known) - 1)
+        return ranks[np.where(known[row] == segments, row, len(known))]
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """N users: as the snapshot has them, and as they are now; `own`: their lists, `has_own` where one may be shown."""
+
+    user_ids: list[int]
+    segments: NDArray[np.int64]
+    users: Users
+    own: Ranks
+    has_own: Bools
+    changes: Changes | None
+    row: NDArray[np.int64]  # in changes, -1 for none
+    boosts: NDArray[np.float64]  # [B, P], log-odds by what is held and, of products, by events
+    boosted: NDArray[np.int64]  # its row there, -1 for none
+    said: Emphasis
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    @classmethod
+    def of(cls, ground: Ground, rows: Rows, moment: Moment) -> Self:
+        serving, wanted = ground.serving, ground.wanted
+        states = rows.states
+        user_ids: list[int] = states[USER_ID].to_pylist()
+        as_of_night = users_of_table(ground, states)
+        changes = None if rows.events is None else Changes.of(serving, moment.overlay(rows.events))
+        users = changes.seen_now(as_of_night, user_ids) if changes else as_of_night
+        is_profiled = may_profile(users)
+        own, has_list = _own(ground, rows)
+        is_chosen = wanted.variant is not Variant.SEGMENT and not moment.is_outdated
+        has_own = has_list & is_profiled & is_chosen & ~_in_segment_arm(ground, states, user_ids)
+        speaks = users.holdings & is_profiled[:, None] & ~(as_of_night.holdings & has_own[:, None])
+        row = _rows_in(changes, user_ids)
+        boosts, boosted, said = _boosts(ground, user_ids, speaks, changes, row)
+        segments = states["segment"].to_numpy().astype(np.int64)
+        return cls(user_ids, segments, users, own, has_own, changes, row, boosts, boosted, said)
+
+
+def users_of_table(ground: Ground, states: pa.Table) -> Users:
+    held = states["holdings"].combine_chunks()
+    rows = np.repeat(np.arange(len(held)), np.diff(held.offsets.to_numpy()))
+    positions = ground.position[held.flatten().to_numpy(zero_copy_only=False)]
+    words = states["employment"].combine_chunks().dictionary_encode()
+    codes = employment_codes(words.dictionary.to_pylist())
+    return Users.from_state(
+        holdings=holdings_matrix(rows, positions, users=len(held), products=ground.serving.policy.products),
+        employment=codes[words.indices.to_numpy(zero_copy_only=False)],
+        **{name: states[name].to_numpy() for name in _ATTRIBUTES},
+    )
+
+
+_ATTRIBUTES = ("birth_year", "region", "income_band", "score_band", "arrears_days", "consents")
+
+
+def _own(ground: Ground, rows: Rows) -> tuple[Ranks, Bools]:
+    """Own lists of all users, and whose there are."""
+    ids, listed = rows.states[USER_ID].to_numpy(), rows.lists[USER_ID].to_numpy()
+    stored = Ranks.of_stored(rows.lists)
+    if ground.wanted.kind is Kind.PRODUCT:
+        stored = replace(stored, items=ground.position[stored.items])
+    if np.array_equal(ids, listed):
+        return stored, np.ones(len(ids), np.bool_)
+    own, has_list = Ranks.none(len(ids), stored.width), np.isin(ids, listed)
+    own.put_rows(np.flatnonzero(has_list), stored[np.isin(listed, ids)])
+    return own, has_list
+
+
+def _rows_in(changes: Changes | None, user_ids: list[int]) -> NDArray[np.int64]:
+    found: Mapping[int, int] = changes.rows if changes else {}
+    return np.array([found.get(user_id, -1) for user_id in user_ids], np.int64)
+
+
+def _boosts(
+    ground: Ground, user_ids: list[int], speaks: Bools, changes: Changes | None, row: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], Emphasis]:
+    """Of those whom something raises or tires: boosts of products by all of it, who they are, and what context says."""
+    is_offer = ground.wanted.kind is Kind.OFFER
+    rows = np.flatnonzero((row >= 0) | (speaks.any(axis=1) & (not is_offer)))
+    said = emphasis(ground.serving.relations, [NO_CONTEXT] * len(rows), speaks[rows])
+    total = said.boosts
+    if changes and len(rows):
+        total = total + changes.product_boosts([user_ids[one] for one in rows.tolist()])
+    is_boosted = np.full(len(rows), fill_value=True) if is_offer else total.any(axis=1)
+    boosted = np.full(len(user_ids), -1, np.int64)
+    boosted[rows[is_boosted]] = np.flatnonzero(is_boosted)
+    return np.clip(total, -MOST_BOOST, MOST_BOOST), boosted, said
+
+
+def _in_segment_arm(ground: Ground, states: pa.Table, user_ids: list[int]) -> Bools:
+    """Whose experiment's arm shows the segment's list instead of their own."""
+    running, kind = ground.serving.trials.experiments, ground.wanted.kind
+    if not running:
+        return np.zeros(len(user_ids), np.bool_)
+    traits = zip(*(states[name].to_pylist() for name in ("segment", "region", "consents")), strict=True)
+    found = (assignments(running, one, Traits(*traits_of)) for one, traits_of in zip(user_ids, traits, strict=True))
+    return np.array(
+        [any(one.variant is Variant.SEGMENT and kind in one.kinds for one in arms) for arms in found], np.bool_
+    )

@@ -1,0 +1,63 @@
+"""Everybody's rows of a snapshot, a range of user ids at a time: what bulk readers ask for, in constant memory.
+
+A shard is `intHash64(user_id) % shards`: shards are disjoint, and together they are everybody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from data_contracts.columns import EVENT_TIME, USER_ID
+from data_contracts.overlay import EVENTS
+from data_contracts.vocabulary import Kind, Variant
+from sql.client import Store
+from sql.user_events import with_answers
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Of `shards` (from 1) the one of this number (from 0)."""
+
+    number: int = 0
+    shards: int = 1
+
+    @property
+    def parameters(self) -> Mapping[str, int]:
+        return {"shard": self.number, "shards": self.shards}
+
+
+ALL = Shard()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Of at most as many users as were asked for, in order of their ids.
+
+    `states` as `user_state` has it, a row a user; `lists`: user_id, items, scores, reasons of those who have one;
+    `events` as EVENTS, None where nothing happened.
+    """
+
+    states: pa.Table
+    lists: pa.Table
+    events: pa.Table | None
+
+
+def read_rows(
+    store: Store, snapshot_id: str, *, shard: Shard, kind: Kind, variant: Variant, first: int, most: int, cut_off: int
+) -> Rows | None:
+    """Of the next users from id `first` on; None where there are no more. `cut_off` in microseconds."""
+    states = store.table("user_state_v1/range", snapshot_id=snapshot_id, first=first, most=most, **shard.parameters)
+    if not states.num_rows:
+        return None
+    ends = {"first": states[USER_ID][0].as_py(), "last": states[USER_ID][-1].as_py(), **shard.parameters}
+    columns = {f"{name}_column": f"{kind.value}_{name}" for name in ("items", "scores", "reasons")}
+    lists = store.table("lists_v1/range", snapshot_id=snapshot_id, variant=variant.value, **columns, **ends)
+    return Rows(states, lists, _events(store, store.table("user_events_v1/range", cut_off=cut_off, **ends)))
+
+
+def _events(store: Store, found: pa.Table) -> pa.Table | None:
+    if not found.num_rows:
+        return None
+    named = found.rename_columns([EVENT_TIME if name == "event_micros" else name for name in found.column_names])
+    return with_answers(store, named.select(EVENTS.names).cast(EVENTS))
