@@ -20,6 +20,7 @@ WHY: Mapping[str, str] = {
     "not_in_catalogue": "the catalogue of then had it no longer",
     "not_wished": "the caller excluded it, or asked for other families",
     "suppressed": "an event of the user suppressed it or its family",
+    "contact_policy": "the contact policy kept it back: told often enough, cooling down, or in a control group",
     "withdrawn": "the user withdrew from this channel",
     "not_sold": "it was not on sale that day",
     "blocked": "it was under a compliance stop",
@@ -84,7 +85,7 @@ def _part(serving: Serving, question: Question, kind: Kind, data: UserData | Non
     arranged = {one.index for one in laid.arranged}
     rules = {
         **{one.index: "not_wished" for one in set(laid.listed) - set(laid.wanted)},
-        **{one.index: _by_overlay(data, question) for one in laid.wanted if one.index not in arranged},
+        **{one.index: _by_overlay(data, question, one) for one in laid.wanted if one.index not in arranged},
         # The first word on an item is the one that counts: later ones only say that it stands above.
         **_first_rule(laid.arranged, reasons),
     }
@@ -140,10 +141,14 @@ def _unknown(serving: Serving, laid: Laid, kind: Kind) -> Iterator[Dropped]:
                 yield Dropped(str(ids[code].as_py()), None, Tier.PERSONAL, score, "not_in_catalogue")
 
 
-def _by_overlay(data: UserData | None, question: Question) -> str:
+def _by_overlay(data: UserData | None, question: Question, one: Candidate) -> str:
     changes = data.changes if data else None
     is_withdrawn = changes is not None and changes.is_withdrawn(question.user_id, question.channel)
-    return "withdrawn" if is_withdrawn else "suppressed"
+    if is_withdrawn:
+        return "withdrawn"
+    kept_back = changes.kept_back if changes else None
+    is_kept = kept_back is not None and kept_back.holds(question.user_id, question.channel, one)
+    return "contact_policy" if is_kept else "suppressed"
 
 
 def _boost(data: UserData | None, question: Question, one: Candidate) -> float:

@@ -26,7 +26,9 @@ class DroppedItem(_Answer):
     listed_at: int | None = Field(description="place before wishes, events and policy; null for one that was not there")
     tier: Tier = Field(description="the list that offered it")
     score: float | None
-    rule: str = Field(description="of the policy, or not_in_catalogue, not_wished, suppressed, withdrawn")
+    rule: str = Field(
+        description="of the policy, or not_in_catalogue, not_wished, suppressed, withdrawn, contact_policy"
+    )
     why: str
 
 

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from api.contact import KeptBack
 from api.serving import Candidates, Serving
 from data_contracts.overlay import Boosts, Overlay, Pairs, Suppressed
 from data_contracts.policy import Users
@@ -40,9 +41,10 @@ class Changes:
     withdrawn: NDArray[np.uint8]  # [T]
     given: NDArray[np.uint8]  # [T]
     offers: Mapping[int, OfferChanges]  # by row
+    kept_back: KeptBack | None = None
 
     @classmethod
-    def of(cls, serving: Serving, overlay: Overlay) -> Self:
+    def of(cls, serving: Serving, overlay: Overlay, kept_back: KeptBack | None = None) -> Self:
         shape = (len(overlay.user_ids), serving.policy.products)
         suppressed = _suppressed(serving, overlay.suppressed, shape)
         with_family = _suppressed(serving, overlay.families_of, shape)
@@ -63,6 +65,7 @@ class Changes:
             withdrawn=overlay.withdrawn,
             given=overlay.given,
             offers=_offers(serving, overlay),
+            kept_back=kept_back,
         )
 
     def seen_now(self, users: Users, user_ids: Sequence[int]) -> Users:
@@ -77,7 +80,9 @@ class Changes:
         return replace(users, holdings=holdings, consents=consents)
 
     def left(self, user_id: int, channel: Channel, kind: Kind, found: Candidates) -> Candidates:
-        """A user's candidates without those that events suppress."""
+        """A user's candidates without those that events suppress, or that the contact policy keeps back."""
+        if self.kept_back is not None:
+            found = self.kept_back.left(user_id, channel, found)
         row = self.rows.get(user_id)
         if row is None:
             return found

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from api.contact import KeptBack
 from api.layout import UserData
 from api.overlay_changes import Changes
 from api.serving import Serving, Snapshot
@@ -48,7 +49,10 @@ class Moment:
         events: pa.Table | None,
     ) -> UserData:
         """Of a snapshot that is too old to be called personal, what it says of users only serves the policy."""
-        changes = None if events is None else Changes.of(serving, self.overlay(events))
+        changes = None
+        if events is not None:
+            kept_back = KeptBack.of(serving, events, now=micros(self.now))
+            changes = Changes.of(serving, self.overlay(events), kept_back)
         return UserData(states, {} if self.is_outdated else lists, changes)
 
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data_contracts.columns import EVENT_ID, EVENT_TIME, EVENT_TYPE, FAMILY, ITEM_ID, USER_ID
+from data_contracts.columns import EVENT_TIME, EVENT_TYPE, FAMILY, ITEM_ID, USER_ID
+from data_contracts.overlay.distinct import distinct_events
 from data_contracts.overlay.kinds import KINDS, MICROS, MOST_BOOST, Effect
 from data_contracts.overlay.rows import CHANNEL, TOPIC
 from data_contracts.policy.users import CHANNEL_CONSENT
@@ -19,8 +20,6 @@ from data_contracts.policy.users import CHANNEL_CONSENT
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_ORDER = (USER_ID, TOPIC, EVENT_ID, EVENT_TIME, EVENT_TYPE, ITEM_ID, CHANNEL, FAMILY)
-_KEY = (USER_ID, TOPIC, EVENT_ID)
 _NAMES = sorted({f"{kind.topic}/{kind.event_type}" for kind in KINDS})
 _NAME_SET = pa.array(_NAMES)
 _CHANNELS = pa.array([channel.value for channel in CHANNEL_CONSENT])
@@ -132,14 +131,7 @@ def overlay(events: pa.Table, *, cut_off: int, now: int, late: int = 0) -> Overl
 
 
 def _seen(events: pa.Table, *, now: int) -> _Seen:
-    """One event for each idempotency key: should two differ, the earlier, whatever order they came in."""
-    ordered = events.take(pc.sort_indices(events, sort_keys=[(name, "ascending") for name in _ORDER]))
-    if ordered.num_rows:
-        is_same = np.ones(ordered.num_rows - 1, dtype=np.bool_)
-        for name in _KEY:
-            column = ordered[name].combine_chunks()
-            is_same &= np.asarray(pc.equal(column[1:], column[:-1]))
-        ordered = ordered.filter(pa.array(np.append(True, ~is_same)))
+    ordered = distinct_events(events)
     names = pc.binary_join_element_wise(ordered[TOPIC], ordered[EVENT_TYPE], "/")
     event = pc.fill_null(pc.index_in(names, value_set=_NAME_SET), -1).to_numpy().astype(np.int64)
     ruled = ordered.filter(pa.array(event >= 0))

@@ -32,6 +32,7 @@ class Effect(StrEnum):
     GIVE = "give"  # and again it may be
     BOOST = "boost"  # the item moves up
     BOOST_FAMILY = "boost_family"  # everything of the family that was searched for moves up
+    CONTACT = "contact"  # nothing here: the contact policy counts it
     FATIGUE = "fatigue"  # the item moves down, from `after` events on
 
 
@@ -63,6 +64,8 @@ KINDS = (
     OverlayKind(PRODUCT_EVENTS, ProductEvent.OPENED, Effect.HOLD, _days(60)),
     OverlayKind(PRODUCT_EVENTS, ProductEvent.CLOSED, Effect.RELEASE, _days(60)),
     OverlayKind(PRODUCT_EVENTS, ProductEvent.DECLINED, Effect.SUPPRESS_FAMILY, _days(30)),
+    OverlayKind(CAMPAIGNS, CampaignEvent.HELD_OUT, Effect.CONTACT, _days(60)),
+    OverlayKind(CAMPAIGNS, CampaignEvent.SENT, Effect.CONTACT, _days(30)),
     OverlayKind(CAMPAIGNS, CampaignEvent.PURCHASED, Effect.HOLD, _days(60)),
     OverlayKind(CAMPAIGNS, CampaignEvent.DISMISSED, Effect.SUPPRESS, _days(30)),
     OverlayKind(CAMPAIGNS, CampaignEvent.SHOWN, Effect.FATIGUE, _days(14), strength=-1.5, after=3),

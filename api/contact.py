@@ -1,0 +1,50 @@
+"""What the contact policy keeps back from users of a batch, where being shown is being sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from api.serving import Candidate, Candidates, Serving
+from data_contracts.columns import USER_ID
+from data_contracts.contact_policy import contact_policy
+from data_contracts.contacts import contact_allowed, has_contacts
+from data_contracts.vocabulary import Channel, Kind
+
+
+@dataclass(frozen=True)
+class KeptBack:
+    """By channel, of T users [T, P + 1]: products, and last what is said of no product, which offers go by."""
+
+    rows: Mapping[int, int]
+    refused: Mapping[Channel, NDArray[np.bool_]]
+
+    @classmethod
+    def of(cls, serving: Serving, events: pa.Table, *, now: int) -> Self | None:
+        """`events`: EVENTS of some users; `now` in microseconds."""
+        if not has_contacts(events):
+            return None
+        policy, user_ids = contact_policy(), np.unique(events[USER_ID].to_numpy())
+        items = (*serving.policy.product_ids, "")
+        return cls(
+            rows={user_id: row for row, user_id in enumerate(user_ids.tolist())},
+            refused={
+                channel: contact_allowed(policy, events, user_ids=user_ids, items=items, channel=channel, now=now) > 0
+                for channel in policy.sending
+            },
+        )
+
+    def holds(self, user_id: int, channel: Channel, one: Candidate) -> bool:
+        return not self.left(user_id, channel, (one,))
+
+    def left(self, user_id: int, channel: Channel, found: Candidates) -> Candidates:
+        row = self.rows.get(user_id)
+        if row is None or channel not in self.refused:
+            return found
+        refused = self.refused[channel][row]
+        if not refused.any():
+            return found
+        return tuple(one for one in found if not refused[one.index if one.kind is Kind.PRODUCT else -1])
