@@ -7,7 +7,7 @@ import dagster as dg
 
 from dagster_project.alerts import alerts_of
 from dagster_project.asset_specs import asset_key
-from dagster_project.assets import features, ingest, maintenance, publish, ranking, retrieval, scoring
+from dagster_project.assets import campaigns, features, ingest, maintenance, publish, ranking, retrieval, scoring
 from dagster_project.lake_lock import lake_lock
 from dagster_project.partitions import nights
 from dagster_project.runner import LocalSparkRunner
@@ -20,10 +20,11 @@ _LOCK_WAIT_SECONDS = 3600.0
 
 
 def night_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """Every asset of the night, in the order of the house."""
+    """Every asset of the night, in the order of the house; campaigns only where the bank has some of its own."""
     partitions = nights(settings)
     groups = (ingest, features, retrieval, ranking, scoring, publish, maintenance)
-    return [asset for group in groups for asset in group.build(partitions)]
+    outbound = campaigns.build(partitions) if settings.campaigns else []
+    return [*(asset for group in groups for asset in group.build(partitions)), *outbound]
 
 
 def build_defs(settings: Settings, *, resources: Mapping[str, Any] | None = None) -> dg.Definitions:

@@ -55,6 +55,8 @@ class NightParams(BaseModel):
     registry: str | None = Field(None, description="URL of MLflow; without one a night trains and registers nothing")
     train: Train = "auto"
     train_every_days: int = Field(7, ge=1, description="days after which `auto` trains anew")
+    campaigns: str | None = Field(None, description="folder of the campaigns' files; default those that ship")
+    stops: tuple[str, ...] = Field((), description="items under a compliance stop when campaigns are assigned")
     training_threads: int = Field(2, ge=1, description="fixed, since sums over threads decide the last bits of a model")
 
     @model_validator(mode="after")

@@ -194,6 +194,11 @@ class Settings(BaseSettings):
         0, ge=0, le=0.2, description="share of answers of which two neighbours change places, for off-policy estimates"
     )
 
+    # Campaigns
+    campaigns: Path | None = Field(
+        None, description="folder of the campaigns' YAML files; default the package's own, two examples"
+    )
+
     # When things are down
     breaker_failures: int = Field(5, ge=1, description="failed look-ups in a row after which ClickHouse is spared")
     breaker_retry_seconds: float = Field(0.5, gt=0, description="wait before the next trial of a spared ClickHouse")

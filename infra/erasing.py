@@ -90,6 +90,7 @@ def erase_with(spark: SparkSession, settings: Settings, user_id: int, *, with_ka
         # After ClickHouse, from which a service makes it anew.
         _opted_out(settings, user_id),
         _documents(lake, user_id),
+        _campaigns(lake, user_id),
         *_elsewhere(settings),
     )
     receipt = Receipt(person, now, lines)
@@ -169,6 +170,12 @@ def _snapshots(settings: Settings, user_id: int, note: Erasure) -> Iterator[Line
         erased = erase_user(store, user_id, manifests=manifests, note=note)
     for table, rows in erased.before.items():
         yield Line(f"ClickHouse {table}", rows, erased.after[table], "counted again, checksums as in the manifests")
+
+
+def _campaigns(lake: str, user_id: int) -> Line:
+    found = files.erase_from_folder(f"{lake}/campaigns", user_id)
+    left = files.erase_from_folder(f"{lake}/campaigns", user_id) if found else 0
+    return Line("assignments to campaigns", found, left, "every Parquet file read again")
 
 
 def _documents(lake: str, user_id: int) -> Line:

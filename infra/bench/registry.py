@@ -78,6 +78,12 @@ BENCHES = {
         Bench("soak", "infra.bench.soak:run", (*_LOOKUP, "infra/bench/soak.py"), "look-ups for ten minutes"),
         Bench("overlay", "infra.bench.overlay:run", _OVERLAY, "streamed events until they are in answers"),
         Bench("landing", "infra.bench.landing:run", _LANDING, "landing events from Kafka"),
+        Bench(
+            "allocation",
+            "infra.bench.allocation:run",
+            ("spark_jobs/campaigns", "infra/bench/allocation.py"),
+            "users to campaigns",
+        ),
         Bench("world", "infra.bench.world:run", ("infra/local/world",), "the sample world's generator"),
     )
 }

@@ -54,6 +54,16 @@ def erase_from_snapshot(snapshot: str, user_id: int, *, receipt: str, at: dateti
     return renewed
 
 
+def erase_from_folder(uri: str, user_id: int) -> int:
+    """Rewrite the Parquet files below a folder that hold the person. Returns how many rows that were."""
+    found = 0
+    for path in _files(uri, ".parquet"):
+        if rows := _rows_of(uri, path, user_id).num_rows:
+            _rewrite_parquet(uri, path, user_id)
+            found += rows
+    return found
+
+
 def erase_landed(events: str, user_id: int) -> int:
     """Rewrite landed Avro files that hold events of the person. Returns how many events that were."""
     return sum(_rewrite_avro(events, path, user_id) for path in _files(events, ".avro"))

@@ -9,7 +9,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dagster_project.asset_specs import asset_key
 from dagster_project.assets import publish
+from dagster_project.assets.campaigns import ASSIGNED
 from dagster_project.definitions import NIGHT_JOB, build_defs, night_assets
 from dagster_project.partitions import nights
 from dagster_project.runner import LocalSparkRunner
@@ -28,7 +30,7 @@ def test_the_graph_loads_with_its_job_and_schedule() -> None:
 
 
 def test_every_asset_says_what_it_is_and_whose() -> None:
-    for asset in night_assets(Settings()):
+    for asset in night_assets(Settings(campaigns=Path("campaigns"))):
         for spec in asset.specs:
             assert spec.description, spec.key
             assert spec.owners, spec.key
@@ -36,9 +38,16 @@ def test_every_asset_says_what_it_is_and_whose() -> None:
 
 
 def test_every_dependency_is_an_asset_of_the_graph() -> None:
-    specs = [spec for asset in night_assets(Settings()) for spec in asset.specs]
+    specs = [spec for asset in night_assets(Settings(campaigns=Path("campaigns"))) for spec in asset.specs]
     keys = {spec.key for spec in specs}
     assert {dep.asset_key for spec in specs for dep in spec.deps} <= keys
+
+
+def test_campaigns_are_assigned_only_where_the_bank_has_some() -> None:
+    def keys(settings: Settings) -> set[dg.AssetKey]:
+        return {spec.key for asset in night_assets(settings) for spec in asset.specs}
+
+    assert keys(Settings(campaigns=Path("campaigns"))) - keys(Settings()) == {asset_key(ASSIGNED)}
 
 
 def test_a_failing_job_fails_its_asset_with_the_jobs_own_words(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import fastavro
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -150,6 +151,9 @@ def _fill_files(here: Installation, root: Path) -> None:
         renamed = pc.if_else(pc.equal(rows["user_id"], 11), PERSON, rows["user_id"])
         pq.write_table(rows.set_column(rows.schema.get_field_index("user_id"), "user_id", renamed), path)
     write_manifest(folder, snapshot_id=SNAPSHOT)
+    assigned = here.lake / "campaigns" / f"{AS_OF}" / SNAPSHOT / "loans.parquet"
+    assigned.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"user_id": [5, PERSON]}), assigned)
     validation = here.lake / "validations" / "silver.customers" / "3.json"
     validation.parent.mkdir(parents=True)
     validation.write_text(json.dumps({"partial_unexpected_list": [5, PERSON], "note": f"such as {PERSON}"}))
@@ -203,6 +207,7 @@ def test_before_the_person_is_in_every_store(erased: Erased) -> None:
         "lake/gold/user_vectors",
         f"lake/snapshots/{SNAPSHOT}",
         "lake/validations/silver.customers",
+        f"lake/campaigns/{AS_OF}",
         "events/bank.transactions/2026-03-15",
         "api/feedback.sqlite3",
         "api/feedback.sqlite3-wal",
@@ -245,6 +250,7 @@ def test_the_receipt_says_what_was_found_and_names_nobody(erased: Erased) -> Non
     assert found["events of RECS_EVENTS"] == 2
     assert found["landed events refused"] == 1
     assert found["ClickHouse lists"] == 1
+    assert found["assignments to campaigns"] == 1
     assert found["outbox feedback"] == 4
     assert found["outbox exposures"] is None
     assert found["copy of who opted out"] == 1

@@ -1,0 +1,10 @@
+"""Campaigns: whom the bank goes to with what, how often and until when (`*.yaml` here, or in RECS_CAMPAIGNS). Pure.
+
+Belongs here: what a campaign says, its files, what it may not say, and who is in its control group.
+Does not: who is chosen (spark_jobs/campaigns), what may be shown (data_contracts/policy).
+"""
+
+from data_contracts.campaigns.model import Audience, Basis, Campaign, held_out
+from data_contracts.campaigns.reading import Known, campaigns_in
+
+__all__ = ["Audience", "Basis", "Campaign", "Known", "campaigns_in", "held_out"]

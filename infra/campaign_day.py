@@ -1,0 +1,62 @@
+"""A day's campaigns as `recs campaigns assign` asks for them, and what it prints of the result."""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from data_contracts.campaigns import campaigns_in
+from data_contracts.errors import InputError
+from data_contracts.settings import Settings
+from infra.publishing import opened
+from spark_jobs.campaigns.day import Day
+from spark_jobs.campaigns.records import AssignmentManifest, CampaignCounts
+from spark_jobs.campaigns.snapshot import known_by
+from sql import pointer, rules
+
+
+def day_of(settings: Settings, day: date, *, contacts: int, window_days: int) -> Day:
+    """ClickHouse tells what is served and what may be shown. Raises InputError before the first snapshot is served."""
+    with opened(settings) as store:
+        served, approved = pointer.current(store), rules.current_rule_set(store)
+        stops = [block.item_id for block in rules.blocks(store)]
+    if served is None or approved is None:
+        raise InputError("no snapshot is served yet: run `recs night` first")
+    known = known_by(f"{settings.lake_uri}/snapshots/{served}")
+    return Day(
+        lake=settings.lake_uri,
+        snapshot_id=served,
+        day=day,
+        campaigns=campaigns_in(settings.campaigns, known=known),
+        catalogue=approved.catalogue,
+        rules=approved.rules,
+        stops=stops,
+        contacts_a_channel=contacts,
+        window_days=window_days,
+        max_age_days=settings.max_snapshot_age_days,
+    )
+
+
+def counts_rows(told: AssignmentManifest) -> list[dict[str, Any]]:
+    """One row a campaign."""
+    return [_counts_row(name, one) for name, one in told.campaigns.items()]
+
+
+def _counts_row(name: str, one: CampaignCounts) -> dict[str, Any]:
+    return {
+        "campaign": name,
+        "channel": one.channel,
+        "reach": one.audience,
+        "conflicts": one.wanted_elsewhere,
+        "contacts": one.contacts,
+        "control": one.controls,
+        "of budget": f"{1 - one.budget_left / one.budget:.0%}",
+        "roubles": round(one.value),
+        "price": round(one.price, 2),
+    }
+
+
+def summary(told: AssignmentManifest) -> Iterator[str]:
+    """What the table does not say."""
+    how = "the solver's optimum" if told.is_exact else f"at most {told.gap:.3%} below what is possible"
+    yield f"{told.users} users contacted, {told.value:,.0f} roubles expected; conflicts: wanted by another one too"
+    yield f"worth by priorities {told.worth:,.0f}, {how}"

@@ -1,0 +1,47 @@
+"""Job `campaigns`: the night's snapshot assigned to the campaigns of its day; see spark_jobs/campaigns. Needs no Spark.
+
+What may be shown is what the snapshot was made with, which its publishing has approved, less `params.stops`.
+"""
+
+from pathlib import Path
+
+from data_contracts.campaigns import campaigns_in
+from data_contracts.catalogue import Rules
+from data_contracts.night import NightParams
+from spark_jobs.campaigns.day import Day, assign_day
+from spark_jobs.campaigns.snapshot import known_by
+from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
+from spark_jobs.lake.files import read_bytes
+
+_NAME = "assigned"
+
+
+def run(params: NightParams) -> JobReport:
+    """Nothing is written on a day without campaigns. Raises InputError for campaigns that contradict themselves."""
+    known = known_by(params.snapshot_uri)
+    asked = Day(
+        lake=params.lake,
+        snapshot_id=params.snapshot_id,
+        day=params.as_of,
+        campaigns=campaigns_in(Path(params.campaigns) if params.campaigns else None, known=known),
+        catalogue=known.catalogue,
+        rules=Rules.model_validate_json(read_bytes(f"{params.snapshot_uri}/rules.json")),
+        stops=params.stops,
+    )
+    if not asked.running:
+        return JobReport(tables={_NAME: TableReport(rows=0, details={"why": "no campaign runs on this day"})})
+    told = assign_day(asked)
+    details = {
+        "contacts": {name: one.contacts for name, one in told.campaigns.items()},
+        "controls": {name: one.controls for name, one in told.campaigns.items()},
+        "conflicts": {name: one.wanted_elsewhere for name, one in told.campaigns.items()},
+        "gap": told.gap,
+        "roubles": round(told.value),
+        "folder": asked.folder,
+    }
+    rows = sum(one.contacts + one.controls for one in told.campaigns.values())
+    return JobReport(tables={_NAME: TableReport(rows=rows, fingerprint=told.made_of, details=details)})
+
+
+if __name__ == "__main__":
+    main_without_spark(run)
