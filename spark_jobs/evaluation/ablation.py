@@ -60,7 +60,7 @@ def ablate_offers(log: OfferLog, params: BacktestParams, *, domains: Sequence[Do
     for number, domain in enumerate(domains):
         is_own = log.item_domain == number
         rest, _ = _lists(log, past.take(~is_own[past.item_code]), users, params)
-        others = Slice(only_with_history=True, left_out=_left_out(is_own))
+        others = Slice(1, _left_out(is_own))
         met = others.relevant(panel, relevant)
         chosen = np.flatnonzero(others.users(panel) & (met.sizes > 0))
         for source in OFFER_SOURCES:

@@ -1,8 +1,9 @@
 """The backtest on T-ECD: what a night at an earlier cut would have recommended, held against the test day.
 
 Everything (histories, item features, models, training labels) is made from events before the cut, by the code the
-night runs; events after it serve only as the test. Sources as the issue names them: popular, repeat, als, itemcf, their
-equal rank fusion `blend`, and `ranked`. For the label "click", popular counts clicks and ranked learns clicks.
+night runs; events after it serve only as the test. Sources as the issue names them: popular, repeat, als, itemcf; their
+fusions, equal (`blend`) and by length of history (`fused`); and `ranked`. For the label "click", popular counts clicks
+and ranked learns clicks.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import numpy as np
 
 from data_contracts.vocabulary import Domain
 from spark_jobs.candidates.base import RetrievalModel, RetrievalParams, UserBlock
-from spark_jobs.candidates.blend import blend
+from spark_jobs.candidates.blend import blend, fused
 from spark_jobs.candidates.popular import train_popular
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.candidates.sources import SOURCES
@@ -138,7 +139,9 @@ def night_lists(
     block = user_block(panel.history, fitted)
     found = {NAMES[name]: source(block, fitted, _LIST_LENGTH) for name, source in SOURCES.items()}
     lists = {name: candidates.codes for name, candidates in found.items()}
-    lists["blend"] = blend([candidates.first(_BLENDED) for candidates in found.values()], _LIST_LENGTH).codes
+    first = {name: found[NAMES[name]].first(_BLENDED) for name in SOURCES}
+    lists["blend"] = blend(list(first.values()), _LIST_LENGTH).codes
+    lists["fused"] = fused(first, panel.history.sizes, _LIST_LENGTH).codes
     items = item_features(item_sums(history, n_items=log.n_items), attributes=log.attributes)
     by_label: dict[str, Lists] = {}
     for label in labels:

@@ -12,7 +12,8 @@ from spark_jobs.evaluation.slices import HEAD_ITEMS, Panel, Slice
 from spark_jobs.features.history import Events, Ints, Longs, UserHistory, members
 
 # Paired differences, reported as a source of their own: `ranked-blend`.
-COMPARED = (("ranked", "blend"), ("ranked", "popular"))
+_SINGLE = ("popular", "repeat", "als", "itemcf")
+COMPARED = (("ranked", "blend"), ("ranked", "popular"), *(("fused", name) for name in (*_SINGLE, "blend")))
 # So that the intervals of two reports differ by their data only.
 _BOOTSTRAP_SEED = 20240229
 

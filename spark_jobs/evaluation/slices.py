@@ -12,6 +12,8 @@ from spark_jobs.features.history import Ints, UserHistory
 
 # The tail is what is left without so many of the most popular items.
 HEAD_ITEMS = 50
+# Items up to which a history is short, and from which on it is long.
+SHORT_ITEMS, LONG_ITEMS = 4, 20
 
 
 def without(codes: Ints, is_out: Mask) -> Ints:
@@ -41,14 +43,18 @@ class Panel:
 
 @dataclass(frozen=True)
 class Slice:
-    """A slice keeps users with or without history, and leaves out some items, of lists and of what was met alike."""
+    """A slice keeps users by how many items are in their history, `least` to `most`, and leaves out some items, of
+    lists and of what was met alike.
+    """
 
-    only_with_history: bool
+    least: int
     left_out: Callable[[Panel, Ints], Mask]
+    most: float = np.inf
 
     def users(self, panel: Panel) -> Mask:
-        everybody = np.ones(len(panel.history), dtype=bool)
-        return panel.history.sizes > 0 if self.only_with_history else everybody
+        sizes = panel.history.sizes
+        kept: Mask = (sizes >= self.least) & (sizes <= self.most)
+        return kept
 
     def lists(self, panel: Panel, codes: Ints) -> Ints:
         """Lists without what is left out, closed up; int32 [U, L] padded with -1."""
@@ -88,9 +94,12 @@ def _of_pairs(left_out: Callable[[Panel, Ints], Mask], panel: Panel, rows: npt.N
 
 
 SLICES: dict[str, Slice] = {
-    "all": Slice(only_with_history=False, left_out=_nothing),
-    "history": Slice(only_with_history=True, left_out=_nothing),
-    "tail": Slice(only_with_history=True, left_out=_head),
-    "new": Slice(only_with_history=True, left_out=_seen),
-    "cold": Slice(only_with_history=True, left_out=_warm),
+    "all": Slice(0, _nothing),
+    "history": Slice(1, _nothing),
+    "short": Slice(1, _nothing, most=SHORT_ITEMS),
+    "middle": Slice(SHORT_ITEMS + 1, _nothing, most=LONG_ITEMS - 1),
+    "long": Slice(LONG_ITEMS, _nothing),
+    "tail": Slice(1, _head),
+    "new": Slice(1, _seen),
+    "cold": Slice(1, _warm),
 }

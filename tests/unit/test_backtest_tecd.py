@@ -27,7 +27,7 @@ RETRIEVAL = RetrievalParams(als_factors=8, als_regularization=1.0, als_min_users
 OFFERS = OfferParams(
     candidates={"repeat": 20, "item_item": 20, "als": 10, "popular": 20}, booster=BoosterParams(rounds=10, depth=3)
 )
-SOURCES = {"popular", "repeat", "als", "itemcf", "blend", "ranked"}
+SOURCES = {"popular", "repeat", "als", "itemcf", "blend", "fused", "ranked"}
 REAL = Path(__file__).parents[3] / "shared" / "data" / "tecd"
 
 
@@ -77,9 +77,10 @@ def test_the_report_has_every_label_slice_source_and_metric() -> None:
     figures = json.loads(report.to_json())
     assert set(figures) == {"any", "click"}
     for slices in figures.values():
-        assert set(slices) == set(SLICES) == {"all", "history", "tail", "new", "cold"}
+        by_length = {"short", "middle", "long"}
+        assert set(slices) == set(SLICES) == {"all", "history", "tail", "new", "cold", *by_length}
         for sources in slices.values():
-            assert {*SOURCES, "ranked-blend", "ranked-popular", "ranked dealt"} <= set(sources)
+            assert {*SOURCES, "ranked-blend", "ranked-popular", "fused-itemcf", "ranked dealt"} <= set(sources)
             for source in SOURCES:
                 of_lists = {"precision@5", "recall@5", "ndcg@5", "map@5", "hit_rate@5", "simulated_ctr@5"}
                 assert set(sources[source]) == {*of_lists, "coverage@5"}
@@ -141,6 +142,20 @@ def test_the_cold_slice_holds_what_few_met() -> None:
     left = SLICES["cold"].lists(panel, everything)
     assert set(left[left >= 0].tolist()) == set(np.flatnonzero(users < 25).tolist())
     assert 0 < len(panel.warm) < N_ITEMS
+
+
+def test_slices_by_length_of_history_part_the_users_who_have_one() -> None:
+    rows = np.repeat(np.arange(1, 31), np.arange(1, 31))
+    zeros = np.zeros(len(rows), np.int64)
+    item = (np.arange(len(rows)) - np.searchsorted(rows, rows)).astype(np.int32)
+    events = Events(rows, item, zeros.astype(np.int8), zeros, np.ones(len(rows), np.float32))
+    history = build_history(events, as_of=DAY).for_users(np.arange(31))
+    panel = Panel(history, head=np.empty(0, np.int32), n_items=30)
+    users = {
+        name: np.flatnonzero(SLICES[name].users(panel)).tolist() for name in ("history", "short", "middle", "long")
+    }
+    assert (users["short"], users["long"]) == ([1, 2, 3, 4], list(range(20, 31)))
+    assert users["short"] + users["middle"] + users["long"] == users["history"] == list(range(1, 31))
 
 
 def test_training_looks_from_the_same_hour_a_day_earlier() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spark_jobs.candidates.als import confidence, fold_in
 from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, RetrievalParams
-from spark_jobs.candidates.blend import blend
+from spark_jobs.candidates.blend import BY_LENGTH, blend, fused
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.candidates.sources import SOURCES
 from spark_jobs.features.history import UserHistory, build_history
@@ -136,3 +136,18 @@ def test_blending_adds_what_each_list_votes_for() -> None:
     mixed = blend([left, right], 4, rank_constant=10.0)
     assert mixed.codes.tolist() == [[1, 3, 2, NO_ITEM]]
     np.testing.assert_allclose(mixed.scores[0], [1 / 12 + 1 / 11, 1 / 11, 1 / 12, 0.0], rtol=1e-6)
+
+
+def test_the_shorter_a_history_the_less_its_repetitions_count_in_the_fusion() -> None:
+    own, popular = (Candidates(np.full((2, 1), code, np.int32), np.ones((2, 1), np.float32)) for code in (3, 5))
+    nobody = Candidates(np.full((2, 1), NO_ITEM, np.int32), np.zeros((2, 1), np.float32))
+    found = {"popular": popular, "repeat": own, "als": nobody, "item_item": own}
+    mixed = fused(found, np.array([1, 4]), 2)
+    assert mixed.codes.tolist() == [[5, 3], [3, 5]]
+    assert BY_LENGTH[0][0] == 0
+    assert {frozenset(weights) for _, weights in BY_LENGTH} == {frozenset(SOURCES)}
+
+
+def test_a_list_that_counts_nothing_puts_its_items_last() -> None:
+    left, right = (Candidates(np.array([codes], np.int32), np.ones((1, 2), np.float32)) for codes in ([1, 2], [3, 4]))
+    assert blend([left, right], 4, weights=np.array([[0.0, 1.0]], np.float32)).codes.tolist() == [[3, 4, 1, 2]]
