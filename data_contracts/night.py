@@ -57,6 +57,7 @@ class NightParams(BaseModel):
     train_every_days: int = Field(7, ge=1, description="days after which `auto` trains anew")
     campaigns: str | None = Field(None, description="folder of the campaigns' files; default those that ship")
     stops: tuple[str, ...] = Field((), description="items under a compliance stop when campaigns are assigned")
+    late_days: int = Field(7, ge=0, description="days that the events may be late which campaigns are assigned by")
     training_threads: int = Field(2, ge=1, description="fixed, since sums over threads decide the last bits of a model")
 
     @model_validator(mode="after")

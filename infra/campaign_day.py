@@ -1,26 +1,31 @@
 """A day's campaigns as `recs campaigns assign` asks for them, and what it prints of the result."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from data_contracts.campaigns import campaigns_in
 from data_contracts.errors import InputError
+from data_contracts.night import parse_snapshot_id
+from data_contracts.overlay.rows import micros
 from data_contracts.settings import Settings
 from infra.publishing import opened
 from spark_jobs.campaigns.day import Day
 from spark_jobs.campaigns.records import AssignmentManifest, CampaignCounts
 from spark_jobs.campaigns.snapshot import known_by
 from sql import pointer, rules
+from sql.ranges import everybodys_events
 
 
 def day_of(settings: Settings, day: date, *, contacts: int, window_days: int) -> Day:
     """ClickHouse tells what is served and what may be shown. Raises InputError before the first snapshot is served."""
     with opened(settings) as store:
         served, approved = pointer.current(store), rules.current_rule_set(store)
+        if served is None or approved is None:
+            raise InputError("no snapshot is served yet: run `recs night` first")
         stops = [block.item_id for block in rules.blocks(store)]
-    if served is None or approved is None:
-        raise InputError("no snapshot is served yet: run `recs night` first")
+        events = everybodys_events(store, cut_off=micros(_cut_off(served, settings)))
     known = known_by(f"{settings.lake_uri}/snapshots/{served}")
     return Day(
         lake=settings.lake_uri,
@@ -33,7 +38,15 @@ def day_of(settings: Settings, day: date, *, contacts: int, window_days: int) ->
         contacts_a_channel=contacts,
         window_days=window_days,
         max_age_days=settings.max_snapshot_age_days,
+        events=events,
+        late_days=settings.late_event_days,
+        timezone=settings.timezone,
     )
+
+
+def _cut_off(snapshot_id: str, settings: Settings) -> datetime:
+    as_of, _ = parse_snapshot_id(snapshot_id)
+    return datetime.combine(as_of, time(), ZoneInfo(settings.timezone))
 
 
 def counts_rows(told: AssignmentManifest) -> list[dict[str, Any]]:
@@ -44,14 +57,12 @@ def counts_rows(told: AssignmentManifest) -> list[dict[str, Any]]:
 def _counts_row(name: str, one: CampaignCounts) -> dict[str, Any]:
     return {
         "campaign": name,
-        "channel": one.channel,
         "reach": one.audience,
         "conflicts": one.wanted_elsewhere,
         "contacts": one.contacts,
         "control": one.controls,
-        "of budget": f"{1 - one.budget_left / one.budget:.0%}",
+        "budget": f"{1 - one.budget_left / one.budget:.0%}",
         "roubles": round(one.value),
-        "price": round(one.price, 2),
     }
 
 

@@ -56,6 +56,13 @@ def read_rows(
     return Rows(states, lists, _events(store, store.table("user_events_v1/range", cut_off=cut_off, **ends)))
 
 
+def everybodys_events(store: Store, *, cut_off: int) -> pa.Table:
+    """EVENTS of all users that may change an answer from a snapshot of this cut-off, in microseconds."""
+    ends = {"first": 0, "last": 2**63 - 1, **ALL.parameters}
+    found = _events(store, store.table("user_events_v1/range", cut_off=cut_off, **ends))
+    return EVENTS.empty_table() if found is None else found
+
+
 def _events(store: Store, found: pa.Table) -> pa.Table | None:
     if not found.num_rows:
         return None

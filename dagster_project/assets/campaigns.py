@@ -4,15 +4,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dagster_project.asset_specs import asset_spec
 from dagster_project.assets.publish import PUBLISHED
 from dagster_project.attempts import Attempts
 from dagster_project.failures import told
+from dagster_project.files import write_bytes
 from dagster_project.job_assets import LAKE_POOL, materialized, night_params
 from dagster_project.runner import SparkRunner
+from data_contracts.night import NightParams
+from data_contracts.overlay.rows import micros
 from data_contracts.settings import Settings
 from sql.client import Address, connected
+from sql.ranges import everybodys_events
 from sql.rules import blocks
 
 ASSIGNED = "campaigns/assigned"
@@ -42,10 +48,19 @@ def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
     ) -> Iterator[dg.MaterializeResult[Any]]:
         params = night_params(settings, context)
         with told(context, settings):
-            with connected(Address.of(settings)) as store:
-                stops = tuple(stop.item_id for stop in blocks(store))
-            params = params.model_copy(update={"attempt": Attempts(params.lake).latest(params.as_of), "stops": stops})
-            report = spark_runner.run(context, job="campaigns", params=params)
+            report = spark_runner.run(context, job="campaigns", params=_known_now(settings, params))
         yield materialized(context, report, ASSIGNED, lake=params.lake)
 
     return [assigned]
+
+
+def _known_now(settings: Settings, params: NightParams) -> NightParams:
+    """What the job, which knows no database, must know of it: stops as parameters, events as a file of the lake."""
+    with connected(Address.of(settings)) as store:
+        stops = tuple(stop.item_id for stop in blocks(store))
+        events = everybodys_events(store, cut_off=micros(params.cut_off))
+    sink = pa.BufferOutputStream()
+    pq.write_table(events, sink, compression="zstd")
+    write_bytes(f"{params.lake}/campaigns/{params.as_of}/events.parquet", sink.getvalue().to_pybytes())
+    newest = Attempts(params.lake).latest(params.as_of)
+    return params.model_copy(update={"attempt": newest, "stops": stops, "late_days": settings.late_event_days})

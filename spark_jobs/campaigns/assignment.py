@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from data_contracts.campaigns import Campaign
 from data_contracts.catalogue import Catalogue
+from data_contracts.contact_policy import contact_policy
 from data_contracts.vocabulary import Channel
 from spark_jobs.campaigns.allocate import allocate
 from spark_jobs.campaigns.prices import highest_prices
@@ -65,9 +66,14 @@ def assign(
 
 
 def exclusions(campaigns: Sequence[Campaign]) -> Bools:
-    """(C, C) whether a user gets only one of two; one campaign that says so is enough."""
-    said = np.array([[other.name in one.exclusive_with for other in campaigns] for one in campaigns], np.bool_)
-    return said.reshape(len(campaigns), len(campaigns)) | said.reshape(len(campaigns), len(campaigns)).T
+    """(C, C) whether a user gets only one of two: one of them says so, or the contact policy."""
+    groups = contact_policy().exclusive
+    said = np.zeros((len(campaigns), len(campaigns)), np.bool_)
+    for row, one in enumerate(campaigns):
+        for column, other in enumerate(campaigns):
+            together = any({one.name, other.name} <= group for group in groups) and one is not other
+            said[row, column] = together or other.name in one.exclusive_with
+    return np.asarray(said | said.T)
 
 
 def _open(held: Bools, campaigns: Sequence[Campaign], catalogue: Catalogue) -> Bools:

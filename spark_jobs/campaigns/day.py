@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,8 @@ from data_contracts.columns import USER_ID
 from data_contracts.errors import InputError
 from data_contracts.manifest import Manifest
 from data_contracts.night import parse_snapshot_id
+from data_contracts.overlay import EVENTS
+from data_contracts.overlay.rows import micros
 from data_contracts.policy import CompiledPolicy, compile_policy
 from data_contracts.vocabulary import Channel
 from spark_jobs.campaigns import records
@@ -23,15 +26,20 @@ from spark_jobs.campaigns.assignment import Assigned, Before, assign, exclusions
 from spark_jobs.campaigns.problem import Ints
 from spark_jobs.campaigns.records import CONTACT, CONTROL, GROUP, AssignmentManifest, CampaignCounts
 from spark_jobs.campaigns.snapshot import Reach, catalogue_of, reach_of
+from spark_jobs.campaigns.withheld import Events
 from spark_jobs.lake.files import delete_folder
 from spark_jobs.lake.snapshot_files import manifest_of
 
 _CHANNELS = tuple(Channel)
+_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True)
 class Day:
-    """What is assigned. campaigns: all there are, running or not. rules, catalogue and stops: the newest approved."""
+    """What is assigned. campaigns: all there are, running or not. rules, catalogue and stops: the newest approved.
+
+    events: EVENTS of everybody, as known now; late_days: by how much they may be late.
+    """
 
     lake: str
     snapshot_id: str
@@ -43,10 +51,17 @@ class Day:
     contacts_a_channel: int = 1
     window_days: int = 7
     max_age_days: float = 3
+    events: pa.Table = field(default_factory=EVENTS.empty_table)
+    late_days: int = 0
+    timezone: str = "Europe/Moscow"
 
     @property
     def folder(self) -> str:
         return records.folder_of(self.lake, self.day, self.snapshot_id)
+
+    @property
+    def begins(self) -> datetime:
+        return datetime.combine(self.day, time(), ZoneInfo(self.timezone))
 
     @property
     def running(self) -> tuple[Campaign, ...]:
@@ -55,7 +70,8 @@ class Day:
 
 def assign_day(asked: Day, *, replace: bool = False) -> AssignmentManifest:
     """Assign and write, or return what was written of the very same. Raises InputError for a day that cannot be
-    assigned, and, unless `replace`, for one that already is, otherwise: CRM may have pulled that.
+    assigned, and, unless `replace`, for one that already is, otherwise: CRM may have pulled that. Events that came
+    since do not make it another one.
     """
     manifest = _fit_snapshot(asked)
     policy = compile_policy(asked.catalogue, asked.rules, today=asked.day, blocks=asked.stops)
@@ -68,7 +84,8 @@ def assign_day(asked: Day, *, replace: bool = False) -> AssignmentManifest:
         if one.day == asked.day and not replace:
             raise InputError(f"{folder} holds another assignment of {asked.day}; --replace makes it anew")
     snapshot = f"{asked.lake}/snapshots/{asked.snapshot_id}"
-    reach = reach_of(snapshot, asked.running, policy=policy, catalogue=asked.catalogue)
+    events = Events(asked.events, micros(manifest.cut_off), micros(asked.begins), asked.late_days * _DAY)
+    reach = reach_of(snapshot, asked.running, policy=policy, catalogue=asked.catalogue, events=events)
     left = _left_by(before, asked, reach.user_ids)
     found = assign(reach, asked.running, catalogue=asked.catalogue, before=left, contacts=asked.contacts_a_channel)
     told = _told(asked, reach, found, left, policy_hash=policy.hash, made_of=made_of)

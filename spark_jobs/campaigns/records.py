@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from data_contracts.columns import PRODUCT_ID, USER_ID
 from data_contracts.errors import InputError
+from data_contracts.overlay import EVENTS
 from spark_jobs.lake.files import delete_folder, file_system, read_bytes, write_bytes
 
 MANIFEST = "manifest.json"
@@ -90,10 +91,18 @@ def assignments(lake: str) -> Iterator[tuple[str, AssignmentManifest]]:
     system, root = file_system(f"{lake}/campaigns")
     for info in sorted(system.get_file_info(fs.FileSelector(root, allow_not_found=True)), key=lambda one: one.path):
         if info.type == fs.FileType.Directory:
-            for inner in sorted(system.get_file_info(fs.FileSelector(info.path)), key=lambda one: one.path):
-                folder = f"{lake}/campaigns/{info.base_name}/{inner.base_name}"
+            inside = system.get_file_info(fs.FileSelector(info.path))
+            for name in sorted(one.base_name for one in inside if one.type == fs.FileType.Directory):
+                folder = f"{lake}/campaigns/{info.base_name}/{name}"
                 if (manifest := manifest_in(folder)) is not None:
                     yield folder, manifest
+
+
+def events_known(lake: str, day: date) -> pa.Table:
+    """EVENTS as Dagster left them for the day's job, which knows no database: `campaigns/<date>/events.parquet`."""
+    system, path = file_system(f"{lake}/campaigns/{day.isoformat()}/events.parquet")
+    with system.open_input_file(path) as file:
+        return pq.read_table(file, schema=EVENTS)
 
 
 def write(folder: str, tables: dict[str, pa.Table], manifest: AssignmentManifest) -> None:

@@ -1,6 +1,6 @@
 """What campaigns ask of a snapshot: its documents, its users, and what each user is worth to each campaign."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from data_contracts.columns import PRODUCT_ITEMS, PRODUCT_SCORES, SEGMENT, USER_
 from data_contracts.errors import InputError
 from data_contracts.policy import CompiledPolicy, Drop, standing_drops
 from data_contracts.scores import dequantise
+from data_contracts.vocabulary import Channel
 from spark_jobs.campaigns.problem import Bools, Ints
+from spark_jobs.campaigns.withheld import NO_EVENTS, Events, Withheld, withheld
 from spark_jobs.lake.files import read_bytes
 from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_table
 from spark_jobs.ranking.user_state import numbers, policy_users
@@ -53,9 +55,16 @@ def known_by(snapshot: str) -> Known:
     return Known(catalogue_of(snapshot), frozenset(segments))
 
 
-def reach_of(snapshot: str, campaigns: Sequence[Campaign], *, policy: CompiledPolicy, catalogue: Catalogue) -> Reach:
+def reach_of(
+    snapshot: str,
+    campaigns: Sequence[Campaign],
+    *,
+    policy: CompiledPolicy,
+    catalogue: Catalogue,
+    events: Events = NO_EVENTS,
+) -> Reach:
     """Who may be asked by whom, and with what: the first of a campaign's products on the user's list that the policy
-    lets the campaign's channel show. Lists are streamed; of the users their state is held.
+    lets the campaign's channel show and no event keeps back. Lists are streamed; of the users their state is held.
 
     Raises InputError where the snapshot has no lists of the variant that a campaign asks for.
     """
@@ -66,11 +75,21 @@ def reach_of(snapshot: str, campaigns: Sequence[Campaign], *, policy: CompiledPo
         user_ids, np.zeros(shape, np.float32), np.full(shape, _NO_PRODUCT, np.int16), np.zeros(shape, np.float32)
     )
     seen: set[str] = set()
+    kept_back = {one.channel: withheld(events, policy=policy, channel=one.channel) for one in campaigns}
     for variant, lists in _by_variant(snapshot):
         seen.add(variant)
         asking = [number for number, one in enumerate(campaigns) if one.audience.variant.value == variant]
         if asking:
-            _look_through(lists, asking, campaigns, state=state, policy=policy, catalogue=catalogue, found=found)
+            _look_through(
+                lists,
+                asking,
+                campaigns,
+                state=state,
+                policy=policy,
+                catalogue=catalogue,
+                found=found,
+                kept_back=kept_back,
+            )
     for one in campaigns:
         if seen and one.audience.variant.value not in seen:
             raise InputError(
@@ -99,6 +118,7 @@ def _look_through(
     policy: CompiledPolicy,
     catalogue: Catalogue,
     found: Reach,
+    kept_back: Mapping[Channel, Withheld],
 ) -> None:
     """Enter users of a batch of lists, all of one variant, with the campaigns that ask for it."""
     ids = np.asarray(numbers(lists, USER_ID), np.int64)
@@ -109,7 +129,11 @@ def _look_through(
     whom = state.take(pa.array(place))
     users, segments = policy_users(whom, products=policy.products), numbers(whom, SEGMENT)
     channels = {campaigns[number].channel for number in asking}
-    may = {channel: standing_drops(policy, users, channel=channel) == Drop.NONE for channel in channels}
+    may = {
+        channel: (standing_drops(policy, users, channel=channel) == Drop.NONE)
+        & ~kept_back[channel].of(found.user_ids[place])
+        for channel in channels
+    }
     rows = np.arange(len(place))
     for number in asking:
         one = campaigns[number]

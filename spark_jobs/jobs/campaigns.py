@@ -1,6 +1,7 @@
 """Job `campaigns`: the night's snapshot assigned to the campaigns of its day; see spark_jobs/campaigns. Needs no Spark.
 
-What may be shown is what the snapshot was made with, which its publishing has approved, less `params.stops`.
+What may be shown is what the snapshot was made with, which its publishing has approved, less `params.stops`; what
+events keep back lies in `{lake}/campaigns/<date>/events.parquet`.
 """
 
 from pathlib import Path
@@ -9,6 +10,7 @@ from data_contracts.campaigns import campaigns_in
 from data_contracts.catalogue import Rules
 from data_contracts.night import NightParams
 from spark_jobs.campaigns.day import Day, assign_day
+from spark_jobs.campaigns.records import events_known
 from spark_jobs.campaigns.snapshot import known_by
 from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
 from spark_jobs.lake.files import read_bytes
@@ -27,6 +29,9 @@ def run(params: NightParams) -> JobReport:
         catalogue=known.catalogue,
         rules=Rules.model_validate_json(read_bytes(f"{params.snapshot_uri}/rules.json")),
         stops=params.stops,
+        events=events_known(params.lake, params.as_of),
+        late_days=params.late_days,
+        timezone=params.timezone,
     )
     if not asked.running:
         return JobReport(tables={_NAME: TableReport(rows=0, details={"why": "no campaign runs on this day"})})

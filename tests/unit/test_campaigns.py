@@ -1,20 +1,28 @@
 """Campaigns: what contradicts itself is refused with its line, and a day's assignment keeps to all that was agreed."""
 
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data_contracts.campaigns import Known, campaigns_in, held_out
 from data_contracts.catalogue import Catalogue
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams, Sources
+from data_contracts.overlay import EVENTS
+from data_contracts.overlay.kinds import CAMPAIGNS, SUPPRESSIONS
+from data_contracts.overlay.rows import micros
 from infra.local.world.plan import Plan
 from infra.local.world.reference import read_reference
 from spark_jobs.campaigns import records
 from spark_jobs.campaigns.day import Day, assign_day
 from spark_jobs.jobs.campaigns import run
+from spark_jobs.lake.files import delete_folder
 from tests.campaign_samples import HOLDERS, SILENT, SNAPSHOT, YOUNG, campaign, folder_of, write_lake
 from tests.day_world import CATALOGUE, NOW, RULES
 
@@ -190,9 +198,41 @@ def test_a_day_that_cannot_be_assigned_says_why(tmp_path: Path, changes: dict[st
         assign_day(day(write_lake(tmp_path), {}, **changes))
 
 
+def events(*rows: dict[str, Any]) -> pa.Table:
+    """EVENTS of users, each an hour before the day, in crm."""
+    hour_before = micros(datetime.combine(DAY, time(), ZoneInfo("Europe/Moscow"))) - 3_600_000_000
+    said = {"event_time": hour_before, "item_id": "", "channel": "crm", "family": ""}
+    return pa.Table.from_pylist([{**said, "event_id": str(number), **row} for number, row in enumerate(rows)], EVENTS)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_who_opted_out_or_is_suppressed_or_was_just_sent_something_is_not_contacted(tmp_path: Path) -> None:
+    lake, body = write_lake(tmp_path), {"budget": 600, "control_share": 0}
+    before = day(lake, body)
+    assign_day(before)
+    free = sorted(users(before, "loans", "contact"))[:5]
+    out, family, product, sent, elsewhere = ({"user_id": user} for user in free)
+    known = events(
+        {**out, "topic": "recommendation.feedback", "event_type": "opted_out"},
+        {**family, "topic": SUPPRESSIONS, "event_type": "family_suppressed", "family": "loan"},
+        {**product, "topic": SUPPRESSIONS, "event_type": "product_suppressed", "item_id": "loan_cash"},
+        *({**sent, "topic": CAMPAIGNS, "event_type": "sent", "item_id": "loan_cash"} for _ in range(3)),
+        {**elsewhere, "topic": SUPPRESSIONS, "event_type": "channel_suppressed", "channel": "web"},
+    )
+    assert assign_day(day(lake, body, events=known)) == assign_day(before)  # what came since is no other assignment
+    delete_folder(before.folder)
+    assign_day(day(lake, body, events=known))
+    assert set(free) - users(before, "loans", "contact") == set(free[:4])
+
+
 def test_the_nights_job_assigns_its_snapshot_and_rests_on_a_day_without_campaigns(tmp_path: Path) -> None:
-    lake, folder = write_lake(tmp_path), folder_of(tmp_path / "campaigns", {"budget": 30})
+    lake, folder = write_lake(tmp_path), folder_of(tmp_path / "said", {"budget": 30})
     night = NightParams(as_of=DAY, lake=lake, sources=Sources(dwh="/nowhere"), campaigns=str(folder))
+    pq.write_table(events(), _made(tmp_path / "campaigns" / DAY.isoformat()) / "events.parquet")
     report = run(night).tables["assigned"]
     (assigned,) = (told for _, told in records.assignments(lake))
     assert report.details["contacts"] == {"loans": 30} and report.fingerprint == assigned.made_of
