@@ -47,6 +47,7 @@ def _decided(ground: Ground, crowd: Crowd, rows: Places, tail: int) -> tuple[Ran
     items = ranks.items
     items[ground.is_unwanted[items]] = -1
     _suppress(ground, crowd, rows, items)
+    _keep_back(ground, crowd, rows, items)
     ranks = _arranged(ground, crowd, rows, ranks)
     wanted, serving, users = ground.wanted, ground.serving, crowd.users[rows]
     if wanted.kind is Kind.PRODUCT:
@@ -75,6 +76,17 @@ def _suppress(ground: Ground, crowd: Crowd, rows: Places, items: NDArray[np.int3
             codes = [code for code, channels in suppressed.items() if channels & channel]
             items[place, np.isin(items[place], codes)] = -1
     items[changed[(changes.withdrawn[row] & channel) != 0]] = -1
+
+
+def _keep_back(ground: Ground, crowd: Crowd, rows: Places, items: NDArray[np.int32]) -> None:
+    """Take out what the contact policy does."""
+    back, channel = crowd.changes.kept_back if crowd.changes else None, ground.wanted.channel
+    places = np.flatnonzero(crowd.kept_back[rows] >= 0)
+    if back is None or channel not in back.refused or not len(places):
+        return
+    refused, found = back.refused[channel][crowd.kept_back[rows[places]]], items[places]
+    by_item = found if ground.wanted.kind is Kind.PRODUCT else np.full_like(found, -1)
+    items[places] = np.where(np.take_along_axis(refused, by_item % refused.shape[1], axis=1), -1, found)
 
 
 def _arranged(ground: Ground, crowd: Crowd, rows: Places, ranks: Ranks) -> Ranks:

@@ -98,6 +98,7 @@ class Crowd:
     has_own: Bools
     changes: Changes | None
     row: NDArray[np.int64]  # in changes, -1 for none
+    kept_back: NDArray[np.int64]  # row in what the contact policy keeps back, -1 for none
     boosts: NDArray[np.float64]  # [B, P], log-odds by what is held and, of products, by events
     boosted: NDArray[np.int64]  # its row there, -1 for none
     said: Emphasis
@@ -111,17 +112,19 @@ class Crowd:
         states = rows.states
         user_ids: list[int] = states[USER_ID].to_pylist()
         as_of_night = users_of_table(ground, states)
-        changes = None if rows.events is None else Changes.of(serving, moment.overlay(rows.events))
+        changes = moment.changes(serving, rows.events)
         users = changes.seen_now(as_of_night, user_ids) if changes else as_of_night
         is_profiled = may_profile(users)
         own, has_list = _own(ground, rows)
         is_chosen = wanted.variant is not Variant.SEGMENT and not moment.is_outdated
         has_own = has_list & is_profiled & is_chosen & ~_in_segment_arm(ground, states, user_ids)
         speaks = users.holdings & is_profiled[:, None] & ~(as_of_night.holdings & has_own[:, None])
-        row = _rows_in(changes, user_ids)
+        row = _rows_in(changes.rows if changes else {}, user_ids)
         boosts, boosted, said = _boosts(ground, user_ids, speaks, changes, row)
         segments = states["segment"].to_numpy().astype(np.int64)
-        return cls(user_ids, segments, users, own, has_own, changes, row, boosts, boosted, said)
+        back = changes.kept_back if changes else None
+        kept_back = _rows_in(back.rows if back else {}, user_ids)
+        return cls(user_ids, segments, users, own, has_own, changes, row, kept_back, boosts, boosted, said)
 
 
 def users_of_table(ground: Ground, states: pa.Table) -> Users:
@@ -153,8 +156,7 @@ def _own(ground: Ground, rows: Rows) -> tuple[Ranks, Bools]:
     return own, has_list
 
 
-def _rows_in(changes: Changes | None, user_ids: list[int]) -> NDArray[np.int64]:
-    found: Mapping[int, int] = changes.rows if changes else {}
+def _rows_in(found: Mapping[int, int], user_ids: list[int]) -> NDArray[np.int64]:
     return np.array([found.get(user_id, -1) for user_id in user_ids], np.int64)
 
 

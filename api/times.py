@@ -49,11 +49,14 @@ class Moment:
         events: pa.Table | None,
     ) -> UserData:
         """Of a snapshot that is too old to be called personal, what it says of users only serves the policy."""
-        changes = None
-        if events is not None:
-            kept_back = KeptBack.of(serving, events, now=micros(self.now))
-            changes = Changes.of(serving, self.overlay(events), kept_back)
-        return UserData(states, {} if self.is_outdated else lists, changes)
+        return UserData(states, {} if self.is_outdated else lists, self.changes(serving, events))
+
+    def changes(self, serving: Serving, events: pa.Table | None) -> Changes | None:
+        """None where nothing happened."""
+        if events is None:
+            return None
+        kept_back = KeptBack.of(serving, events, now=micros(self.now))
+        return Changes.of(serving, self.overlay(events), kept_back)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from data_contracts.errors import InputError, RecsError
 from data_contracts.night import Train
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
-from infra import campaigns, contracts, experiments, people, served
+from infra import campaigns, contracts, experiments, lists, people, served
 from infra.backfill import backfill
 from infra.backtest import backtest
 from infra.console import errors, progress, show, show_json
@@ -161,6 +161,7 @@ for command in (served.snapshots, served.publish, served.rollback, served.block,
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(experiments.app, name="experiment")
 app.add_typer(campaigns.app, name="campaigns")
+app.add_typer(lists.app, name="lists")
 app.command()(token)
 
 
