@@ -1,0 +1,112 @@
+"""Campaigns assigned by what a real ClickHouse serves, stops and keeps back: by the command and by the night."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from dagster_project.assets import campaigns
+from dagster_project.partitions import nights
+from data_contracts.errors import InputError
+from data_contracts.night import NightParams
+from data_contracts.settings import Settings
+from data_contracts.suppressions import Suppression, Terms
+from data_contracts.vocabulary import SuppressionKind
+from infra.cli import app
+from infra.local.clickhouse.testing import clickhouse_url
+from spark_jobs.campaigns import records
+from spark_jobs.jobs.campaigns import run
+from spark_jobs.lake.files import delete_folder
+from sql.client import Address, connected
+from sql.load import load
+from sql.migrate import migrate
+from sql.pointer import publish
+from sql.rules import block, put_rule_set, unblock
+from sql.suppressions import Order, suppress
+from sql.verify import verify
+from tests.campaign_samples import SNAPSHOT, folder_of, write_lake
+from tests.day_world import CATALOGUE, NOW, REASONS, RULES
+from tests.integration.dagster_fakes import QUIET
+
+__all__ = ["clickhouse_url"]
+DAY = NOW.date()
+ASK = ["campaigns", "assign", "--date", DAY.isoformat(), "--json"]
+
+
+@dataclass(frozen=True)
+class Bank:
+    settings: Settings
+
+    @property
+    def folder(self) -> str:
+        return records.folder_of(self.settings.lake_uri, DAY, SNAPSHOT)
+
+    def contacted(self) -> set[int]:
+        rows = records.rows_of(self.folder, "loans").to_pylist()
+        return {row["user_id"] for row in rows if row["group"] == records.CONTACT}
+
+    def night(self) -> dg.ExecuteInProcessResult:
+        resources = {"settings": self.settings, "spark_runner": _Here()}
+        assets = campaigns.build(nights(self.settings))
+        return dg.materialize(assets, partition_key=DAY.isoformat(), resources=resources, run_config=QUIET)
+
+
+class _Here:
+    """A SparkRunner that needs no process: the job is real."""
+
+    def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
+        assert job == "campaigns"
+        return {**asdict(run(params)), "log": "job.log"}
+
+
+@pytest.fixture
+def bank(clickhouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    folder = folder_of(tmp_path / "campaigns", {"budget": 600, "control_share": 0})
+    told = {"data_dir": tmp_path, "clickhouse_url": clickhouse_url, "campaigns": folder, "dwh": "/nowhere"}
+    settings = Settings(**told, clickhouse_database="campaigns")
+    for name in ("data_dir", "clickhouse_url", "clickhouse_database", "campaigns"):
+        monkeypatch.setenv(f"RECS_{name.upper()}", str(getattr(settings, name)))
+    lake = write_lake(tmp_path / "lake")
+    migrate(Address.of(settings))
+    with connected(Address.of(settings)) as store:
+        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
+        verify(store, load(store, snapshot_uri=f"{lake}/snapshots/{SNAPSHOT}"))
+        publish(store, SNAPSHOT, actor="test")
+    return Bank(settings)
+
+
+def test_the_command_and_the_night_assign_alike_and_whom_clickhouse_keeps_back_they_leave_alone(bank: Bank) -> None:
+    first = CliRunner().invoke(app, ASK)
+    assert json.loads(first.stdout)["campaigns"]["loans"]["contacts"] == len(bank.contacted()) > 0
+    user = min(bank.contacted())
+    delete_folder(bank.folder)
+    with connected(Address.of(bank.settings)) as store:
+        terms = Terms(kind=SuppressionKind.COMPLAINT, channel="crm")
+        suppress(store, [Suppression(user, terms)], Order(actor="test", at=datetime.now(UTC)))
+    assert bank.night().success
+    by_night, manifest = bank.contacted(), records.manifest_in(bank.folder)
+    assert user not in by_night and len(by_night) == json.loads(first.stdout)["users"] - 1
+    assert manifest is not None and json.loads(CliRunner().invoke(app, ASK).stdout) == manifest.model_dump(mode="json")
+    with connected(Address.of(bank.settings)) as store:
+        block(store, "loan_cash", actor="test", why="compliance")
+        refused = CliRunner().invoke(app, ASK)
+        stopped = CliRunner().invoke(app, [*ASK, "--replace"])
+        unblock(store, "loan_cash", actor="test", why="")
+    assert isinstance(refused.exception, InputError) and "--replace" in str(refused.exception)
+    assert json.loads(stopped.stdout)["users"] == 0
+
+
+def test_campaigns_are_listed_and_shown_and_one_that_speaks_of_nothing_known_is_refused(bank: Bank) -> None:
+    listed = CliRunner().invoke(app, ["campaigns", "list", "--json"])
+    assert [one["about"] for one in json.loads(listed.stdout)] == ["loan_cash"]
+    shown = CliRunner().invoke(app, ["campaigns", "show", "loans", "--json"])
+    assert json.loads(shown.stdout)["budget"] == 600
+    assert "there are: loans" in str(CliRunner().invoke(app, ["campaigns", "show", "cards"]).exception)
+    folder_of(bank.settings.campaigns or Path(), {"product": "loan_gold"})
+    assert "0.yaml:2: product" in str(CliRunner().invoke(app, ["campaigns", "list"]).exception)
