@@ -1,8 +1,10 @@
 """The store on ClickHouse: our statements' rows as the values that serving uses."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from api.opted_out import CHANNELS
 from api.store import ITEMS, FallbackLists, Lists, Pointers, PortraitFeature, Ranked, RuleSet, SnapshotRow, UserState
+from data_contracts.experiments import MADE_ON_DEMAND
 from data_contracts.night import parse_snapshot_id
 from data_contracts.overlay import KINDS, Effect
 from data_contracts.policy.users import CHANNEL_CONSENT
@@ -23,6 +26,7 @@ from sql.user_events import read_events, read_lag
 _APP = sum(int(CHANNEL_CONSENT[channel]) for channel in CHANNELS)
 _WITHDRAWALS = sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.WITHDRAW})
 _OPTING = [*_WITHDRAWALS, *sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.GIVE})]
+_OTHERS = frozenset(MADE_ON_DEMAND)
 
 
 class ClickHouseStore:
@@ -60,7 +64,12 @@ class ClickHouseStore:
     async def lists(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, Lists]:
         store = await self._store()
         rows = await store.few_rows("lists_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
-        return {user_id: _lists(arrays) for user_id, variant, *arrays in rows if variant == Variant.PERSONAL}
+        personal = {user_id: _lists(arrays) for user_id, variant, *arrays in rows if variant == Variant.PERSONAL}
+        others = defaultdict[int, dict[Variant, Lists]](dict)
+        for user_id, variant, *arrays in rows:
+            if variant in _OTHERS:
+                others[user_id][Variant(variant)] = _lists(arrays)
+        return {**personal, **{one: replace(personal.get(one, Lists()), variants=of) for one, of in others.items()}}
 
     async def user_states(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, UserState]:
         store = await self._store()

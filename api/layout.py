@@ -22,6 +22,8 @@ from data_contracts.experiments import Assignment, Traits, assignments
 from data_contracts.policy import Users, employment_codes, holdings_matrix, may_profile
 from data_contracts.vocabulary import Channel, Family, Kind, Tier, Variant
 
+_NOTHING_OWN = (Variant.SEGMENT, None)
+
 
 @dataclass(frozen=True)
 class Question:
@@ -64,6 +66,7 @@ class Laid:
     question: Question
     is_profiled: bool
     personal: Lists | None  # what of the user's own the answer is made of
+    variant: Variant  # whose lists those are
     listed: Candidates
     wanted: Candidates
     arranged: Candidates
@@ -88,10 +91,11 @@ def laid_out(serving: Serving, questions: Sequence[Question], kind: Kind, data: 
     if changes:
         users = changes.seen_now(users, user_ids)
     is_profiled = may_profile(users)
-    own = [
-        _personal(serving, question, kind, data) if profiled else None
+    chosen = [
+        _chosen(serving, question, kind, data) if profiled else _NOTHING_OWN
         for question, profiled in zip(questions, is_profiled.tolist(), strict=True)
     ]
+    own = [lists for _, lists in chosen]
     has_list = np.array([lists is not None for lists in own], np.bool_)
     # A personal list was made by a model that knew what was held then: only what came since speaks for others there.
     speaks = users.holdings & is_profiled[:, None] & ~(as_of_night.holdings & has_list[:, None])
@@ -107,7 +111,8 @@ def laid_out(serving: Serving, questions: Sequence[Question], kind: Kind, data: 
             changes.left(one.user_id, one.channel, kind, found) for one, found in zip(questions, wanted, strict=True)
         ]
     best, items = arranged(serving, user_ids, left, kind=kind, emphasised=said.boosts, changes=changes)
-    rows = zip(questions, is_profiled.tolist(), own, listed, wanted, best, strict=True)
+    variants = [variant for variant, _ in chosen]
+    rows = zip(questions, is_profiled.tolist(), own, variants, listed, wanted, best, strict=True)
     return Layout([Laid(*row) for row in rows], items, users, said)
 
 
@@ -135,12 +140,20 @@ def assigned(serving: Serving, user_id: int, data: UserData | None) -> tuple[Ass
     return assignments(serving.trials.experiments, user_id, traits)
 
 
-def _personal(serving: Serving, question: Question, kind: Kind, data: UserData | None) -> Lists | None:
-    """None where there is none, or where an arm says that the segment's list is shown instead."""
-    chosen = (one.variant for one in assigned(serving, question.user_id, data) if kind in one.kinds)
-    if data is None or Variant.SEGMENT in chosen:
-        return None
-    return data.lists.get(question.user_id)
+def _chosen(serving: Serving, question: Question, kind: Kind, data: UserData | None) -> tuple[Variant, Lists | None]:
+    """The user's own lists that an arm chooses, else the personal ones, also where the variant has none of the kind.
+
+    None where there are none, or where an arm says that the segment's list is shown instead.
+    """
+    lists = data.lists.get(question.user_id) if data else None
+    if lists is None:
+        return _NOTHING_OWN
+    arms = (one.variant for one in assigned(serving, question.user_id, data) if kind in one.kinds)
+    variant = next((one for one in arms if one), Variant.PERSONAL)
+    if variant is Variant.SEGMENT:
+        return _NOTHING_OWN
+    other = lists.variants.get(variant)
+    return (variant, other) if other and other.of(kind).items else (Variant.PERSONAL, lists)
 
 
 def _listed(serving: Serving, kind: Kind, state: UserState, lists: Lists | None) -> Candidates:

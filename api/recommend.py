@@ -26,7 +26,8 @@ Item = TypeVar("Item")
 class Reply:
     """`tier` is the best of the items shown or, where nothing may be shown, that of the list they would be from.
 
-    `propensities`: of each item shown, the chance to stand where it does.
+    `propensities`: of each item shown, the chance to stand where it does. `variant`: of the lists that the best item is
+    from; of the segment's where that is nobody's own.
     """
 
     serving: Serving
@@ -34,10 +35,7 @@ class Reply:
     shown: Candidates
     propensities: Sequence[float]
     assignments: tuple[Assignment, ...]
-
-    @property
-    def variant(self) -> Variant:
-        return Variant.PERSONAL if self.tier is Tier.PERSONAL else Variant.SEGMENT
+    variant: Variant = Variant.SEGMENT
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,7 @@ class _Part:
 
     shown: Candidates
     offered: Candidates
+    variant: Variant
 
 
 def recommend(serving: Serving, questions: Sequence[Question], data: UserData | None) -> list[Reply]:
@@ -57,9 +56,10 @@ def recommend(serving: Serving, questions: Sequence[Question], data: UserData | 
         metrics.dropped(decision.reason)
         keep = decision.keep.tolist()
         for place, row in enumerate(rows):
-            offered = layout.laid[place].arranged
+            laid = layout.laid[place]
+            offered = laid.arranged
             kept = tuple(item for item, is_kept in zip(offered, keep[place], strict=False) if is_kept)
-            parts[row][kind] = _Part(with_reasons(layout, place, kept), offered)
+            parts[row][kind] = _Part(with_reasons(layout, place, kept), offered, laid.variant)
     return [_reply(serving, question, part, data) for question, part in zip(questions, parts, strict=True)]
 
 
@@ -95,8 +95,10 @@ def _reply(serving: Serving, question: Question, parts: Mapping[Kind, _Part], da
     best = woven(question.pattern, {kind: part.shown for kind, part in parts.items()}, question.top_k)
     shown, propensities = explored(serving, question, best, [one.kind for one in best])
     source = shown or [one for part in parts.values() for one in part.offered]
-    tier = min((one.tier for one in source), key=_BEST_FIRST, default=Tier.STATIC)
-    return Reply(serving, tier, tuple(shown), propensities, assigned(serving, question.user_id, data))
+    best_from = min(source, key=lambda one: _BEST_FIRST(one.tier), default=None)
+    tier = best_from.tier if best_from else Tier.STATIC
+    variant = parts[best_from.kind].variant if best_from and tier is Tier.PERSONAL else Variant.SEGMENT
+    return Reply(serving, tier, tuple(shown), propensities, assigned(serving, question.user_id, data), variant)
 
 
 def explored(

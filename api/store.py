@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data_contracts.catalogue import Catalogue, Reasons, Rules
 from data_contracts.columns import FAMILY, ITEM_ID, KIND, NAME_EN, NAME_RU
-from data_contracts.vocabulary import Channel
+from data_contracts.vocabulary import Channel, Kind, Variant
 
 # A snapshot's items in order of their codes: the row number is the code.
 ITEMS = pa.schema([(name, pa.string()) for name in (ITEM_ID, KIND, FAMILY, NAME_EN, NAME_RU)])
@@ -32,8 +32,14 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Lists:
+    """`variants`: a user's other lists, which some experiment's arm may choose instead; what they lack is empty."""
+
     products: Ranked = Ranked()
     offers: Ranked = Ranked()
+    variants: Mapping[Variant, "Lists"] = field(default_factory=dict)
+
+    def of(self, kind: Kind) -> Ranked:
+        return self.products if kind is Kind.PRODUCT else self.offers
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ class Store(Protocol):
     async def fallback_lists(self, snapshot_id: str) -> FallbackLists: ...
 
     async def lists(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, Lists]:
-        """Personal lists of those users who have one."""
+        """Personal lists of those users who have one, with their lists of other variants."""
 
     async def user_states(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, UserState]:
         """Policy data of those users who have any."""

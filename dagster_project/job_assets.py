@@ -12,6 +12,7 @@ from dagster_project.contract_checks import check_results, check_specs, require_
 from dagster_project.failures import told
 from dagster_project.runner import SparkRunner
 from dagster_project.shown import materialization_metadata, report_of
+from data_contracts.experiments import experiments_in, shown_from
 from data_contracts.night import NightParams, Sources
 from data_contracts.settings import Settings
 
@@ -28,6 +29,8 @@ def night_params(settings: Settings, context: dg.AssetExecutionContext, *, attem
     Raises dagster.Failure when the settings name no source.
     """
     first, last = nights_of(context)
+    with told(context, settings):
+        experiments = shown_from(experiments_in(settings.experiments), last)
     try:
         return NightParams(
             as_of=last,
@@ -47,6 +50,9 @@ def night_params(settings: Settings, context: dg.AssetExecutionContext, *, attem
             campaigns=str(settings.campaigns.absolute()) if settings.campaigns else None,
             train=settings.train,
             train_every_days=settings.train_every_days,
+            experiments=experiments,
+            outbound=settings.outbound_variants,
+            uplift_users=settings.uplift_users,
         )
     except ValueError as error:
         raise dg.Failure(

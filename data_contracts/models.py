@@ -83,13 +83,15 @@ class DataFacts(_Value):
 class NightModels(_Value):
     """What a night scores with, and why: `night.json` beside its models. `used` has no entry where there is no ranker.
 
-    `registers`: whether what is trained goes to the registry. `warnings`: worth a person's look.
+    `registers`: whether what is trained goes to the registry. `warnings`: worth a person's look. `tried`: challengers
+    that score as a variant, for those whom an experiment or outbound gives their lists.
     """
 
     train: bool
     why: str
     registers: bool = False
     used: dict[str, ModelVersion] = {}
+    tried: dict[str, ModelVersion] = {}
     warnings: tuple[str, ...] = ()
 
     def with_used(self, name: str, version: ModelVersion) -> Self:

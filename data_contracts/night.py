@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from data_contracts.errors import InputError
-from data_contracts.vocabulary import Domain
+from data_contracts.experiments import Experiment, Wanted, wanted
+from data_contracts.vocabulary import Domain, Variant
 
 # Whether a night trains: when it is time to, in any case, or not.
 Train = Literal["auto", "always", "never"]
@@ -60,6 +61,10 @@ class NightParams(BaseModel):
     late_days: int = Field(7, ge=0, description="days that the events may be late which campaigns are assigned by")
     training_threads: int = Field(2, ge=1, description="fixed, since sums over threads decide the last bits of a model")
 
+    experiments: tuple[Experiment, ...] = Field((), description="those that run while the snapshot is shown")
+    outbound: tuple[Variant, ...] = Field((), description="variants of which everybody gets a list")
+    uplift_users: int = Field(500, ge=1, description="of the smaller group: fewer tell nothing of who is persuaded")
+
     @model_validator(mode="after")
     def _backfills_forward(self) -> Self:
         if self.backfill_from is not None and self.backfill_from > self.as_of:
@@ -83,6 +88,11 @@ class NightParams(BaseModel):
     def models_uri(self) -> str:
         """Models belong to an as-of: attempts are numbered later, when scoring starts."""
         return f"{self.lake}/models/{self.as_of.isoformat()}"
+
+    @property
+    def variants(self) -> tuple[Wanted, ...]:
+        """Lists to make besides the personal ones, and whose."""
+        return wanted(self.experiments, outbound=self.outbound)
 
     def tecd_day(self, day: date) -> int:
         """T-ECD's number of a date."""

@@ -42,6 +42,8 @@ class Variant(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VARIANT_UNSPECIFIED: _ClassVar[Variant]
     VARIANT_PERSONAL: _ClassVar[Variant]
     VARIANT_SEGMENT: _ClassVar[Variant]
+    VARIANT_UPLIFT: _ClassVar[Variant]
+    VARIANT_CHALLENGER: _ClassVar[Variant]
 
 class Family(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -80,6 +82,8 @@ TIER_STATIC: Tier
 VARIANT_UNSPECIFIED: Variant
 VARIANT_PERSONAL: Variant
 VARIANT_SEGMENT: Variant
+VARIANT_UPLIFT: Variant
+VARIANT_CHALLENGER: Variant
 FAMILY_UNSPECIFIED: Family
 FAMILY_LOAN: Family
 FAMILY_CARD: Family

@@ -8,7 +8,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from data_contracts.night import Train
-from data_contracts.vocabulary import Domain
+from data_contracts.vocabulary import Domain, Variant
 
 
 def _split_commas(value: object) -> object:
@@ -17,6 +17,7 @@ def _split_commas(value: object) -> object:
 
 # Plain commas, not JSON: RECS_OFFER_DOMAINS=marketplace,offers
 OfferDomains = Annotated[tuple[Domain, ...], NoDecode, BeforeValidator(_split_commas)]
+Variants = Annotated[tuple[Variant, ...], NoDecode, BeforeValidator(_split_commas)]
 # Asymmetric ones only: who can check a token must not be able to make one.
 Algorithm = Literal["ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512", "Ed25519", "EdDSA"]
 Algorithms = Annotated[tuple[Algorithm, ...], NoDecode, BeforeValidator(_split_commas)]
@@ -189,6 +190,12 @@ class Settings(BaseSettings):
     # Experiments
     experiments: Path | None = Field(
         None, description="folder of the experiments' YAML files; default the package's own, of which none runs"
+    )
+    outbound_variants: Variants = Field(
+        (), description="variants of which everybody gets a list for outbound campaigns: uplift, challenger"
+    )
+    uplift_users: int = Field(
+        500, ge=1, description="users of a campaign's smaller group, contacted or held out, from which uplift is learnt"
     )
     exploration_share: float = Field(
         0, ge=0, le=0.2, description="share of answers of which two neighbours change places, for off-policy estimates"

@@ -50,8 +50,12 @@ class Tier(StrEnum):
 
 
 class Variant(StrEnum):
+    """Families of models that make lists. The last two are made only for whom an experiment or outbound needs them."""
+
     PERSONAL = "personal"
     SEGMENT = "segment"
+    UPLIFT = "uplift"
+    CHALLENGER = "challenger"
 
 
 class Screen(StrEnum):

@@ -58,7 +58,14 @@ def load_snapshot(
 ) -> None:
     """Write the snapshot below `folder`, load and verify it; the pointer is left to the test."""
     tables = {
-        "lists": _table(_LISTS, [{"user_id": user, "variant": "personal", **_row(one)} for user, one in lists.items()]),
+        "lists": _table(
+            _LISTS,
+            [
+                {"user_id": user, "variant": variant, **_row(one)}
+                for user, own in lists.items()
+                for variant, one in {"personal": own, **own.variants}.items()
+            ],
+        ),
         "fallback_lists": _table(
             _FALLBACK,
             [

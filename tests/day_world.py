@@ -22,7 +22,7 @@ from data_contracts.catalogue import (
     Reasons,
     Rules,
 )
-from data_contracts.vocabulary import Channel, Family
+from data_contracts.vocabulary import Channel, Family, Variant
 
 NOW = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
 FIRST, SECOND = "2026-03-15.1", "2026-03-16.1"
@@ -96,7 +96,9 @@ STATES: Mapping[int, UserState] = {
 }
 LISTS: Mapping[int, Lists] = {
     ALICE: Lists(ranked("loan_cash", "mortgage_new", "card_debit", "card_gold"), ranked("offer_a", "offer_b")),
-    BOB: Lists(ranked("loan_cash", "card_gold"), ranked("offer_c")),
+    BOB: Lists(
+        ranked("loan_cash", "card_gold"), ranked("offer_c"), {Variant.UPLIFT: Lists(ranked("card_gold"), ranked())}
+    ),
     CAROL: Lists(ranked("mortgage_new"), ranked("offer_f")),
 }
 FALLBACK = FallbackLists(

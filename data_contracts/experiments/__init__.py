@@ -13,8 +13,10 @@ from data_contracts.experiments.model import (
     experiments_in,
     running_on,
 )
+from data_contracts.experiments.wanted import MADE_ON_DEMAND, Wanted, shown_from, wanted
 
 __all__ = [
+    "MADE_ON_DEMAND",
     "NO_TRIALS",
     "Arm",
     "Assignment",
@@ -23,6 +25,7 @@ __all__ = [
     "Metric",
     "Traits",
     "Trials",
+    "Wanted",
     "arm_numbers",
     "assignments",
     "bounds",
@@ -30,5 +33,7 @@ __all__ = [
     "experiments_in",
     "running_on",
     "salt_number",
+    "shown_from",
     "slice_of",
+    "wanted",
 ]

@@ -16,6 +16,7 @@ from data_contracts.night import NightParams
 from spark_jobs.features.silver import Silver, read_silver
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.jobs.uplift import leave_uplift
+from spark_jobs.jobs.variants import leave_variants
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.files import delete_folder
 from spark_jobs.lifecycle.files import bring, leave, night_models
@@ -45,6 +46,8 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     if not plan.train:
         for name, model in plan.used.items():
             bring(model, params.models_uri, (name,))
+        plan = leave_variants(spark, params, plan)
+        leave(params, plan)
         return _untrained(plan)
     aliases = Registry(params.registry, lake=params.lake).aliases() if params.registry and plan.registers else {}
     data = data_facts(spark, params)
@@ -57,6 +60,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     )
     trained = {name: one for name, one in (("products", products), ("offers", offers)) if one is not None}
     plan, decisions = _settled(spark, params, plan, trained=trained, aliases=aliases, beside=beside, data=data)
+    plan = leave_variants(spark, params, plan)
     leave(params, plan)
     return _report(trained, plan, decisions, warnings=(*product_warnings, *offer_warnings, *plan.warnings))
 
@@ -167,11 +171,10 @@ def _report(
     facts = {f"{kind[:-1]}_{name}": value for kind, one in trained.items() for name, value in one.facts.items()}
     calibration = {name: value for name, value in facts.items() if "calibration" in name or "auc" in name}
     rows = int(facts.get("product_training_rows", 0) + facts.get("offer_training_rows", 0))
-    scored = {f"{name}_model": model.told for name, model in plan.used.items()}
     details = {
         "trained": True,
         "why": plan.why,
-        **scored,
+        **_scored(plan),
         **{f"{name}_decision": why for name, why in decisions.items()},
     }
     return JobReport(
@@ -184,10 +187,17 @@ def _report(
 
 
 def _untrained(plan: NightModels) -> JobReport:
-    scored = {f"{name}_model": f"champion {model.told}" for name, model in plan.used.items()}
-    details = {"trained": False, "why": plan.why, **scored}
+    details = {"trained": False, "why": plan.why, **_scored(plan)}
     tables = {name: TableReport(rows=0, details=details) for name in ("ranker", "calibrator")}
     return JobReport(tables=tables, warnings=plan.warnings)
+
+
+def _scored(plan: NightModels) -> dict[str, str]:
+    champion = "" if plan.train else "champion "
+    return {
+        **{f"{name}_model": f"{champion}{model.told}" for name, model in plan.used.items()},
+        **{f"{name}_challenger": model.told for name, model in plan.tried.items()},
+    }
 
 
 if __name__ == "__main__":

@@ -107,6 +107,8 @@ def _report(
 ) -> JobReport:
     tiers = fallback.column("tier").to_pylist()
     absent = [name for name in ("products", "offers") if getattr(models, name) is None]
+    made = {one.wanted.variant for one in models.variants}
+    unmade = [one.variant.value for one in params.variants if one.variant not in made]
     listed = sum(users.profiled.values())
     told = {"reasons_compared": reasons.compared, "reasons_as_exact": reasons.agreeing} if reasons.compared else {}
     return JobReport(
@@ -116,7 +118,10 @@ def _report(
             "popular": TableReport(rows=tiers.count(Tier.POPULAR.value)),
             "user_state": TableReport(rows=users.users),
         },
-        warnings=tuple(f"no ranker of {name} was trained: the lists hold none" for name in absent),
+        warnings=(
+            *(f"no ranker of {name} was trained: the lists hold none" for name in absent),
+            *(f"nothing to make lists of {one} with: who should get them gets personal ones" for one in unmade),
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from data_contracts.columns import ITEM_CODE, ITEM_ID
 from data_contracts.errors import InputError
 from data_contracts.gate import asked
 from data_contracts.manifest import MANIFEST_FILE, GateCheck, GateVerdict, Manifest, TableCounts, Versions
+from data_contracts.models import NightModels
 from data_contracts.night import NightParams
 from data_contracts.policy import compile_policy
 from data_contracts.tables import Severity, contract, table_names
@@ -50,7 +51,7 @@ def run(params: NightParams) -> JobReport:
     before = snapshot_before(params.lake, params.as_of)
     checks = (
         *_of_itself(params, catalogue, rules),
-        *_of_change(params, before, tables[LISTS].rows),
+        *_of_change(params, before, tables[USER_STATE].rows),
         *_of_features(params),
         *_of_models(models),
         *_of_labels(models, _by_folder(documents_of_snapshot(params.lake, before))),
@@ -134,12 +135,17 @@ def _versions(
     return Versions(
         inputs=delta_versions(params.lake, [name for name in table_names() if not name.startswith("bronze.")]),
         models=_model_digests(models),
-        registered={name: model.told for name, model in sorted(scored.used.items())} if scored else {},
+        registered=_registered(scored) if scored else {},
         catalogue=catalogue,
         rules=rules,
         reasons=reasons,
         contracts={name: contract(name).version for name in table_names()},
     )
+
+
+def _registered(scored: NightModels) -> dict[str, str]:
+    challengers = {f"challenger of {name}": model for name, model in scored.tried.items()}
+    return {name: model.told for name, model in sorted({**scored.used, **challengers}.items())}
 
 
 def _by_folder(documents: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """What campaigns' control groups tell of whom a contact persuades, left beside the night's models.
 
-Part of job `ranking`. `{models}/uplift.json`: the horizon in days, `why` there is no result or "", and then `control`
+Part of job `ranking`. `{models}/uplift`: the model that lists of the variant are made with. `{models}/uplift.json`: the horizon in days, `why` there is no result or "", and then `control`
 and `treated` users of the later window, `qini` (pairs of a share addressed and the openings added), and `curve`,
 `coefficient` and `uplift_at` (see evaluation/uplift.py) with intervals.
 """
@@ -12,43 +12,57 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from data_contracts.night import NightParams
+from data_contracts.vocabulary import Variant
 from spark_jobs.evaluation.uplift import uplift_quality
 from spark_jobs.features.base import Moment
 from spark_jobs.features.silver import read_silver
-from spark_jobs.lake.files import write_bytes
+from spark_jobs.lake.files import delete_folder, write_bytes
 from spark_jobs.lake.tables import read_table
-from spark_jobs.ranking.uplift import Contacted, train_uplift
+from spark_jobs.ranking.uplift import Contacted, UpliftModel, train_uplift
 from spark_jobs.ranking.uplift_cases import contacted, has_controls
 from spark_jobs.ranking.windows import windows_of_night
 
 FILE = "uplift.json"
-# Of the smaller group, in either window: fewer tell nothing of who is persuaded.
-FEWEST_USERS, FEWEST_OPENINGS = 500, 20
+FOLDER = Variant.UPLIFT.value
+# Of the users that the smaller group must have (`uplift_users`), in either window, as many must have opened.
+_OPENED_SHARE = 25
 
 
 def leave_uplift(spark: SparkSession, params: NightParams) -> None:
     """Trains on the contacts of the night's first window, and is judged on those of its second."""
+    delete_folder(f"{params.models_uri}/{FOLDER}")
     first = later = None
+    fewest = params.uplift_users
     windows = windows_of_night(params)
     campaigns = read_table(spark, params.lake, "silver.campaign_interactions")
-    if has_controls(campaigns, since=windows.train.as_of, fewest=FEWEST_USERS):
+    if has_controls(campaigns, since=windows.train.as_of, fewest=fewest):
         silver, features = read_silver(spark, params.lake), read_table(spark, params.lake, "gold.user_features")
         now = Moment(params.as_of, params.cut_off)
-        first = contacted(silver, windows.train, features=features, now=now, fewest=FEWEST_USERS)
-        later = first and contacted(silver, windows.calibrate, features=features, now=now, fewest=FEWEST_USERS)
-    told = {"horizon_days": params.product_horizon_days, **uplift_told(first, later, params)}
+        first = contacted(silver, windows.train, features=features, now=now, fewest=fewest)
+        later = first and contacted(silver, windows.calibrate, features=features, now=now, fewest=fewest)
+    why = too_few(first, later, params)
+    told: dict[str, Any] = {"horizon_days": params.product_horizon_days, "why": why}
+    if first is not None and later is not None and not why:
+        model = train_uplift(first, seed=params.seed, threads=params.training_threads)
+        model.save(f"{params.models_uri}/{FOLDER}")
+        told |= judged(model, later, seed=params.seed)
     write_bytes(f"{params.models_uri}/{FILE}", json.dumps(told).encode())
 
 
-def uplift_told(first: Contacted | None, later: Contacted | None, params: NightParams) -> dict[str, Any]:
-    """The result as JSON, or why there is none."""
+def too_few(first: Contacted | None, later: Contacted | None, params: NightParams) -> str:
+    """Why nothing is learnt of uplift; "" where something is."""
     if first is None or later is None:
-        return {"why": f"a group of the campaigns has fewer than {FEWEST_USERS} users within the horizon"}
-    if min(first.smallest()[1], later.smallest()[1]) < FEWEST_OPENINGS:
-        return {"why": f"a group of the campaigns opened fewer than {FEWEST_OPENINGS} products within the horizon"}
-    model = train_uplift(first, seed=params.seed, threads=params.training_threads)
+        return f"a group of the campaigns has fewer than {params.uplift_users} users within the horizon"
+    fewest = params.uplift_users // _OPENED_SHARE
+    if min(first.smallest()[1], later.smallest()[1]) < fewest:
+        return f"a group of the campaigns opened fewer than {fewest} products within the horizon"
+    return ""
+
+
+def judged(model: UpliftModel, later: Contacted, *, seed: int) -> dict[str, Any]:
+    """The result on contacts that the model has not seen, as JSON."""
     scores, outcome = (values.astype(np.float64) for values in (model.scores(later.features), later.outcome))
-    quality = uplift_quality(scores, later.treated, outcome, seed=params.seed)
+    quality = uplift_quality(scores, later.treated, outcome, seed=seed)
     treated, found = int(later.treated.sum()), quality.as_json()
     qini = [[one["share"], one["value"] * treated] for one in found["curve"]]
-    return {"why": "", "treated": treated, "control": len(later.treated) - treated, "qini": qini, **found}
+    return {"treated": treated, "control": len(later.treated) - treated, "qini": qini, **found}

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
 from data_contracts.checksums import parquet_batches
+from data_contracts.columns import VARIANT
 from data_contracts.errors import InputError
 from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.night import parse_snapshot_id
+from data_contracts.vocabulary import Variant
 from spark_jobs.lake.files import file_system, read_bytes
 
 
@@ -33,6 +36,16 @@ def manifest_of(snapshot: str) -> Manifest | None:
 def snapshot_batches(snapshot: str, table: str) -> Iterator[pa.RecordBatch]:
     """In any order. Raises InputError where the folder has no such table."""
     return parquet_batches(_files(snapshot, table), table=table)
+
+
+def personal_lists(snapshot: str) -> Iterator[pa.RecordBatch]:
+    """Those of the snapshot's lists that are everybody's, without the variants that experiments and outbound need."""
+    for batch in snapshot_batches(snapshot, "lists"):
+        yield of_variant(batch, Variant.PERSONAL)
+
+
+def of_variant(lists: pa.RecordBatch, variant: str) -> pa.RecordBatch:
+    return lists.filter(pc.equal(lists.column(VARIANT), variant))
 
 
 def snapshot_table(snapshot: str, table: str) -> pa.Table:

@@ -22,7 +22,7 @@ from data_contracts.columns import (
     USER_ID,
 )
 from data_contracts.scores import log_odds
-from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_table
+from spark_jobs.lake.snapshot_files import personal_lists, snapshot_table
 from spark_jobs.monitoring.drift import ks, psi
 from spark_jobs.monitoring.overlap import rank_biased_overlap
 
@@ -70,7 +70,7 @@ def _sample(snapshot: str, share: float) -> pa.Table:
     columns = [USER_ID, *(name for names in _COLUMNS.values() for name in names)]
 
     def chosen() -> Iterator[pa.RecordBatch]:
-        for batch in snapshot_batches(snapshot, "lists"):
+        for batch in personal_lists(snapshot):
             drawn = mix(batch.column(USER_ID).to_numpy().view(np.uint64)) <= np.uint64(share * (2**64 - 1025))
             yield batch.select(columns).filter(pa.array(drawn))
 

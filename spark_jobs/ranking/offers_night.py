@@ -61,8 +61,9 @@ def train_retrieval_models(
     *,
     retrieval: RetrievalParams | None = None,
     champion: str | None = None,
+    folder: str | None = None,
 ) -> tuple[RetrievalModel, SavedModels]:
-    """Learn all candidate sources at the as-of and save them under `params.models_uri`.
+    """Learn all candidate sources at the as-of and save them under `folder`, by default `params.models_uri`.
 
     champion: folder of models trained earlier, whose item factors and sizes are taken over; what is only counted
     (neighbours, popularity, means) is counted anew, and items that it did not know are placed by their content.
@@ -87,7 +88,7 @@ def train_retrieval_models(
         segment=rows.column(SEGMENT).to_numpy(),
         content=item_content(spark, params, item_ids=item_ids),
     )
-    files = save_retrieval(params.models_uri, model, item_ids=item_ids, items=items)
+    files = save_retrieval(folder or params.models_uri, model, item_ids=item_ids, items=items)
     return model, SavedModels(files, {"items": float(len(item_ids)), "training_users": float(rows.num_rows)})
 
 

@@ -4,17 +4,26 @@ Source: Künzel, Sekhon, Bickel and Yu, "Metalearners for estimating heterogeneo
 learning" (PNAS 2019). It is chosen over the T-learner for campaigns whose control groups are small.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 
 import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
-from spark_jobs.ranking.boosting import BoosterParams, train_booster
-from spark_jobs.ranking.kernel import F32
+from data_contracts.errors import InputError
+from data_contracts.vocabulary import Family
+from spark_jobs.lake.files import read_bytes, write_bytes
+from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, booster_from, train_booster
+from spark_jobs.ranking.kernel import F32, margins
 
 # Shallow and short: effects are fewer and fainter than outcomes.
 PARAMS = BoosterParams(rounds=100, depth=3, min_child_weight=10.0)
+# The last features of a contact: which family's product was offered.
+OFFERED = tuple(f"offered_{family.value}" for family in Family)
+DOCUMENT = "model.json"
+_SIDES = ("of_treated", "of_control")
 
 
 @dataclass(frozen=True)
@@ -44,9 +53,46 @@ class UpliftModel:
 
     def scores(self, features: F32) -> F32:
         """(N,): by how much being shown raises each user's chance to open."""
-        rows = xgb.DMatrix(features, feature_names=list(self.names))
-        treated, control = self.of_treated.predict(rows), self.of_control.predict(rows)
+        treated, control = margins(self.of_treated, features), margins(self.of_control, features)
         return np.asarray(self.treated_share * control + (1 - self.treated_share) * treated, np.float32)
+
+    @property
+    def user_features(self) -> tuple[str, ...]:
+        """Names of what is asked of a user; the family offered comes after it."""
+        return self.names[: -len(OFFERED)]
+
+    def gains(self, users: F32) -> F32:
+        """(n, families): by how much being shown a product of each family raises the chance to open it.
+
+        users: (n, user features).
+        """
+        rows = np.zeros((len(users), len(self.names)), np.float32)
+        rows[:, : users.shape[1]] = users
+        gains = np.empty((len(users), len(OFFERED)), np.float32)
+        for family in range(len(OFFERED)):
+            rows[:, users.shape[1] :] = 0
+            rows[:, users.shape[1] + family] = 1
+            gains[:, family] = self.scores(rows)
+        return gains
+
+    def save(self, folder: str) -> None:
+        files = {f"{side}.ubj": booster_bytes(getattr(self, side)) for side in _SIDES}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        document = {"names": self.names, "treated_share": self.treated_share, "sha256": digests}
+        for name, content in files.items():
+            write_bytes(f"{folder}/{name}", content)
+        write_bytes(f"{folder}/{DOCUMENT}", json.dumps(document, indent=1, sort_keys=True).encode())
+
+    @staticmethod
+    def load(folder: str) -> "UpliftModel":
+        """Raises FileNotFoundError where none was saved, InputError where a booster is not what was."""
+        document = json.loads(read_bytes(f"{folder}/{DOCUMENT}"))
+        files = {name: read_bytes(f"{folder}/{name}") for name in document["sha256"]}
+        for name, content in files.items():
+            if hashlib.sha256(content).hexdigest() != document["sha256"][name]:
+                raise InputError(f"{folder}/{name} is not the booster that {DOCUMENT} describes: train again")
+        treated, control = (booster_from(files[f"{side}.ubj"]) for side in _SIDES)
+        return UpliftModel(treated, control, document["treated_share"], tuple(document["names"]))
 
 
 def train_uplift(cases: Contacted, *, seed: int, threads: int) -> UpliftModel:

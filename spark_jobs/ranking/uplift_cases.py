@@ -16,7 +16,7 @@ from spark_jobs.features.silver import Silver
 from spark_jobs.features.training_set import training_set
 from spark_jobs.lake.collect import collected
 from spark_jobs.ranking.product_cases import midnight, profiled_users
-from spark_jobs.ranking.uplift import Contacted
+from spark_jobs.ranking.uplift import OFFERED, Contacted
 from spark_jobs.ranking.user_blocks import aligned_features
 from spark_jobs.ranking.windows import LabelWindow
 
@@ -50,7 +50,7 @@ def contacted(
     return Contacted(
         user_ids=user_ids,
         features=np.hstack([aligned_features(known, names, user_ids=user_ids), of_family]),
-        names=(*names, *(f"offered_{one.value}" for one in Family)),
+        names=(*names, *OFFERED),
         treated=treated,
         outcome=found["opened"].to_numpy().astype(np.float32),
     )

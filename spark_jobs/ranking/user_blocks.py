@@ -49,16 +49,21 @@ def user_arrays(
     """Arrays of some rows of `user_rows`; features come in the order asked for, null as NaN; products in code order."""
     table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
     table = table.combine_chunks()
-    features = np.empty((table.num_rows, len(feature_names)), np.float32)
-    for number, name in enumerate(feature_names):
-        features[:, number] = table.column(name).to_numpy()
     return UserArrays(
         user_ids=table.column(USER_ID).to_numpy(),
         segments=table.column(SEGMENT).to_numpy(),
         state=policy_users(table, products=len(products)),
-        features=features,
+        features=feature_matrix(table, feature_names),
         pairs=dense_signals(table, pair_names, products=products),
     )
+
+
+def feature_matrix(rows: pa.RecordBatch | pa.Table, names: Sequence[str]) -> F32:
+    """(rows, names), null as NaN."""
+    features = np.empty((rows.num_rows, len(names)), np.float32)
+    for number, name in enumerate(names):
+        features[:, number] = np.asarray(rows.column(name))
+    return features
 
 
 def aligned_features(table: pa.Table, names: Sequence[str], *, user_ids: I64) -> F32:

@@ -25,12 +25,18 @@ from spark_jobs.lake.commits import last_written_files
 from spark_jobs.lake.files import file_exists, file_system, read_bytes
 from spark_jobs.lake.model_documents import model_documents
 from spark_jobs.lake.plain import written_of_night
-from spark_jobs.lake.snapshot_files import manifest_of, snapshot_batches, snapshot_before, snapshot_table
+from spark_jobs.lake.snapshot_files import (
+    manifest_of,
+    personal_lists,
+    snapshot_batches,
+    snapshot_before,
+    snapshot_table,
+)
 from spark_jobs.lake.tables import table_uri
 from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS
 from spark_jobs.monitoring.score_drift import SCORE_DRIFT
 from spark_jobs.report.seen import ListsSeen, People, lists_seen
-from spark_jobs.scoring.snapshot import CATALOGUE, FALLBACK_LISTS, ITEMS, LISTS, PORTRAITS, USER_STATE
+from spark_jobs.scoring.snapshot import CATALOGUE, FALLBACK_LISTS, ITEMS, PORTRAITS, USER_STATE
 
 STEPS = "steps.json"
 # A document beside the night's models.
@@ -114,7 +120,7 @@ def _counted(snapshot: str) -> Snapshot:
         catalogue=catalogue,
         items=items.column(ITEM_ID).to_pylist(),
         names=items.column(NAME_EN).to_pylist(),
-        seen=lists_seen(snapshot_batches(snapshot, LISTS), people, items=items.num_rows, values=values),
+        seen=lists_seen(personal_lists(snapshot), people, items=items.num_rows, values=values),
         people=np.bincount(people.segments, minlength=1).tolist(),
         segment_lists=frozenset(row["segment"] for row in fallback if row["tier"] == "segment"),
     )

@@ -4,7 +4,7 @@ Each list is looked at again, policy included, by a pass that shares nothing wit
 are streamed; of the users, only `user_state` is held, so that a snapshot of millions is checked on one machine.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,12 +21,14 @@ from data_contracts.columns import (
     PRODUCT_REASONS,
     PRODUCT_SCORES,
     USER_ID,
+    VARIANT,
 )
 from data_contracts.gate import asked
 from data_contracts.manifest import GateCheck, GateVerdict
 from data_contracts.policy import CompiledPolicy, Consent, decide, decide_offers
 from data_contracts.scores import LOGIT_ERROR, dequantise
-from data_contracts.vocabulary import Tier
+from data_contracts.vocabulary import Tier, Variant
+from spark_jobs.lake.snapshot_files import of_variant
 from spark_jobs.ranking.user_state import policy_users
 from spark_jobs.scoring.lists import LIST_LENGTH
 
@@ -54,6 +56,11 @@ class Tally:
     forbidden: int = 0
     product_lengths: Ints = field(default_factory=lambda: np.zeros(LIST_LENGTH + 2, np.int64))
     offer_lengths: Ints = field(default_factory=lambda: np.zeros(LIST_LENGTH + 2, np.int64))
+
+    @classmethod
+    def of(cls, items: int) -> "Tally":
+        """Nothing seen yet; items: how many the snapshot knows."""
+        return cls(listed_items=np.zeros(items, np.int64), top_items=np.zeros(items, np.int64))
 
 
 @dataclass(frozen=True)
@@ -86,14 +93,18 @@ def judge(
     values = np.array([product.value for product in catalogue.products] or [0.0])
     blocked = np.zeros(snapshot.items, np.bool_)
     blocked[blocked_offers] = True
-    tally = Tally(listed_items=np.zeros(snapshot.items, np.int64), top_items=np.zeros(snapshot.items, np.int64))
+    book, seen = _Rulebook(state, users, values, policy, blocked), dict[str, Tally]()
     for batch in snapshot.lists:
-        _look_at(batch, tally, _Rulebook(state, users, values, policy, blocked))
+        for variant in (Variant.PERSONAL, *pc.unique(batch.column(VARIANT)).to_pylist()):
+            seen.setdefault(variant, Tally.of(snapshot.items))
+        for variant, tally in seen.items():
+            _look_at(of_variant(batch, variant), tally, book)
+    personal = seen.get(Variant.PERSONAL) or Tally.of(snapshot.items)
     return GateVerdict.of(
         (
-            *_user_checks(state, users, tally),
-            *_list_checks(tally),
-            *_concentration_checks(tally, products=policy.products),
+            *_user_checks(state, users, personal, list(seen.values())),
+            *_list_checks(personal, seen),
+            *_concentration_checks(personal, products=policy.products),
             *_fallback_checks(snapshot.fallback_lists, snapshot.items),
         )
     )
@@ -164,27 +175,36 @@ def _rises(values: NDArray[np.float64], items: Ints) -> int:
     return int((both & (values[:, 1:] > values[:, :-1] * (1 + 3 * LOGIT_ERROR))).sum())
 
 
-def _user_checks(state: pa.Table, users: Ints, tally: Tally) -> Iterator[GateCheck]:
-    listed = np.concatenate([np.empty(0, np.int64), *tally.listed])
-    distinct, repeated = np.unique(listed), len(listed) - len(np.unique(listed))
+def _user_checks(state: pa.Table, users: Ints, tally: Tally, every: Sequence[Tally]) -> Iterator[GateCheck]:
+    """tally: of the personal lists; every: of each variant's."""
+    owners = [np.concatenate([np.empty(0, np.int64), *one.listed]) for one in every]
+    anybody = np.unique(np.concatenate([np.empty(0, np.int64), *owners]))
+    repeated = sum(len(of) - len(np.unique(of)) for of in owners)
+    distinct = np.unique(np.concatenate([np.empty(0, np.int64), *tally.listed]))
     expected = users[profiled(state)]
     covered = np.isin(expected, distinct, assume_unique=False).mean() if len(expected) else 1.0
     yield asked("coverage", float(covered), "share of users who may be profiled with a personal list")
     yield asked("personal_share", len(distinct) / max(len(users), 1), "share of all users with a personal list")
-    yield asked("one_list_a_user", repeated, "users with more than one personal list")
-    yield asked("no_list_unasked", int((~np.isin(distinct, expected)).sum()), "lists of users who may not be profiled")
+    yield asked("one_list_a_user", repeated, "users with more than one list of a variant")
+    yield asked("no_list_unasked", int((~np.isin(anybody, expected)).sum()), "lists of users who may not be profiled")
     yield asked("one_state_a_user", len(users) - len(np.unique(users)), "users with more than one row of user_state")
-    yield asked("lists_have_state", tally.strangers, "lists of users without user_state")
+    yield asked("lists_have_state", sum(one.strangers for one in every), "lists of users without user_state")
 
 
-def _list_checks(tally: Tally) -> Iterator[GateCheck]:
-    yield asked("even_lists", tally.uneven, "lists whose items, scores and reasons differ in number")
-    yield asked("known_items", tally.unknown_items, "listed items that the snapshot does not know")
-    yield asked("no_repeats", tally.repeated, "items that stand twice on a list")
-    yield asked("ordered_scores", tally.disordered, "places where a list's score rises")
-    yield asked("policy", tally.forbidden, "listed items that the policy forbids")
+def _list_checks(tally: Tally, seen: Mapping[str, Tally]) -> Iterator[GateCheck]:
+    """tally: of the personal lists; seen: of each variant's. A list by uplift is in no order of its scores."""
+    every = list(seen.values())
+    by_score = [one for variant, one in seen.items() if variant != Variant.UPLIFT]
+    yield asked(
+        "even_lists", sum(one.uneven for one in every), "lists whose items, scores and reasons differ in number"
+    )
+    yield asked("known_items", sum(one.unknown_items for one in every), "listed items that the snapshot does not know")
+    yield asked("no_repeats", sum(one.repeated for one in every), "items that stand twice on a list")
+    yield asked("ordered_scores", sum(one.disordered for one in by_score), "places where a list's score rises")
+    yield asked("policy", sum(one.forbidden for one in every), "listed items that the policy forbids")
     for name, lengths in (("product", tally.product_lengths), ("offer", tally.offer_lengths)):
-        yield asked(f"{name}_list_length", int(lengths[-1]), f"lists of more than {LIST_LENGTH} {name}s")
+        long = sum(int(getattr(one, f"{name}_lengths")[-1]) for one in every)
+        yield asked(f"{name}_list_length", long, f"lists of more than {LIST_LENGTH} {name}s")
         # A kind that nobody has is a kind that this night did not make; one that only some lack is a fault.
         total, filled = int(lengths.sum()), int(lengths[1:].sum())
         share = filled / total if filled else 1.0

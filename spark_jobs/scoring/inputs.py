@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from data_contracts.columns import AS_OF, SEGMENT, USER_ID
+from data_contracts.experiments import Wanted
 from data_contracts.night import NightParams
 from data_contracts.policy import Consent, compile_policy
+from data_contracts.vocabulary import Variant
 from spark_jobs.features.base import Moment
 from spark_jobs.features.offer_tables import HISTORY, ITEM_CODES, ITEM_STATS
 from spark_jobs.features.product_signals import PAIR_PRODUCTS, PAIR_SIGNALS
@@ -23,10 +25,11 @@ from spark_jobs.ranking.offers_store import load_offer_models
 from spark_jobs.ranking.product_cases import product_priors
 from spark_jobs.ranking.products import ProductRanker
 from spark_jobs.ranking.rows import product_table
+from spark_jobs.ranking.uplift import DOCUMENT, UpliftModel
 from spark_jobs.ranking.user_blocks import user_rows
 from spark_jobs.ranking.user_state import user_state
 from spark_jobs.scoring.offer_lists import OfferInputs
-from spark_jobs.scoring.stage import ProductModels, StageModels
+from spark_jobs.scoring.stage import ProductModels, StageModels, VariantModels
 
 
 @dataclass(frozen=True)
@@ -60,9 +63,12 @@ def open_night(spark: SparkSession, params: NightParams) -> Night:
 
 
 def stage_models(night: Night) -> StageModels:
-    """What the night's rankers are made of. A kind of item without a trained ranker is absent tonight."""
-    products, offers = at_once(lambda: _products(night), lambda: _offers(night))
-    return StageModels(products, offers)
+    """What the night's rankers are made of. A kind of item without a trained ranker is absent tonight, and so is a
+    variant without its models, whose users get personal lists.
+    """
+    products, offers = at_once(lambda: _products(night), lambda: _offers(night, night.params.models_uri))
+    made = (_variant(night, one, products) for one in night.params.variants)
+    return StageModels(products, offers, tuple(one for one in made if one.products or one.offers))
 
 
 def state_of_users(night: Night) -> DataFrame:
@@ -107,12 +113,10 @@ def lists_input(night: Night, models: StageModels, state: DataFrame, *, partitio
     """The stage's input: state, and what the trained rankers ask for; by user, ascending within each partition."""
     rows = state
     if models.products is not None:
-        ranker = models.products.ranker
+        made_with = (models.products, *(one.products for one in models.variants))
+        names = dict.fromkeys(name for one in made_with if one for name in one.feature_names)
         rows = user_rows(
-            rows,
-            features=night.gold("gold.user_features").select(
-                USER_ID, PAIR_PRODUCTS, PAIR_SIGNALS, *ranker.feature_names
-            ),
+            rows, features=night.gold("gold.user_features").select(USER_ID, PAIR_PRODUCTS, PAIR_SIGNALS, *names)
         )
     if models.offers is not None:
         rows = rows.join(night.gold(HISTORY).select(USER_ID, ITEM_CODES, ITEM_STATS), USER_ID, "left")
@@ -134,11 +138,24 @@ def _products(night: Night) -> ProductModels | None:
     )
 
 
-def _offers(night: Night) -> OfferInputs | None:
-    if not file_exists(f"{night.params.models_uri}/offers"):
+def _variant(night: Night, wanted: Wanted, products: ProductModels | None) -> VariantModels:
+    """`products` are those of the personal lists: an uplift list tells the same probabilities, in another order."""
+    folder = f"{night.params.models_uri}/{wanted.variant}"
+    own = None
+    if wanted.variant is Variant.UPLIFT:
+        if products is not None and file_exists(f"{folder}/{DOCUMENT}"):
+            own = replace(products, uplift=UpliftModel.load(folder))
+        return VariantModels(wanted, own)
+    if products is not None and file_exists(f"{folder}/products/ranker.json"):
+        own = replace(products, ranker=ProductRanker.load(f"{folder}/products"))
+    return VariantModels(wanted, own, _offers(night, folder))
+
+
+def _offers(night: Night, models_uri: str) -> OfferInputs | None:
+    if not file_exists(f"{models_uri}/offers"):
         return None
     return OfferInputs(
-        models=load_offer_models(night.params.models_uri),
+        models=load_offer_models(models_uri),
         products=len(night.product_ids),
         blocked=frozenset(night.reference.rules.blocked_items),
         reasons=night.reference.reasons,

@@ -1,4 +1,4 @@
-"""Product lists of a block of users: scored, ordered by probability × value, cut by the policy, explained.
+"""Product lists of a block of users: scored, ordered by probability × value or by uplift, cut by the policy, explained.
 
 A pure function of the block: no Spark, no files. What segments need (how much each product is worth to their members)
 is summed here as well, in integers, so that the sum does not depend on who adds up in which order.
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_contracts.policy import CompiledPolicy, Drop, decide
 from data_contracts.scores import quantise
-from spark_jobs.ranking.kernel import I64, items_of, ordered_keys
+from spark_jobs.ranking.kernel import F32, I64, items_of, ordered_keys
 from spark_jobs.ranking.products import ProductRanker, ProductScorer
 from spark_jobs.ranking.rows import ProductTable
 from spark_jobs.ranking.user_blocks import UserArrays
@@ -50,17 +50,15 @@ class ProductLister:
     ) -> None:
         self._ranker = ranker
         self._scorer = ProductScorer(ranker, products, block)
-        self._values = products.values
+        self._values, self._families = products.values, products.families
         self._policy = policy
         self._coder = coder
         self._keys = np.empty((block, len(products.values)), np.int64)
 
-    def lists(self, users: UserArrays) -> ScoredBlock:
+    def lists(self, users: UserArrays, gains: F32 | None = None) -> ScoredBlock:
+        """gains: with them the order is that of `persuaded_order`."""
         probability = self._scorer.probabilities(users.features, users.pairs)
-        keys = self._keys[: len(probability)]
-        ordered_keys(probability * self._values, np.arange(len(self._values), dtype=np.int64), keys)
-        keys.sort(axis=1)
-        order = items_of(keys[:, ::-1]).astype(np.int32)
+        order = self._order(probability, gains)
         decision = decide(self._policy, users.state, order, channel=None, top_k=LIST_LENGTH)
         row, place = np.nonzero(decision.keep)
         item = order[row, place]
@@ -76,6 +74,30 @@ class ProductLister:
         worth = np.rint(probability / PROBABILITY_UNIT * may_be_shown).astype(np.int64)
         spread = listed[:: max(1, len(listed) // _COMPARED)][:_COMPARED]
         return ScoredBlock(lists, worth, self._coder.agreement(booster, spread))
+
+    def _order(self, probability: F32, gains: F32 | None) -> NDArray[np.int32]:
+        """(n, products): item codes, best first."""
+        if gains is not None:
+            return persuaded_order(gains, probability, values=self._values, families=self._families)
+        keys = self._keys[: len(probability)]
+        ordered_keys(probability * self._values, np.arange(len(self._values), dtype=np.int64), keys)
+        keys.sort(axis=1)
+        return np.asarray(items_of(keys[:, ::-1]), np.int32)
+
+
+def persuaded_order(gains: F32, probability: F32, *, values: F32, families: I64) -> NDArray[np.int32]:
+    """(n, products): by what showing a product brings, then by what it brings anyhow; then by code.
+
+    gains (n, families): how much being shown the product of a family that suits adds to the chance to open it. That is
+    the likeliest one; another of its family adds as much less as it is less likely. Where showing adds nothing, or
+    harms, a product stands behind all others, in the order of personal lists.
+    """
+    best = np.zeros_like(gains)
+    np.maximum.at(best.T, families, probability.T)
+    suits = probability / np.maximum(best[:, families], np.finfo(np.float32).tiny)
+    added = np.maximum(gains[:, families], 0) * suits * values
+    codes = np.broadcast_to(np.arange(len(values)), added.shape)
+    return np.asarray(np.lexsort((codes, -probability * values, -added)), np.int32)
 
 
 def _stands(reason: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -24,12 +24,14 @@ from data_contracts.columns import (
     USER_ID,
     VARIANT,
 )
+from data_contracts.experiments import Wanted
 from data_contracts.policy import CompiledPolicy
 from data_contracts.vocabulary import Variant
 from spark_jobs.ranking.kernel import I64
 from spark_jobs.ranking.products import ProductRanker
 from spark_jobs.ranking.rows import ProductTable
-from spark_jobs.ranking.user_blocks import user_arrays
+from spark_jobs.ranking.uplift import UpliftModel
+from spark_jobs.ranking.user_blocks import feature_matrix, user_arrays
 from spark_jobs.scoring.lists import Lists
 from spark_jobs.scoring.offer_lists import OfferInputs, OfferLister
 from spark_jobs.scoring.product_lists import ProductLister
@@ -47,12 +49,19 @@ _MOST_USERS = 4_096
 
 @dataclass(frozen=True)
 class ProductModels:
-    """What product lists are made with; a value that is broadcast."""
+    """What product lists are made with; a value that is broadcast. With `uplift`, it decides the order."""
 
     ranker: ProductRanker
     products: ProductTable
     policy: CompiledPolicy
     reasons: Reasons
+    uplift: UpliftModel | None = None
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """What is asked of users' features, each once."""
+        asked = self.uplift.user_features if self.uplift else ()
+        return tuple(dict.fromkeys((*self.ranker.feature_names, *asked)))
 
     @property
     def block(self) -> int:
@@ -64,6 +73,16 @@ class ProductModels:
 class StageModels:
     """Either side may be absent; a value that is broadcast."""
 
+    products: ProductModels | None
+    offers: OfferInputs | None = None
+    variants: tuple["VariantModels", ...] = ()
+
+
+@dataclass(frozen=True)
+class VariantModels:
+    """Of lists that only some users need, besides the personal ones."""
+
+    wanted: Wanted
     products: ProductModels | None
     offers: OfferInputs | None = None
 
@@ -101,7 +120,7 @@ class WorthSum(AccumulatorParam[Worth]):
 
 
 def personal_lists(rows: DataFrame, models: Broadcast[StageModels], worth: Accumulator[Worth]) -> DataFrame:
-    """Lists (`LISTS_DDL`) of all users of `rows` (see `user_rows`), in their order. Feeds `worth` when written."""
+    """Lists (`LISTS_DDL`) of all users of `rows` (see `user_rows`) and of variants. Feeds `worth` when written."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from score_batches(batches, models.value, worth.add)
@@ -113,16 +132,41 @@ def score_batches(
     batches: Iterable[pa.RecordBatch], models: StageModels, add: Callable[[Worth], None]
 ) -> Iterator[pa.RecordBatch]:
     """What one task does."""
-    products = None if models.products is None else ProductStep(models.products, add)
-    offers = None if models.offers is None else OfferLister(models.offers)
+    personal = ListStep(Variant.PERSONAL, models.products, models.offers, add)
+    others = [
+        (one.wanted, ListStep(one.wanted.variant, one.products, one.offers, lambda _worth: None))
+        for one in models.variants
+    ]
     size = models.products.block if models.products else _MOST_USERS
     for batch in batches:
         for first in range(0, batch.num_rows, size):
             rows = batch.slice(first, size)
-            nothing = Lists.empty(rows.num_rows)
-            yield _list_batch(
-                rows, products.lists(rows) if products else nothing, offers.lists(rows) if offers else nothing
-            )
+            yield personal.lists(rows)
+            for wanted, step in others:
+                some = rows.filter(pa.array(wanted.users(rows.column(USER_ID).to_numpy())))
+                if some.num_rows:
+                    yield step.lists(some)
+
+
+class ListStep:
+    """Lists of rows by one family of models, as a batch of `LISTS_DDL`."""
+
+    def __init__(
+        self,
+        variant: Variant,
+        products: ProductModels | None,
+        offers: OfferInputs | None,
+        add: Callable[[Worth], None],
+    ) -> None:
+        self._variant = variant
+        self._products = None if products is None else ProductStep(products, add)
+        self._offers = None if offers is None else OfferLister(offers)
+
+    def lists(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        nothing = Lists.empty(rows.num_rows)
+        products = self._products.lists(rows) if self._products else nothing
+        offers = self._offers.lists(rows) if self._offers else nothing
+        return _list_batch(rows, products, offers, self._variant)
 
 
 class ProductStep:
@@ -139,7 +183,9 @@ class ProductStep:
     def lists(self, rows: pa.RecordBatch) -> Lists:
         ranker, products = self._models.ranker, self._models.products.ids
         users = user_arrays(rows, feature_names=ranker.feature_names, pair_names=ranker.pair_names, products=products)
-        scored = self._lister.lists(users)
+        uplift = self._models.uplift
+        gains = None if uplift is None else uplift.gains(feature_matrix(rows, uplift.user_features))
+        scored = self._lister.lists(users, gains)
         segments = users.segments.astype(np.int64)
         total = Worth.nothing(int(segments.max(initial=-1)) + 1, len(products))
         np.add.at(total.users, segments, 1)
@@ -148,12 +194,12 @@ class ProductStep:
         return scored.lists
 
 
-def _list_batch(rows: pa.RecordBatch, products: Lists, offers: Lists) -> pa.RecordBatch:
+def _list_batch(rows: pa.RecordBatch, products: Lists, offers: Lists, variant: Variant) -> pa.RecordBatch:
     names = [PRODUCT_ITEMS, PRODUCT_SCORES, PRODUCT_REASONS, OFFER_ITEMS, OFFER_SCORES, OFFER_REASONS]
     arrays = [
         pa.ListArray.from_arrays(lists.offsets, values.astype(np.int32))
         for lists in (products, offers)
         for values in (lists.items, lists.scores, lists.reasons)
     ]
-    variant = pa.array([Variant.PERSONAL.value] * rows.num_rows, pa.string())
-    return pa.RecordBatch.from_arrays([rows.column(USER_ID), variant, *arrays], names=[USER_ID, VARIANT, *names])
+    variants = pa.array([variant.value] * rows.num_rows, pa.string())
+    return pa.RecordBatch.from_arrays([rows.column(USER_ID), variants, *arrays], names=[USER_ID, VARIANT, *names])

@@ -13,6 +13,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
 USERS, DAYS, HORIZON_DAYS, SEED = 400, 16, 3, 11
 LAST_DATE = date(2026, 3, 16)
+EXPERIMENTS = Path(__file__).parent / "experiments"
 HANGS_AFTER_SECONDS = 1_800
 
 
@@ -44,6 +45,8 @@ class Recs:
             "RECS_CLICKHOUSE_URL": self.clickhouse_url,
             "RECS_SEED": str(SEED),
             "RECS_SPARK_DRIVER_MEMORY": "1g",
+            "RECS_EXPERIMENTS": str(EXPERIMENTS),
+            "RECS_UPLIFT_USERS": "1",  # a world this small has few who were held out
             "COLUMNS": "200",
         }
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from fastapi.testclient import TestClient
 from playwright.sync_api import expect, sync_playwright
 
+from api.app import create_app
 from dagster_project.definitions import NIGHT_JOB, build_defs
 from dagster_project.lake_lock import lake_lock
 from data_contracts.checks import checks_of
+from data_contracts.experiments import arm_numbers, experiments_in
 from data_contracts.settings import Settings
 from data_contracts.tables import contract, table_names
 from spark_jobs.report.sections import SECTIONS
 from sql.client import Address, connected
 from sql.pointer import current
 from tests.e2e.dagster_ui import CHROMIUM
-from tests.e2e.nights import Night, Recs, night_arguments
+from tests.e2e.nights import EXPERIMENTS, LAST_DATE, Night, Recs, night_arguments
 
 _PROFILING = 8
 _FEWEST_LETTERS = 60
@@ -62,7 +66,7 @@ def test_who_may_be_profiled_has_a_personal_list_and_nobody_else(night: Night) -
     states = _table(night, "user_state").to_pandas()
     allowed = set(states.loc[(states["consents"] & _PROFILING) > 0, "user_id"])
     listed = set(_table(night, "lists").column("user_id").to_pylist())
-    assert listed <= allowed
+    assert listed <= allowed  # of the variants as well
     assert len(listed) >= 0.99 * len(allowed)
 
 
@@ -93,6 +97,35 @@ def test_most_listed_products_say_why(night: Night) -> None:
 
 def test_the_night_is_what_clickhouse_serves(night: Night) -> None:
     assert _served(night) == night.manifest["snapshot_id"]
+
+
+def test_the_day_shows_the_arms_users_the_nights_lists_by_uplift_and_nobody_else(night: Night, tmp_path: Path) -> None:
+    (one,) = experiments_in(EXPERIMENTS)
+    lists = _table(night, "lists").to_pandas().set_index("user_id")
+    by_variant = {name: of["product_items"].map(list) for name, of in lists.groupby("variant")}
+    personal, uplift = by_variant["personal"], by_variant["uplift"]
+    in_arm = arm_numbers(one, personal.index.to_numpy()) == 1
+    assert set(uplift.index) == set(personal.index[in_arm])
+    assert any(uplift[user] != personal[user] for user in uplift.index)
+
+    settings = Settings(
+        data_dir=tmp_path,
+        clickhouse_url=night.recs.clickhouse_url,
+        experiments=EXPERIMENTS,
+        auth="off",
+        lookup_deadline_ms=60_000,
+        grpc_port=0,
+    )
+    morning = datetime(*LAST_DATE.timetuple()[:3], 9, tzinfo=UTC)
+    asked = {"channel": "crm", "top_k": 20}
+    with TestClient(create_app(settings, clock=lambda: morning)) as client:
+        for variant, owners in (("uplift", uplift.index), ("personal", personal.index[~in_arm])):
+            shown = [
+                client.get("/api/v1/recommendations", params={"user_id": user, **asked}).json() for user in owners[:40]
+            ]
+            own = [answer for answer in shown if answer["tier"] == "personal"]
+            assert len(own) > 5
+            assert {(answer["variant"], answer["experiment"]["arm"]) for answer in own} == {(variant, variant)}
 
 
 def test_the_product_ranker_tells_later_openings_apart_better_than_chance(night: Night) -> None:

@@ -104,6 +104,20 @@ def test_a_sound_snapshot_passes(sound: dict[str, pa.Table]) -> None:
     assert _failures(sound) == set()
 
 
+def _by_uplift(**values: Any) -> Callable[[Rows], Rows]:
+    """Beside the personal lists, the first user's by uplift, in which the score rises."""
+    rising = {"variant": "uplift", "offer_scores": [800, 900]}
+    return lambda rows: [*rows, {**rows[0], **rising, **values}]
+
+
+def test_lists_of_a_variant_keep_the_policy_and_may_be_in_another_order(sound: dict[str, pa.Table]) -> None:
+    assert _failures(_changed(sound, "lists", _by_uplift())) == set()
+    assert _failures(_changed(sound, "lists", _by_uplift(product_items=[4], **ONE_PRODUCT))) == {"policy"}
+    assert _failures(_changed(sound, "lists", _by_uplift(variant="challenger"))) == {"ordered_scores"}
+    twice = _changed(_changed(sound, "lists", _by_uplift()), "lists", lambda rows: [*rows, rows[-1]])
+    assert _failures(twice) == {"one_list_a_user"}
+
+
 OFFER_PAIR = {"offer_scores": [900, 800], "offer_reasons": [0, 0]}
 ONE_PRODUCT = {"product_scores": [900], "product_reasons": [0]}
 FAULTS = {
