@@ -1,8 +1,9 @@
 """What campaigns' control groups tell of whom a contact persuades, left beside the night's models.
 
-Part of job `ranking`. `{models}/uplift`: the model that lists of the variant are made with. `{models}/uplift.json`: the horizon in days, `why` there is no result or "", and then `control`
-and `treated` users of the later window, `qini` (pairs of a share addressed and the openings added), and `curve`,
-`coefficient` and `uplift_at` (see evaluation/uplift.py) with intervals.
+Part of job `ranking`. `{models}/uplift` is the model that lists of the variant are made with. `{models}/uplift.json`:
+the horizon in days, `why` there is no result or "", and then `control` and `treated` users of the later window, `qini`
+(pairs of a share addressed and the openings added), and `curve`, `coefficient` and `uplift_at` (see
+evaluation/uplift.py) with intervals.
 """
 
 import json
