@@ -23,7 +23,8 @@ class _Value(BaseModel):
 class ModelVersion(_Value):
     """`files`: SHA-256 by path below `uri`. `features` and `contracts` are those of the data that it was trained on;
     `settings` say what its probability is about. `drifted`: features that had moved since its training window when
-    it was trained. `metrics`: on the newest fold, with the ends of 95 % intervals.
+    it was trained. `metrics`: on the newest fold, with the ends of 95 % intervals. `run`: its training in MLflow, a
+    page of the server or, where the registry is a file, `runs:/<id>`.
     """
 
     name: str
@@ -36,6 +37,7 @@ class ModelVersion(_Value):
     settings: dict[str, str]
     drifted: int = 0
     metrics: dict[str, float] = {}
+    run: str = ""
 
     @property
     def told(self) -> str:

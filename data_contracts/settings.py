@@ -1,5 +1,6 @@
 """One settings object, prefix `RECS_`. Entry points build it and pass it down; nobody else reads the environment."""
 
+import os
 from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Literal
@@ -90,6 +91,9 @@ class Settings(BaseSettings):
         "leave it empty for nights of hours",
     )
     spark_runner: Literal["local"] = Field("local", description="where Spark jobs run")
+    core_hour_price: float | None = Field(
+        None, gt=0, description="roubles that an hour of a core costs; with it, reports say what a night's steps cost"
+    )
     max_retries: int = Field(2, ge=0, description="times a step is tried again after what may pass: busy, unavailable")
     retry_seconds: float = Field(
         10, gt=0, description="wait before the first retry; each later one waits twice as long"
@@ -218,6 +222,12 @@ class Settings(BaseSettings):
         None, description="where OpenTelemetry traces go, such as http://localhost:4318/v1/traces; default none"
     )
     trace_share: float = Field(0.05, ge=0, le=1, description="share of the traces that begin here which are kept")
+
+    @property
+    def spark_cores(self) -> int:
+        """Cores that the local runner's Spark takes."""
+        inside = self.spark_master.partition("[")[2].rstrip("]")
+        return int(inside) if inside.isdecimal() else (os.cpu_count() or 1) if inside == "*" else 1
 
     @property
     def signing_key(self) -> bytes:

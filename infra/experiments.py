@@ -1,8 +1,9 @@
-"""`recs experiment`: what runs, and what came of it. Reads ClickHouse's day logs; see data_contracts/experiments."""
+"""`recs experiment`: what runs, and what came of it, by ClickHouse's day logs or those that landed in the lake."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -21,6 +22,19 @@ Folder = Annotated[Path | None, typer.Option("--experiments", help="Folder of YA
 Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
 # Of what users took before the start; CUPED takes it off.
 _BEFORE = timedelta(days=28)
+
+
+class Source(StrEnum):
+    """Where a report's exposures and feedback are read."""
+
+    CLICKHOUSE = "clickhouse"
+    LAKE = "lake"
+
+
+_ELSEWHERE = {
+    Source.CLICKHOUSE: "where RECS_EVENTS_TO=kafka they land in the lake, --from lake",
+    Source.LAKE: "recs land brings them there from Kafka; those written directly are in ClickHouse, --from clickhouse",
+}
 # How long ClickHouse keeps exposures.
 _KEPT = timedelta(days=45)
 
@@ -54,16 +68,21 @@ def report(
     off_policy: Annotated[
         str, typer.Option(help="Also estimate, from explored answers, an order: unexplored or by_score.")
     ] = "",
+    source: Annotated[
+        Source | None, typer.Option("--from", help="Where exposures and feedback lie. [default: by RECS_EVENTS_TO]")
+    ] = None,
     experiments: Folder = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare an experiment's arms: rates, differences with 95 % intervals, guardrails, and a verdict in words.
 
-    Example: `recs experiment report lists --json`
+    Reads ClickHouse, or, where events go to Kafka, what `recs land` has left in the lake.
+
+    Examples: `recs experiment report lists --json`, `recs experiment report lists --from lake`
     """
     settings = settings_of(data_dir=data_dir, experiments=experiments)
-    found = report_of(_named(name, settings), settings, off_policy=off_policy)
+    found = report_of(_named(name, settings), settings, off_policy=off_policy, source=source)
     if as_json:
         show_json(found)
         return
@@ -72,30 +91,47 @@ def report(
         console.print(line, soft_wrap=True)
 
 
-def report_of(one: Experiment, settings: Settings, *, off_policy: str = "") -> dict[str, Any]:
+def report_of(
+    one: Experiment, settings: Settings, *, off_policy: str = "", source: Source | None = None
+) -> dict[str, Any]:
     """The report as JSON. Raises InputError where it has not begun, or has too few users."""
     from spark_jobs.evaluation.experiment_report import experiment_report
-    from sql.client import Address, connected
-    from sql.experiment_log import experiment_log
 
     now = datetime.now(UTC)
     start, end = (_midnight(day, settings) for day in (one.start, one.end))
     if now <= start:
         raise InputError(f"experiment {one.name} starts on {one.start}: there is nothing to report yet")
-    with connected(Address.of(settings)) as store:
-        log = experiment_log(store, one, start=start, until=min(end, now), before=_BEFORE)
-    if not log.exposures.num_rows:
-        elsewhere = "; RECS_EVENTS_TO=kafka sends exposures past it" if settings.events_to == "kafka" else ""
-        raise InputError(f"ClickHouse has no answer of {one.name} between {one.start} and {one.end}{elsewhere}")
-    found = experiment_report(one, log.exposures, log.feedback, start=start).as_json()
-    notes = ["exposures of its first days are no longer kept"] if now - start > _KEPT else []
+    source = source or (Source.LAKE if settings.events_to == "kafka" else Source.CLICKHOUSE)
+    exposures, feedback = _log(one, settings, source, start=start, until=min(end, now))
+    if not exposures.num_rows:
+        raise InputError(
+            f"the {source} has no answer of {one.name} between {one.start} and {one.end}: {_ELSEWHERE[source]}"
+        )
+    found = experiment_report(one, exposures, feedback, start=start).as_json()
+    is_cut = source is Source.CLICKHOUSE and now - start > _KEPT
     return {
         **found,
         "from": start.isoformat(),
         "until": min(end, now).isoformat(),
-        "notes": notes,
-        **({"off_policy": _off_policy(log.exposures, log.feedback, off_policy)} if off_policy else {}),
+        "source": source.value,
+        "notes": ["exposures of its first days are no longer kept"] if is_cut else [],
+        **({"off_policy": _off_policy(exposures, feedback, off_policy)} if off_policy else {}),
     }
+
+
+def _log(one: Experiment, settings: Settings, source: Source, *, start: datetime, until: datetime) -> tuple[Any, Any]:
+    """Exposures and feedback, as Arrow tables."""
+    if source is Source.LAKE:
+        from spark_jobs.evaluation.landed_log import landed_log
+
+        landed = landed_log(settings.lake_uri, one, start=start, until=until, before=_BEFORE)
+        return landed.exposures, landed.feedback
+    from sql.client import Address, connected
+    from sql.experiment_log import experiment_log
+
+    with connected(Address.of(settings)) as store:
+        log = experiment_log(store, one, start=start, until=until, before=_BEFORE)
+    return log.exposures, log.feedback
 
 
 def _off_policy(exposures: Any, feedback: Any, asked: str) -> dict[str, Any]:

@@ -28,14 +28,20 @@ def models(
     registry = _registry(settings_of(data_dir=data_dir))
     known = registry.aliases()
     rows = [
-        {**_row(version, known[one]), "decisions": registry.decisions(version)}
+        {
+            **_row(version, known[one]),
+            "run": version.run,
+            "report": registry.report_of(version),
+            "decisions": registry.decisions(version),
+        }
         for one in MODEL_NAMES
         if name in {None, one}
         for version in registry.versions(one)
     ]
     if not as_json:
         for row in rows:
-            del row["files"]  # longer than a terminal is wide
+            del row["files"], row["run"]  # longer than a terminal is wide
+            row["report"] = "/".join(row["report"].split("/")[-2:-1])  # the snapshot
             row["decisions"] = "; ".join(_told(one) for one in (row["decisions"] if name else row["decisions"][-1:]))
     show(rows, as_json=as_json, title="models")
 

@@ -56,7 +56,7 @@ def _sealed(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         yield made._replace(check_results=gate_check_results(report, name))
         if (stopped := stopped_by(report, name)) is not None:
             # What follows is skipped, but this is when people look at the report.
-            metadata = make_report(context, spark_runner, params)
+            metadata = make_report(context, settings, spark_runner, params)
             yield dg.AssetMaterialization(asset_key(REPORT), partition=context.partition_key, metadata=metadata)
             raise failure_of(stopped)
 
@@ -84,7 +84,7 @@ def _reported(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         with told(context, settings):
             params = _newest_attempt(night_params(settings, context))
         # Also where there is none: after a Pipes session Dagster takes an output that is not there for a fault.
-        yield dg.MaterializeResult(asset_key=spec.key, metadata=make_report(context, spark_runner, params))
+        yield dg.MaterializeResult(asset_key=spec.key, metadata=make_report(context, settings, spark_runner, params))
 
     return reported
 

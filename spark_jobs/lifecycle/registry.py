@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER = "champion", "challenger"
 _EXPERIMENT = "recs"
 _DOCUMENT, _REPLACED, _VERDICT, _DECISIONS = "recs.model", "recs.replaced", "recs.verdict", "recs.decisions"
+_REPORT = "recs.report"
 # A registry that is away must not hold up a night: seconds, not MLflow's minutes. And the bank's runs are its own.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -79,7 +80,7 @@ class Registry:
             if model.name not in {one.name for one in self._client.search_registered_models()}:
                 self._client.create_registered_model(model.name)
             made = self._client.create_model_version(model.name, source=self._source(model, run_id), run_id=run_id)
-            numbered = model.model_copy(update={"version": int(made.version)})
+            numbered = model.model_copy(update={"version": int(made.version), "run": self._page(run_id)})
             self._tag(numbered, _DOCUMENT, numbered.model_dump_json())
         return numbered
 
@@ -109,6 +110,17 @@ class Registry:
             self._client.set_registered_model_alias(model.name, CHALLENGER, str(model.version))
             self._decided(model, "demoted", actor=actor, why=why)
         self.aliases()
+
+    def reported(self, model: ModelVersion, uri: str) -> None:
+        """Keep where the report of the last night lies that trained and scored with it."""
+        with self._asked():
+            self._tag(model, _REPORT, uri)
+
+    def report_of(self, model: ModelVersion) -> str:
+        """Its URI; "" where there is none yet."""
+        with self._asked():
+            kept = self._client.get_model_version(model.name, str(model.version)).tags.get(_REPORT, "")
+        return str(kept)
 
     def judgement(self, model: ModelVersion) -> Judgement | None:
         """None of a version that was never beside a champion."""
@@ -193,6 +205,11 @@ class Registry:
         if self._file is None and is_local:
             return str(self._client.get_run(run_id).info.artifact_uri)
         return model.uri
+
+    def _page(self, run_id: str) -> str:
+        if not self._url.startswith("http"):
+            return f"runs:/{run_id}"
+        return f"{self._url.rstrip('/')}/#/experiments/{self._experiment()}/runs/{run_id}"
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(_EXPERIMENT)

@@ -6,12 +6,11 @@ evaluation, `{lake}/evaluation/<as-of>/backtest.json`; and what uplift left besi
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-import fastavro
 import numpy as np
 import pyarrow.parquet as pq
 from pyarrow import fs
@@ -23,6 +22,7 @@ from data_contracts.manifest import Manifest
 from data_contracts.night import parse_snapshot_id
 from spark_jobs.lake.commits import last_written_files
 from spark_jobs.lake.files import file_exists, file_system, read_bytes
+from spark_jobs.lake.landed import landed_events
 from spark_jobs.lake.model_documents import model_documents
 from spark_jobs.lake.plain import written_of_night
 from spark_jobs.lake.snapshot_files import (
@@ -153,23 +153,11 @@ def _contacts(lake: str) -> tuple[Counter[tuple[str, str]], tuple[str, ...]]:
 def _answers(lake: str, as_of: date) -> Counter[tuple[str, str]]:
     """Answers given and feedback on them, as landed in the week before."""
     counts = Counter[tuple[str, str]]()
-    for day in (as_of - timedelta(days=back) for back in range(1, _ANSWER_DAYS + 1)):
-        for topic in ("recommendation.exposures", "recommendation.feedback"):
-            for row in _landed(f"{lake}/landing/{topic}/{day}"):
-                counts[row["channel"], row.get("event_type", "answered")] += 1
+    days = [as_of - timedelta(days=back) for back in range(1, _ANSWER_DAYS + 1)]
+    for topic in ("recommendation.exposures", "recommendation.feedback"):
+        for event in landed_events(lake, topic, days):
+            counts[event["channel"], event.get("event_type", "answered")] += 1
     return counts
-
-
-def _landed(folder: str) -> Iterator[Row]:
-    system, path = file_system(folder)
-    for info in system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True)):
-        if info.path.endswith(".avro"):
-            with system.open_input_file(info.path) as stream:
-                yield from _rows(fastavro.reader(stream))
-
-
-def _rows(reader: Iterable[Any]) -> Iterator[Row]:
-    yield from reader
 
 
 def _steps(uri: str) -> Sequence[Row]:

@@ -28,6 +28,18 @@ class Plot:
 
 
 @dataclass(frozen=True)
+class Link:
+    """`uri` is only told where no browser opens it."""
+
+    text: str
+    uri: str
+
+    @property
+    def opens(self) -> bool:
+        return self.uri.startswith(("http://", "https://"))
+
+
+@dataclass(frozen=True)
 class Section:
     """`meaning`: one sentence for people who read nothing else. `missing`: what is not there, and how to get it."""
 
@@ -35,6 +47,7 @@ class Section:
     title: str
     meaning: str
     words: Sequence[str] = ()
+    links: Sequence[Link] = ()
     plots: Sequence[Plot] = ()
     tables: Sequence[Table] = ()
     missing: str = ""

@@ -1,27 +1,33 @@
 """Versions in a real MLflow registry: who becomes champion, who is refused, what is kept, and what is checked."""
 
+import json
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
+from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
 from dagster_project.old_folders import remove_old
 from data_contracts.errors import GateError, InputError
-from data_contracts.models import DataFacts
+from data_contracts.models import DataFacts, NightModels
 from data_contracts.night import NightParams, Sources
 from infra.cli import app
 from infra.local.embedded import free_port
+from spark_jobs.jobs import variants
+from spark_jobs.jobs.report import tag_models
 from spark_jobs.lake.files import write_bytes
-from spark_jobs.lifecycle.files import bring
+from spark_jobs.lifecycle.files import bring, leave
 from spark_jobs.lifecycle.moves import demote, promote
 from spark_jobs.lifecycle.registry import Registry, known_aliases
 from spark_jobs.lifecycle.settling import Settled, Trained, settle
 from spark_jobs.ranking.calibration import sigmoid
 from spark_jobs.ranking.newest import Fold, Judged
+from tests.experiment_samples import experiment
 
 FIRST_DAY = date(2026, 3, 16)
 DATA = DataFacts(features=("f_a", "f_b"), contracts={"gold.user_features": "1.1"}, settings={"horizon_days": "7"})
@@ -141,6 +147,9 @@ def test_the_same_files_are_one_version_and_a_run_tells_all_of_its_training(nigh
     assert {"features.json", "contracts.json", "data_versions.json", "calibration.svg", "importance.svg"} <= kept
     card = Path(client.download_artifacts(stored.run_id, "model_card.md", str(Path(nights.lake)))).read_text()
     assert all(part in card for part in ("What it is for", "Trained on", "Known limits"))
+    assert used.run.endswith(stored.run_id) and used.run.startswith(
+        "http" if nights.url.startswith("http") else "runs:/"
+    )
 
 
 def test_while_the_registry_is_away_what_it_said_last_holds(nights: Nights) -> None:
@@ -160,14 +169,41 @@ def test_files_that_an_alias_or_a_demotion_may_need_outlive_their_nights(nights:
     assert any(name.startswith("versions/products/2026-03-16") for name in removed.models)
 
 
+def test_a_challenger_scores_for_whom_an_arm_names_it_with_the_files_that_were_registered(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = nights.train(b"one", better=True).used
+    nights.train(b"two", better=False)
+    monkeypatch.setattr(variants, "data_facts", lambda _spark, _params: {"products": DATA, "offers": DATA})
+    arms = {"now": {"share": 0.5}, "next": {"share": 0.5, "variant": "challenger"}}
+
+    def left(**changes: Any) -> NightModels:
+        tonight = nights.params().model_copy(update={"experiments": (experiment(arms=arms, **changes),)})
+        plan = NightModels(train=False, why="champion", used={"products": champion})
+        return variants.leave_variants(cast("SparkSession", None), tonight, plan)
+
+    assert {name: one.version for name, one in left().tried.items()} == {"products": 2}
+    folder = Path(nights.params().models_uri, "challenger")
+    assert (folder / "products" / "booster.ubj").read_bytes() == b"two"
+    of_offers = left(kinds=["offer"])
+    assert "no challenger can score" in of_offers.warnings[0] and not of_offers.tried and not folder.exists()
+
+
 def test_the_commands_list_and_refuse_with_the_exit_code_of_a_gate(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nights.train(b"one", better=True)
     nights.train(b"two", better=False)
+    first = nights.registry.aliases()["products"].champion
+    assert first is not None
+    leave(nights.params(), NightModels(train=True, why="asked to", used={"products": first}))
+    tag_models(nights.params(), "lake/reports/2026-03-16.1/index.html")
     monkeypatch.setenv("RECS_MLFLOW_URL", nights.url)
     monkeypatch.setenv("RECS_LAKE", nights.lake)
     listed = CliRunner().invoke(app, ["models", "products", "--json"])
     assert '"alias": "champion"' in listed.stdout
+    told = {one["version"]: one["report"] for one in json.loads(listed.stdout)}
+    assert told == {1: "lake/reports/2026-03-16.1/index.html", 2: ""}
+    assert "2026-03-16.1" in CliRunner().invoke(app, ["models"], env={"COLUMNS": "300"}).stdout
     refused = CliRunner().invoke(app, ["promote", "products"])
     assert isinstance(refused.exception, GateError)

@@ -12,9 +12,11 @@ import pytest
 
 from data_contracts.catalogue import LocalText
 from data_contracts.errors import InputError
+from data_contracts.models import ModelVersion, NightModels
 from data_contracts.night import NightParams, Sources
 from data_contracts.scores import dequantise, quantise
 from spark_jobs.jobs import report, seal
+from spark_jobs.lifecycle.files import leave
 from spark_jobs.report import charts
 from spark_jobs.report.make import report_uri
 from spark_jobs.report.page import coded
@@ -27,6 +29,7 @@ from tests.unit.scoring_samples import AS_OF, CATALOGUE, REASONS, RULES
 
 HOSTILE = '</text><script>alert("x")</script>&\'"'
 USERS = 40
+TRAININGS = {"products": "runs:/a1", "offers": "https://mlflow.bank/#/experiments/1/runs/b2"}
 ESTIMATE = {"value": 0.5432, "low": 0.51, "high": 0.58, "users": 900}
 BINS = [{"predicted": 0.01, "observed": 0.012, "cases": 500}, {"predicted": 0.03, "observed": 0.0271, "cases": 400}]
 EVALUATED = {
@@ -108,7 +111,15 @@ def params(tmp_path_factory: pytest.TempPathFactory) -> NightParams:
     manifest = Path(before.snapshot_uri) / "manifest.json"
     manifest.write_text(re.sub(r'"passed": false', '"passed": true', manifest.read_text()))
     sealed(tonight, offer=HOSTILE)
-    step = {"step": "ingest", "seconds": 60.0, "check_seconds": 2.0, "peak_mb": 900, "rows": 12, "quarantined": 0}
+    step = {
+        "step": "ingest",
+        "seconds": 60.0,
+        "check_seconds": 2.0,
+        "peak_mb": 900,
+        "rows": 12,
+        "quarantined": 0,
+        "cost": 0.1,
+    }
     folder = lake / "reports" / tonight.snapshot_id
     folder.mkdir(parents=True)
     (folder / "steps.json").write_text(json.dumps([step]))
@@ -120,6 +131,9 @@ def params(tmp_path_factory: pytest.TempPathFactory) -> NightParams:
     evaluation = lake / "evaluation" / (AS_OF - timedelta(days=3)).isoformat() / "backtest.json"
     evaluation.parent.mkdir(parents=True)
     evaluation.write_text(json.dumps({"products": {"together": EVALUATED}}))
+    none: dict[str, Any] = {"uri": "unread", "files": {}, "features": (), "contracts": {}, "settings": {}}
+    used = {name: ModelVersion(name=name, version=3, as_of=AS_OF, run=run, **none) for name, run in TRAININGS.items()}
+    leave(tonight, NightModels(train=False, why="champions", used=used))
     (ranker.parents[1] / "uplift.json").write_text(json.dumps({"qini": [[0.0, 0.0], [0.5, 12.0], [1.0, 15.0]]}))
     return tonight
 
@@ -135,7 +149,16 @@ def test_every_section_is_there_with_content_though_the_gate_stopped_the_snapsho
     assert len(sections) == len(set(sections)) == len(SECTIONS)
     assert "Stopped" in page
     assert "popular list" in page
-    for told in ("60.0", "AUC 0.760", "Qini", "0.5432", "2.710%", "segment student"):
+    for told in (
+        "60.0",
+        "AUC 0.760",
+        "Qini",
+        "0.5432",
+        "2.710%",
+        "segment student",
+        *TRAININGS.values(),
+        "It cost ₽0.10",
+    ):
         assert told in page
 
 
@@ -143,7 +166,8 @@ def test_names_of_items_are_text_and_nothing_in_the_page_runs_or_is_fetched(page
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "default-src 'none'" in page
-    assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]+"', page)
+    assert not re.findall(r'(?:src|(?<!<a )href)="(?!#|data:)[^"]+"', page)
+    assert re.findall(r'<a href="((?!#)[^"]+)"', page) == [TRAININGS["offers"]]
     assert not re.findall(r"url\((?!#)", page)
 
 

@@ -11,7 +11,7 @@ from data_contracts.scores import LOGIT_LIMIT
 from spark_jobs.monitoring.feature_drift import TRAINING, YESTERDAY
 from spark_jobs.report import charts
 from spark_jobs.report.facts import Facts
-from spark_jobs.report.parts import Plot, Section, Table, count, plain, share
+from spark_jobs.report.parts import Plot, Section, Table, count, money, plain, share
 from spark_jobs.report.seen import BINS, Floats, Ints
 
 _DRIFTS_SHOWN = 15
@@ -182,18 +182,32 @@ def steps(facts: Facts) -> Section:
     slowest = max(facts.steps, key=lambda step: step["seconds"])
     most = share(slowest["seconds"] / max(seconds, 1e-9))
     users = max(sum(facts.now.people), 1)
+    costs = [step["cost"] for step in facts.steps if "cost" in step]
+    paid = f" It cost {_price(sum(costs))}, {_price(sum(costs) / users * 1e6)} a million users." if costs else ""
     columns = ("Step", "Seconds", "of these checks", "Peak memory, MB", "Rows written", "Quarantined")
-    cells = [_step_row(step) for step in facts.steps]
+    cells = [_step_row(step, priced=bool(costs)) for step in facts.steps]
     drawn = charts.bars(rows, value="seconds", label="step", title="seconds", form=",.0f")
     return Section(
         "steps",
         title,
         f"The night's jobs took {seconds / 60:.1f} minutes, {most} of it for {slowest['step']}, and "
-        f"{memory:.2g} gigabyte-hours of memory; {seconds / users * 1000:.1f} s a thousand users.",
-        plots=(Plot("Seconds by step", charts.svg(drawn, name="steps"), Table("Steps", columns, cells)),),
+        f"{memory:.2g} gigabyte-hours of memory; {seconds / users * 1000:.1f} s a thousand users.{paid}",
+        plots=(
+            Plot(
+                "Seconds by step",
+                charts.svg(drawn, name="steps"),
+                Table("Steps", (*columns, "Cost") if costs else columns, cells),
+            ),
+        ),
     )
 
 
-def _step_row(step: Mapping[str, Any]) -> tuple[str, ...]:
+def _step_row(step: Mapping[str, Any], *, priced: bool) -> tuple[str, ...]:
+    """Without a cost where the night had no price (RECS_CORE_HOUR_PRICE)."""
     numbers = (step["check_seconds"], step["peak_mb"], step["rows"], step["quarantined"])
-    return step["step"], f"{step['seconds']:.1f}", f"{numbers[0]:.1f}", *(count(one) for one in numbers[1:])
+    cost = (_price(step["cost"]) if "cost" in step else "",) if priced else ()
+    return step["step"], f"{step['seconds']:.1f}", f"{numbers[0]:.1f}", *(count(one) for one in numbers[1:]), *cost
+
+
+def _price(roubles: float) -> str:
+    return money(roubles) if roubles >= 100 else f"₽{roubles:.2f}"

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from data_contracts.models import NIGHT_FILE
 from spark_jobs.report import charts
 from spark_jobs.report.facts import Facts, Row
-from spark_jobs.report.parts import Plot, Section, Table, count, plain
+from spark_jobs.report.parts import Link, Plot, Section, Table, count, plain
 from spark_jobs.report.sections.people import segment_name
 
 RANKERS = {"products": "products/ranker.json", "offers": "offers/document.json"}
@@ -35,10 +36,20 @@ def quality(facts: Facts) -> Section:
         "How well the lists put first what people then opened, on later days than the ranker learned from, beside "
         "lists that know no person.",
         words=words,
+        links=list(_scored_with(facts.models)),
         plots=[*(tonight if measured else ()), *_evaluated(figures)],
         tables=_slices(figures),
         missing="" if figures else _HOW,
     )
+
+
+def _scored_with(models: Mapping[str, Row]) -> Iterator[Link]:
+    """Each registered version that scored the night, to its training in MLflow."""
+    plan = models.get(NIGHT_FILE, {})
+    for role, versions in (("scored", plan.get("used", {})), ("scored as challenger", plan.get("tried", {}))):
+        for name, one in sorted(versions.items()):
+            if one.get("run"):
+                yield Link(f"{name}: version {one['version']} of {one['as_of']} {role}, see its training", one["run"])
 
 
 def _together(facts: Facts) -> Row:
