@@ -58,7 +58,11 @@ async def lists(
         ),
     ] = CURRENT,
     variant: Annotated[
-        Variant, Query(description="`personal`: as a look-up answers; `segment`: nobody's own list")
+        Variant,
+        Query(
+            description="`personal`: as a look-up answers; `segment`: nobody's own list; `uplift`, `challenger`: by "
+            "those models, of users for whom the night made such a list, and the segment's of others"
+        ),
     ] = Variant.PERSONAL,
     segment: Annotated[int | None, Query(description="users of this segment only", ge=0, le=32_767)] = None,
     families: Annotated[
