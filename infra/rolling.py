@@ -14,11 +14,13 @@ import orjson
 
 from data_contracts.settings import Settings
 from infra.ablation import TecdDay, lake_params
-from infra.console import progress, show, show_json
+from infra.console import console, progress, show, show_json
 from spark_jobs.candidates.base import RetrievalParams
 from spark_jobs.lake.files import write_bytes
 
-_SHOWN = ("auc", "log_loss", "ece", "predicted_over_observed", "ndcg", "value_ndcg", "recall", "hit_rate", "coverage")
+# What a terminal is wide enough for; the interval is of the last.
+_SHOWN = {"auc": "AUC", "predicted_over_observed": "pred./obs.", "recall": "recall", "ndcg": "NDCG"}
+_WHOLE = "all"
 
 
 def report_uri(lake: str, as_of: date) -> str:
@@ -50,7 +52,9 @@ def show_rolling(
     if as_json:
         show_json(report)
         return
-    show(list(_rows(report)), as_json=False, title=f"{folds} folds")
+    show(list(_rows(report)), as_json=False, title=f"{folds} folds, lists of {k}")
+    if lake_date is not None:
+        console.print(f"by family, segment and tenure, every metric: {report_uri(settings.lake_uri, lake_date)}")
 
 
 def product_folds(settings: Settings, as_of: date, *, folds: int, k: int) -> Mapping[str, Any]:
@@ -88,23 +92,27 @@ def _offers(
 
 
 def _rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """A line for each fold, slice and model; metrics are columns."""
+    """A line for each fold and model, over everybody."""
     products = report.get("products", {"folds": [], "together": None})
     parts = [("together", products["together"])] if products["together"] else []
     for name, part in [*parts, *((fold["test"], fold) for fold in products["folds"])]:
-        yield from _lines(name, part["figures"], prefix="")
+        yield from _lines(name, part["figures"])
     for fold in report.get("offers", {"folds": []})["folds"]:
         for label, slices in fold["figures"].items():
-            yield from _lines(str(fold["test_day"]), slices, prefix=f"{label}, ")
+            yield from _lines(f"{fold['test_day']}, {label}", slices)
 
 
-def _lines(fold: str, slices: Mapping[str, Any], *, prefix: str) -> Iterator[dict[str, Any]]:
-    for name, models in slices.items():
-        for model, metrics in models.items():
-            found = {metric.partition("@")[0]: one for metric, one in metrics.items()}
-            shown = {metric: _interval(found.get(metric)) for metric in _SHOWN}
-            yield {"fold": fold, "slice": f"{prefix}{name}", "model": model, **shown}
+def _lines(fold: str, slices: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    whole = slices.get(_WHOLE) or next(iter(slices.values()))
+    for model, metrics in whole.items():
+        found = {metric.partition("@")[0]: one for metric, one in metrics.items()}
+        shown = {title: _value(found.get(metric)) for metric, title in _SHOWN.items()}
+        yield {"fold": fold, "model": model, **shown, "95 %": _interval(found.get("ndcg"))}
+
+
+def _value(one: Mapping[str, float] | None) -> str:
+    return "" if one is None else f"{one['value']:.3f}"
 
 
 def _interval(one: Mapping[str, float] | None) -> str:
-    return "" if one is None else f"{one['value']:.4f} [{one['low']:.4f}, {one['high']:.4f}]"
+    return "" if one is None else f"{one['low']:.2f}–{one['high']:.2f}"
