@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from api import (
+    routes_audiences,
     routes_explanations,
     routes_feedback,
     routes_lists,
@@ -25,5 +26,6 @@ for part in (
     routes_explanations,
     routes_suppressions,
     routes_lists,
+    routes_audiences,
 ):
     router.include_router(part.router)

@@ -91,6 +91,12 @@ def is_quiet(hours: QuietHours, regions: NDArray[np.int16], *, now: int) -> Bool
     return np.asarray((local >= start) | (local < end))
 
 
+def contacted_within(events: pa.Table, *, user_ids: Ints, days: float, now: int) -> Bools:
+    """To whom anything was sent within so many days, [U]; events as for `contact_allowed`."""
+    seen = _Seen.of(events, user_ids, ("",), now)
+    return np.asarray(seen.counts(seen.within(CampaignEvent.SENT, days), per="user")[:, 0] > 0)
+
+
 def has_contacts(events: pa.Table) -> bool:
     """Whether any event is one that the contact policy counts: for most users none is."""
     return bool(pc.any(pc.is_in(events[EVENT_TYPE], value_set=_COUNTED)).as_py())

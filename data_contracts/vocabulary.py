@@ -38,6 +38,7 @@ class Scope(StrEnum):
     RULES_WRITE = "rules:write"
     PROFILES_READ = "profiles:read"
     SUPPRESSIONS_WRITE = "suppressions:write"
+    AUDIENCES_WRITE = "audiences:write"
 
 
 class Tier(StrEnum):

@@ -107,8 +107,8 @@ def put_log(store: Store, log: DayLog, events: Sequence[Mapping[str, Any]]) -> N
 
 def forget_user(store: Store, user_id: int) -> None:
     """Take a person out of these tables, at once."""
-    for log in (*DAY_LOGS.values(), SUPPRESSED):
-        store.run("erase/delete", table=log.table, user_id=user_id)
+    for table in (*(log.table for log in (*DAY_LOGS.values(), SUPPRESSED)), "audience_members"):
+        store.run("erase/delete", table=table, user_id=user_id)
 
 
 def _row(event: Mapping[str, Any]) -> Mapping[str, Any]:

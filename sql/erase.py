@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from data_contracts.checksums import SNAPSHOT_COLUMNS
 from data_contracts.columns import USER_ID
 from data_contracts.manifest import Erasure, Manifest
+from sql.audience_pool import fill_pool
 from sql.client import Store
 from sql.day_logs import forget_user
 from sql.load import replace_staged
@@ -39,6 +40,8 @@ def erase_user(store: Store, user_id: int, *, manifests: Mapping[str, Manifest],
     for entry in snapshot_states(store):
         if entry.state is not State.DROPPED:
             removed = sum(_rewrite(store, table, entry.snapshot_id, user_id) for table in PEOPLE_TABLES)
+            if removed:
+                fill_pool(store, entry.snapshot_id, users=entry.manifest.tables["user_state"].rows)
             _seal(store, entry, manifests.get(entry.snapshot_id), note=note, has_changed=removed > 0)
     if before[USER_EVENTS]:
         erase_events(store, user_id)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from data_contracts.errors import InputError
+from sql.audience_pool import drop_pool
 from sql.client import Store
 from sql.load import TABLES
 from sql.pointer import current
@@ -19,6 +20,7 @@ def drop_old(store: Store, *, keep: int) -> tuple[str, ...]:
             store.run(f"{table}_v1/stage")
             store.run(f"{table}_v1/unstage", snapshot_id=entry.snapshot_id)
             store.run(f"{table}_v1/drop", snapshot_id=entry.snapshot_id)
+        drop_pool(store, entry.snapshot_id)
     return tuple(entry.snapshot_id for entry in old)
 
 

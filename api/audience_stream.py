@@ -1,0 +1,61 @@
+"""An audience's members as they are pulled: each is asked about again, since much may have happened meanwhile."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+import pyarrow as pa
+
+from api.audience_rules import Wanted, admitted
+from api.audiences import Desk
+from data_contracts.columns import USER_ID
+from data_contracts.overlay import EVENTS
+from data_contracts.scores import dequantise
+from sql.audience_pool import Page, events_of
+from sql.audiences import Member, members_after
+from sql.client import Address, Store, connected
+
+_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True)
+class Pull:
+    """NDJSON: a line a member, then one that states the counts and the SHA-256 of all lines before it.
+
+    A pull that broke has no such last line; it goes on `after` the place of the last line that came.
+    """
+
+    desk: Desk
+    wanted: Wanted
+    audience_id: str
+    after: int
+
+    def lines(self, address: Address) -> Iterator[bytes]:
+        checksum, told, left_out, after = hashlib.sha256(), 0, 0, self.after
+        with connected(address) as store:
+            while page := members_after(store, self.audience_id, after=after, most=_AT_ONCE):
+                kept = self._kept(store, page)
+                body = b"".join(_line(one) for one in kept)
+                checksum.update(body)
+                told, left_out, after = told + len(kept), left_out + len(page) - len(kept), page[-1].place
+                yield body
+        yield orjson.dumps(
+            {"end": True, "members": told, "left_out": left_out, "sha256": checksum.hexdigest()},
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+
+    def _kept(self, store: Store, page: Sequence[Member]) -> list[Member]:
+        desk, ids = self.desk, [one.user_id for one in page]
+        serving = desk.serving
+        states = store.table("user_state_v1/lookup", snapshot_id=serving.snapshot_id, user_ids=ids)
+        found = store.table("user_events_v1/lookup", user_ids=ids, cut_off=desk.moment.cut_off_micros)
+        events = events_of(found) if found.num_rows else EVENTS.empty_table()
+        is_in = admitted(serving, desk.moment, self.wanted, Page(pa.table({USER_ID: ids}), states, events))
+        return [one for one, stays in zip(page, is_in.tolist(), strict=True) if stays]
+
+
+def _line(one: Member) -> bytes:
+    score = round(float(dequantise(one.score)), 6)
+    told = {"place": one.place, "user_id": str(one.user_id), "score": score}
+    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,179 @@
+"""Audiences: a product's best users whom everything lets be contacted, and what contacting them should bring."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.audience_models import AudienceOrder, Interval, Outcome, Overlap, Preview, ScoreShare
+from api.audience_rules import Wanted, admitted
+from api.refusals import InvalidError
+from api.serving import Serving
+from api.times import Moment
+from data_contracts.columns import EVENT_TIME, ITEM_ID
+from data_contracts.errors import UnavailableError
+from data_contracts.experiments.assign import point, salt_number
+from data_contracts.overlay import EventRow, row_of
+from data_contracts.overlay.kinds import CAMPAIGNS
+from data_contracts.overlay.rows import micros
+from data_contracts.scores import dequantise, quantise
+from data_contracts.vocabulary import CampaignEvent
+from sql.audience_pool import Place, Pool, ensure_pool
+from sql.audiences import Members, put_audience, running_members
+from sql.client import Store
+from sql.user_events import put_events
+
+_LEAST_PAGE, _MOST_PAGE = 5_000, 200_000
+_SHARES = 20  # of the distribution of scores
+_Z = 1.959964
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where audiences are made: one snapshot and rules throughout, at one moment."""
+
+    serving: Serving
+    moment: Moment
+
+    def preview(self, store: Store, order: AudienceOrder) -> Preview:
+        """Raises InvalidError for a product that nobody knows, UnavailableError without a fresh snapshot."""
+        members = self._members(store, order, salt="preview")
+        outcome = self._outcome(order, members, _overlaps(store, members))
+        return Preview(snapshot_id=self.serving.snapshot_id, outcome=outcome)
+
+    def make(self, store: Store, order: AudienceOrder, *, actor: str) -> str:
+        """The id of a new audience. Its control group is contacted about the product by nobody from now on."""
+        audience_id = uuid4().hex
+        members = self._members(store, order, salt=audience_id)
+        outcome = self._outcome(order, members, _overlaps(store, members))
+        put_events(store, self._held_out(order, members, audience_id))
+        put_audience(
+            store,
+            audience_id,
+            members,
+            actor=actor,
+            snapshot_id=self.serving.snapshot_id,
+            request=order.model_dump_json(),
+            outcome=outcome.model_dump_json(),
+        )
+        return audience_id
+
+    def wanted(self, order: AudienceOrder) -> Wanted:
+        product = self.serving.policy.position.get(order.product_id)
+        if product is None:
+            raise InvalidError("product_id: the catalogue has no such product", field="product_id")
+        return Wanted(
+            product_id=order.product_id,
+            product=product,
+            channel=order.channel,
+            segments=order.segments,
+            exclude_holders=order.exclude_holders,
+            contacted_days=order.exclude_contacted_days,
+        )
+
+    def _members(self, store: Store, order: AudienceOrder, *, salt: str) -> Members:
+        wanted = self.wanted(order)
+        if not self.serving.snapshot.is_whole or self.moment.is_outdated:
+            raise UnavailableError("there is no snapshot that is fresh enough for personal lists")
+        ensure_pool(store, self.serving.snapshot_id)
+        ids, scores = [np.zeros(0, np.int64)], [np.zeros(0, np.uint16)]
+        missing = order.size
+        for users, short in self._pages(store, order, wanted):
+            ids.append(users[:missing])
+            scores.append((65_535 - short[:missing]).astype(np.uint16))
+            missing -= len(ids[-1])
+            if missing <= 0:
+                break
+        user_ids = np.concatenate(ids)
+        drawn = point(user_ids.astype(np.uint64), salt_number(f"audience {salt}"))
+        return Members(user_ids, np.concatenate(scores), drawn / 2.0**64 < order.control_share)
+
+    def _pages(
+        self, store: Store, order: AudienceOrder, wanted: Wanted
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Users who may be in it, best first, and what their stored scores lack."""
+        items = self.serving.snapshot.items[ITEM_ID].to_pylist()
+        if order.product_id not in items:
+            return
+        pool = Pool(
+            snapshot_id=self.serving.snapshot_id,
+            variant=order.variant,
+            item=items.index(order.product_id),
+            least_score=int(quantise(order.min_score)) if order.min_score else 0,
+            cut_off=self.moment.cut_off_micros,
+        )
+        after: Place | None = None
+        most = min(max(_LEAST_PAGE, order.size + order.size // 4), _MOST_PAGE)
+        while True:
+            page = pool.page(store, after, most=most)
+            users = page.users["user_id"].to_numpy().astype(np.int64)
+            short = page.users["shortfall"].to_numpy().astype(np.int64)
+            if not len(users):
+                return
+            is_in = admitted(self.serving, self.moment, wanted, page)
+            yield users[is_in], short[is_in]
+            if len(users) < most:
+                return
+            after = Place(int(short[-1]), int(users[-1]))
+
+    def _outcome(self, order: AudienceOrder, members: Members, overlaps: tuple[Overlap, ...]) -> Outcome:
+        chances = np.asarray(dequantise(members.scores[~members.is_control]))
+        value = float(self.serving.values[self.serving.policy.position[order.product_id]])
+        total = len(members.user_ids)
+        low = float(dequantise(members.scores.min())) if total else None
+        return Outcome(
+            size=order.size,
+            members=len(chances),
+            control=total - len(chances),
+            short="" if total == order.size else f"only {total} users of the product's best may be contacted so",
+            least_score=low,
+            scores=_distribution(chances),
+            conversions=_interval(chances, 1.0),
+            revenue=_interval(chances, value),
+            overlaps=overlaps,
+        )
+
+    def _held_out(self, order: AudienceOrder, members: Members, audience_id: str) -> Iterator[EventRow]:
+        now = micros(self.moment.now)
+        for user_id in members.user_ids[members.is_control].tolist():
+            row = row_of(
+                CAMPAIGNS,
+                {
+                    "event_id": f"{audience_id}/{user_id}",
+                    EVENT_TIME: now,
+                    "user_id": user_id,
+                    "product_id": order.product_id,
+                    "channel": order.channel.value,
+                    "event_type": CampaignEvent.HELD_OUT.value,
+                },
+                arrived=now,
+                skew=0,
+            )
+            if row is not None:
+                yield row
+
+
+def _interval(chances: NDArray[np.float64], value: float) -> Interval:
+    """A sum of independent draws, by its normal approximation."""
+    expected, wide = float(chances.sum()), _Z * float(np.sqrt((chances * (1 - chances)).sum()))
+    low, high = max(0.0, expected - wide), min(float(len(chances)), expected + wide)
+    return Interval(expected=expected * value, low=low * value, high=high * value)
+
+
+def _distribution(chances: NDArray[np.float64]) -> tuple[ScoreShare, ...]:
+    if not len(chances):
+        return ()
+    counts, edges = np.histogram(chances, bins=_SHARES)
+    return tuple(
+        ScoreShare(least=float(edge), members=int(count)) for edge, count in zip(edges[:-1], counts, strict=True)
+    )
+
+
+def _overlaps(store: Store, members: Members) -> tuple[Overlap, ...]:
+    shared = {
+        audience_id: int(np.isin(users, members.user_ids).sum())
+        for audience_id, users in running_members(store).items()
+    }
+    return tuple(Overlap(audience_id=audience_id, members=count) for audience_id, count in shared.items() if count)

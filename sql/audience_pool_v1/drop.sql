@@ -1,0 +1,1 @@
+ALTER TABLE audience_pool DROP PARTITION {snapshot_id:String}

@@ -1,0 +1,28 @@
+-- Events of the users of a page, as look-ups read them.
+WITH page AS (
+    SELECT user_id FROM audience_pool
+    WHERE
+        snapshot_id = {snapshot_id:String}
+        AND variant = {variant:String}
+        AND item = {item:Int32}
+        AND shortfall <= {most_short:UInt16}
+        AND shortfall >= {after_short:UInt16}
+        AND (shortfall, user_id) > ({after_short:UInt16}, {after_user:UInt64})
+    ORDER BY shortfall, user_id
+    LIMIT {most:UInt64}
+)
+
+SELECT
+    user_id,
+    topic,
+    event_type,
+    event_id,
+    item_id,
+    channel,
+    family,
+    toUnixTimestamp64Micro(event_time) AS event_micros
+FROM user_events
+WHERE
+    user_id IN (SELECT page.user_id FROM page)
+    AND last_cut_off >= {cut_off:Int64}
+    AND expires_at > now()

@@ -1,0 +1,1 @@
+CREATE TABLE IF NOT EXISTS audience_pool_staging AS audience_pool

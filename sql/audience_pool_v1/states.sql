@@ -1,0 +1,27 @@
+-- As the policy sees the users of a page.
+WITH page AS (
+    SELECT user_id FROM audience_pool
+    WHERE
+        snapshot_id = {snapshot_id:String}
+        AND variant = {variant:String}
+        AND item = {item:Int32}
+        AND shortfall <= {most_short:UInt16}
+        AND shortfall >= {after_short:UInt16}
+        AND (shortfall, user_id) > ({after_short:UInt16}, {after_user:UInt64})
+    ORDER BY shortfall, user_id
+    LIMIT {most:UInt64}
+)
+
+SELECT
+    user_id,
+    segment,
+    holdings,
+    birth_year,
+    region,
+    income_band,
+    employment,
+    score_band,
+    arrears_days,
+    consents
+FROM user_state
+WHERE snapshot_id = {snapshot_id:String} AND user_id IN (SELECT page.user_id FROM page)

@@ -1,0 +1,7 @@
+INSERT INTO audiences (audience_id, actor, snapshot_id, request, outcome)
+SELECT
+    {audience_id:String},
+    {actor:String},
+    {snapshot_id:String},
+    {request:String},
+    {outcome:String}

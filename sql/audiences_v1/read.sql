@@ -1,0 +1,10 @@
+SELECT
+    created_at,
+    actor,
+    snapshot_id,
+    request,
+    outcome
+FROM audiences
+WHERE audience_id = {audience_id:String}
+ORDER BY created_at
+LIMIT 1

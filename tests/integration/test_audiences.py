@@ -1,0 +1,141 @@
+"""Audiences over HTTP on a real ClickHouse: the best users of a product in total order, re-checked when pulled."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from api.app import create_app, now
+from api.store import Lists, UserState
+from data_contracts.manifest import Erasure
+from data_contracts.scores import dequantise
+from data_contracts.settings import Settings
+from infra.local.clickhouse.testing import clickhouse_url
+from sql.client import Address, connected
+from sql.erase import erase_user
+from sql.migrate import migrate
+from sql.pointer import publish
+from sql.rules import put_rule_set
+from tests.day_snapshots import load_snapshot
+from tests.day_world import CATALOGUE, CODES, EVERYTHING, FIRST, NOW, REASONS, RULES, ranked
+
+__all__ = ["clickhouse_url"]
+URL = "/api/v1/audiences"
+# Users 1 to 200, of whom those with larger ids have smaller scores; ties at each ten. Every tenth holds the card, every
+# seventh has not agreed to CRM, every fifth is of segment 2 and else of segment 1.
+USERS = range(1, 201)
+LISTS = {user: Lists(ranked("card_gold", score=40_000 - user // 10 * 100), ranked()) for user in USERS}
+STATES = {
+    user: UserState(
+        segment=2 if user % 5 == 0 else 1,
+        holdings=[CODES["card_gold"]] if user % 10 == 0 else [],
+        birth_year=1990,
+        consents=EVERYTHING - 4 if user % 7 == 0 else EVERYTHING,
+    )
+    for user in USERS
+}
+FIT = [user for user in USERS if user % 10 and user % 7]
+BEST = sorted(FIT, key=lambda user: (user // 10, user))
+
+
+@pytest.fixture(scope="module")
+def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    mine = Address(url=clickhouse_url, database="audiences")
+    migrate(mine)
+    with connected(mine) as store:
+        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
+        folder = tmp_path_factory.mktemp("snapshot")
+        load_snapshot(store, folder, snapshot_id=FIRST, lists=LISTS, states=STATES)
+        publish(store, FIRST, actor="test")
+    yield mine
+
+
+def scene(address: Address, folder: Path, act: Callable[[httpx.AsyncClient], Awaitable[None]]) -> None:
+    settings = Settings(data_dir=folder, clickhouse_url=address.url, clickhouse_database=address.database)
+    app = create_app(settings, clock=now)
+
+    async def play() -> None:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api") as client,
+        ):
+            await act(client)
+
+    asyncio.run(play())
+
+
+async def pulled(client: httpx.AsyncClient, audience_id: str, after: int = 0) -> tuple[list[int], dict[str, Any]]:
+    response = await client.get(f"{URL}/{audience_id}/members", params={"after": after})
+    *lines, end = response.content.splitlines(keepends=True)
+    told: dict[str, Any] = orjson.loads(end)
+    assert told["sha256"] == hashlib.sha256(b"".join(lines)).hexdigest()
+    assert told["members"] == len(lines)
+    return [int(orjson.loads(line)["user_id"]) for line in lines], told
+
+
+def test_an_audience_is_the_best_who_may_be_contacted_and_is_asked_about_again_when_pulled(
+    address: Address, tmp_path: Path
+) -> None:
+    async def act(client: httpx.AsyncClient) -> None:
+        order = {"product_id": "card_gold", "size": 50}
+        preview = (await client.post(f"{URL}/preview", json=order)).json()
+        made = (await client.post(URL, json=order)).json()
+        assert preview["outcome"] == made["outcome"]
+        assert (made["outcome"]["members"], made["outcome"]["short"]) == (50, "")
+        chances = [float(dequantise(40_000 - user // 10 * 100)) for user in BEST[:50]]
+        told = made["outcome"]["conversions"]
+        assert told["expected"] == pytest.approx(sum(chances))
+        assert told["low"] < told["expected"] < told["high"]
+        assert made["outcome"]["revenue"]["expected"] == pytest.approx(100 * sum(chances))
+        assert sum(one["members"] for one in made["outcome"]["scores"]) == 50
+        assert await pulled(client, made["id"]) == (BEST[:50], (await pulled(client, made["id"]))[1])
+        assert (await pulled(client, made["id"], after=10))[0] == BEST[10:50]
+        gone = {"user_ids": [str(BEST[3])], "kind": "complaint"}
+        assert (await client.post("/api/v1/suppressions", json=gone)).status_code == 202
+        members, end = await pulled(client, made["id"])
+        assert (members, end["left_out"]) == ([user for user in BEST[:50] if user != BEST[3]], 1)
+        again = (await client.post(f"{URL}/preview", json={**order, "size": 10})).json()["outcome"]
+        assert again["overlaps"] == [{"audience_id": made["id"], "members": 10}]
+        assert (await client.get(f"{URL}/{made['id']}")).json()["request"]["size"] == 50
+        assert (await client.get(f"{URL}/{'0' * 32}")).status_code == 404
+
+    scene(address, tmp_path, act)
+    with connected(address) as store:
+        erased = erase_user(store, BEST[5], manifests={}, note=Erasure(receipt="r", at=NOW))
+        assert erased.before["audience_members"] == erased.before["audience_pool"] == 1
+        assert set(erased.after.values()) == {0}
+
+
+def test_wishes_narrow_it_what_is_missing_is_said_and_its_control_group_is_in_no_other(
+    address: Address, tmp_path: Path
+) -> None:
+    async def act(client: httpx.AsyncClient) -> None:
+        order = {"product_id": "card_gold", "size": 1_000, "segments": [2], "min_score": float(dequantise(39_000))}
+        few = (await client.post(f"{URL}/preview", json=order)).json()["outcome"]
+        assert few["members"] == len([user for user in FIT if user % 5 == 0 and user // 10 <= 10])
+        assert few["short"].startswith(f"only {few['members']} users")
+        none = (await client.post(f"{URL}/preview", json={**order, "variant": "uplift"})).json()["outcome"]
+        assert (none["members"], none["least_score"], none["scores"]) == (0, None, [])
+        made = (await client.post(URL, json={"product_id": "card_gold", "size": 80, "control_share": 0.5})).json()
+        control = made["outcome"]["control"]
+        assert 10 < control < 70
+        members = (await pulled(client, made["id"]))[0]
+        assert len(members) == made["outcome"]["members"] == 80 - control
+        other = (await client.post(URL, json={"product_id": "card_gold", "size": 80})).json()
+        first = (await pulled(client, other["id"]))[0]
+        assert set(members) <= set(first)
+        assert len(set(BEST[:90]) - set(first)) >= control
+        for wrong, field in (
+            ({"product_id": "no such"}, "product_id"),
+            ({"size": 0}, "size"),
+            ({"channel": "x"}, "channel"),
+        ):
+            refused = await client.post(URL, json={"product_id": "card_gold", "size": 5, **wrong})
+            assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
+
+    scene(address, tmp_path, act)
