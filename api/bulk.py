@@ -20,9 +20,7 @@ from api.cursors import Cursor
 from api.serving import Serving, Snapshot
 from api.watch import Watch
 from data_contracts.columns import USER_ID
-from data_contracts.experiments import MADE_ON_DEMAND
 from data_contracts.overlay.rows import micros
-from data_contracts.vocabulary import Variant
 from sql.client import Address, Store, connected
 from sql.ranges import ALL, Rows, Shard, read_rows
 
@@ -139,7 +137,7 @@ class Pull:
 
     def _read(self, store: Store) -> Generator[Rows]:
         """One chunk ahead, in a thread of its own."""
-        asked = self.asked.wanted.variant
+        others = self.asked.wanted.others(self.watch.trials)
 
         def read(first: int) -> Rows | None:
             return read_rows(
@@ -147,7 +145,7 @@ class Pull:
                 self.snapshot.snapshot_id,
                 shard=self.asked.shard,
                 kind=self.asked.wanted.kind,
-                variant=asked if asked in MADE_ON_DEMAND else Variant.PERSONAL,
+                others=others,
                 first=first,
                 most=self.chunk_users,
                 cut_off=self.watch.moment(self.snapshot).cut_off_micros,

@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from api.bulk_chunks import Names
@@ -16,7 +17,7 @@ from api.serving import Serving
 from api.times import Moment
 from data_contracts.columns import ITEM_ID, USER_ID
 from data_contracts.context import NO_CONTEXT, Emphasis, emphasis
-from data_contracts.experiments import Traits, assignments
+from data_contracts.experiments import MADE_ON_DEMAND, Traits, Trials, assignments, chosen
 from data_contracts.overlay.kinds import MOST_BOOST
 from data_contracts.policy import Users, employment_codes, holdings_matrix, may_profile
 from data_contracts.vocabulary import Channel, Family, Kind, Variant
@@ -27,7 +28,7 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for everybody; as in a `Question`."""
+    """What is asked for everybody; as in a `Question`. `variant` personal: as look-ups answer, experiments and all."""
 
     channel: Channel
     kind: Kind = Kind.PRODUCT
@@ -35,6 +36,12 @@ class Wanted:
     families: frozenset[Family] = frozenset()
     exclude: frozenset[str] = frozenset()
     variant: Variant = Variant.PERSONAL
+
+    def others(self, trials: Trials) -> tuple[Variant, ...]:
+        """Variants of which somebody may be shown a list, besides personal ones."""
+        named = (arm.variant for one in trials.experiments if self.kind in one.kinds for arm in one.arms.values())
+        shown = set(named) if self.variant is Variant.PERSONAL else {self.variant}
+        return tuple(variant for variant in MADE_ON_DEMAND if variant in shown)
 
 
 @dataclass(frozen=True)
@@ -108,16 +115,15 @@ class Crowd:
 
     @classmethod
     def of(cls, ground: Ground, rows: Rows, moment: Moment) -> Self:
-        serving, wanted = ground.serving, ground.wanted
-        states = rows.states
+        serving, states = ground.serving, rows.states
         user_ids: list[int] = states[USER_ID].to_pylist()
         as_of_night = users_of_table(ground, states)
         changes = moment.changes(serving, rows.events)
         users = changes.seen_now(as_of_night, user_ids) if changes else as_of_night
         is_profiled = may_profile(users)
-        own, has_list = _own(ground, rows)
-        is_chosen = wanted.variant is not Variant.SEGMENT and not moment.is_outdated
-        has_own = has_list & is_profiled & is_chosen & ~_in_segment_arm(ground, states, user_ids)
+        variants = _variants(ground, states, user_ids)
+        own, has_list = _own(ground, rows, variants)
+        has_own = has_list & is_profiled & (variants != Variant.SEGMENT.value) & (not moment.is_outdated)
         speaks = users.holdings & is_profiled[:, None] & ~(as_of_night.holdings & has_own[:, None])
         row = _rows_in(changes.rows if changes else {}, user_ids)
         boosts, boosted, said = _boosts(ground, user_ids, speaks, changes, row)
@@ -143,10 +149,22 @@ def users_of_table(ground: Ground, states: pa.Table) -> Users:
 _ATTRIBUTES = ("birth_year", "region", "income_band", "score_band", "arrears_days", "consents")
 
 
-def _own(ground: Ground, rows: Rows) -> tuple[Ranks, Bools]:
-    """Own lists of all users, and whose there are."""
-    ids, listed = rows.states[USER_ID].to_numpy(), rows.lists[USER_ID].to_numpy()
-    stored = Ranks.of_stored(rows.lists)
+def _own(ground: Ground, rows: Rows, variants: NDArray[np.str_]) -> tuple[Ranks, Bools]:
+    """Own lists of all users, of the variant of each or, where that is not there, personal; and whose there are."""
+    ids = rows.states[USER_ID].to_numpy()
+    own, has_list = _listed(ground, rows.lists, ids)
+    for variant, lists in rows.others.items():
+        others, is_there = _listed(ground, lists.filter(pc.greater(pc.list_value_length(lists["items"]), 0)), ids)
+        theirs = np.flatnonzero(has_list & is_there & (variants == variant.value))
+        width = max(own.width, others.width)
+        own, others = own.widened(width), others.widened(width)
+        own.put_rows(theirs, others[theirs])
+    return own, has_list
+
+
+def _listed(ground: Ground, lists: pa.Table, ids: NDArray[np.int64]) -> tuple[Ranks, Bools]:
+    """Stored lists as rows of the users `ids`, and whose there are."""
+    listed, stored = lists[USER_ID].to_numpy(), Ranks.of_stored(lists)
     if ground.wanted.kind is Kind.PRODUCT:
         stored = replace(stored, items=ground.position[stored.items])
     if np.array_equal(ids, listed):
@@ -176,13 +194,11 @@ def _boosts(
     return np.clip(total, -MOST_BOOST, MOST_BOOST), boosted, said
 
 
-def _in_segment_arm(ground: Ground, states: pa.Table, user_ids: list[int]) -> Bools:
-    """Whose experiment's arm shows the segment's list instead of their own."""
-    running, kind = ground.serving.trials.experiments, ground.wanted.kind
-    if not running:
-        return np.zeros(len(user_ids), np.bool_)
+def _variants(ground: Ground, states: pa.Table, user_ids: list[int]) -> NDArray[np.str_]:
+    """Whose lists each user is shown: those asked for or, of personal ones, what an experiment's arm says."""
+    running, wanted = ground.serving.trials.experiments, ground.wanted
+    if not running or wanted.variant is not Variant.PERSONAL:
+        return np.full(len(user_ids), wanted.variant.value)
     traits = zip(*(states[name].to_pylist() for name in ("segment", "region", "consents")), strict=True)
     found = (assignments(running, one, Traits(*traits_of)) for one, traits_of in zip(user_ids, traits, strict=True))
-    return np.array(
-        [any(one.variant is Variant.SEGMENT and kind in one.kinds for one in arms) for arms in found], np.bool_
-    )
+    return np.array([chosen(arms, wanted.kind).value for arms in found])

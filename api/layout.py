@@ -18,7 +18,7 @@ from api.serving import Candidates, Serving, candidates
 from api.store import Lists, UserState
 from data_contracts.columns import ITEM_ID
 from data_contracts.context import NO_CONTEXT, Context, Emphasis, emphasis, pattern_of
-from data_contracts.experiments import Assignment, Traits, assignments
+from data_contracts.experiments import Assignment, Traits, assignments, chosen
 from data_contracts.policy import Users, employment_codes, holdings_matrix, may_profile
 from data_contracts.vocabulary import Channel, Family, Kind, Tier, Variant
 
@@ -91,11 +91,11 @@ def laid_out(serving: Serving, questions: Sequence[Question], kind: Kind, data: 
     if changes:
         users = changes.seen_now(users, user_ids)
     is_profiled = may_profile(users)
-    chosen = [
+    sources = [
         _chosen(serving, question, kind, data) if profiled else _NOTHING_OWN
         for question, profiled in zip(questions, is_profiled.tolist(), strict=True)
     ]
-    own = [lists for _, lists in chosen]
+    own = [lists for _, lists in sources]
     has_list = np.array([lists is not None for lists in own], np.bool_)
     # A personal list was made by a model that knew what was held then: only what came since speaks for others there.
     speaks = users.holdings & is_profiled[:, None] & ~(as_of_night.holdings & has_list[:, None])
@@ -111,7 +111,7 @@ def laid_out(serving: Serving, questions: Sequence[Question], kind: Kind, data: 
             changes.left(one.user_id, one.channel, kind, found) for one, found in zip(questions, wanted, strict=True)
         ]
     best, items = arranged(serving, user_ids, left, kind=kind, emphasised=said.boosts, changes=changes)
-    variants = [variant for variant, _ in chosen]
+    variants = [variant for variant, _ in sources]
     rows = zip(questions, is_profiled.tolist(), own, variants, listed, wanted, best, strict=True)
     return Layout([Laid(*row) for row in rows], items, users, said)
 
@@ -148,8 +148,7 @@ def _chosen(serving: Serving, question: Question, kind: Kind, data: UserData | N
     lists = data.lists.get(question.user_id) if data else None
     if lists is None:
         return _NOTHING_OWN
-    arms = (one.variant for one in assigned(serving, question.user_id, data) if kind in one.kinds)
-    variant = next((one for one in arms if one), Variant.PERSONAL)
+    variant = chosen(assigned(serving, question.user_id, data), kind)
     if variant is Variant.SEGMENT:
         return _NOTHING_OWN
     other = lists.variants.get(variant)

@@ -43,6 +43,10 @@ class Ranks:
         parts = [np.concatenate([getattr(self, one), getattr(other, one)], axis=1) for one in _NAMES]
         return type(self)(*parts)
 
+    def widened(self, width: int) -> Self:
+        more = width - self.width
+        return self.beside(self.none(len(self.items), more)) if more > 0 else self
+
     def cut(self, width: int) -> Self:
         return self._each(lambda one: one[:, :width])
 

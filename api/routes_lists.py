@@ -61,7 +61,7 @@ async def lists(
         Variant,
         Query(
             description="`personal`: as a look-up answers; `segment`: nobody's own list; `uplift`, `challenger`: by "
-            "those models, of users for whom the night made such a list, and the segment's of others"
+            "those models where the night made such a list, else personal"
         ),
     ] = Variant.PERSONAL,
     segment: Annotated[int | None, Query(description="users of this segment only", ge=0, le=32_767)] = None,

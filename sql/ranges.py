@@ -3,8 +3,8 @@
 A shard is `intHash64(user_id) % shards`: shards are disjoint, and together they are everybody.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -34,26 +34,42 @@ ALL = Shard()
 class Rows:
     """Of at most as many users as were asked for, in order of their ids.
 
-    `states` as `user_state` has it, a row a user; `lists`: user_id, items, scores, reasons of those who have one;
-    `events` as EVENTS, None where nothing happened.
+    `states` as `user_state` has it, a row a user; `lists`: user_id, items, scores, reasons of those who have a personal
+    one; `others`: those of other variants; `events` as EVENTS, None where nothing happened.
     """
 
     states: pa.Table
     lists: pa.Table
     events: pa.Table | None
+    others: Mapping[Variant, pa.Table] = field(default_factory=dict)
 
 
 def read_rows(
-    store: Store, snapshot_id: str, *, shard: Shard, kind: Kind, variant: Variant, first: int, most: int, cut_off: int
+    store: Store,
+    snapshot_id: str,
+    *,
+    shard: Shard,
+    kind: Kind,
+    others: Iterable[Variant],
+    first: int,
+    most: int,
+    cut_off: int,
 ) -> Rows | None:
-    """Of the next users from id `first` on; None where there are no more. `cut_off` in microseconds."""
+    """Of the next users from id `first` on; None where there are no more. `cut_off` in microseconds.
+
+    `others`: variants that are read besides the personal lists.
+    """
     states = store.table("user_state_v1/range", snapshot_id=snapshot_id, first=first, most=most, **shard.parameters)
     if not states.num_rows:
         return None
     ends = {"first": states[USER_ID][0].as_py(), "last": states[USER_ID][-1].as_py(), **shard.parameters}
     columns = {f"{name}_column": f"{kind.value}_{name}" for name in ("items", "scores", "reasons")}
-    lists = store.table("lists_v1/range", snapshot_id=snapshot_id, variant=variant.value, **columns, **ends)
-    return Rows(states, lists, _events(store, store.table("user_events_v1/range", cut_off=cut_off, **ends)))
+    lists = {
+        variant: store.table("lists_v1/range", snapshot_id=snapshot_id, variant=variant.value, **columns, **ends)
+        for variant in (Variant.PERSONAL, *others)
+    }
+    events = _events(store, store.table("user_events_v1/range", cut_off=cut_off, **ends))
+    return Rows(states, lists.pop(Variant.PERSONAL), events, lists)
 
 
 def everybodys_events(store: Store, *, cut_off: int) -> pa.Table:

@@ -1,6 +1,14 @@
 """Experiments: what runs (`*.yaml` here, or in RECS_EXPERIMENTS), who is in which arm, and what is drawn. Pure."""
 
-from data_contracts.experiments.assign import Assignment, arm_numbers, assignments, bounds, salt_number, slice_of
+from data_contracts.experiments.assign import (
+    Assignment,
+    arm_numbers,
+    assignments,
+    bounds,
+    chosen,
+    salt_number,
+    slice_of,
+)
 from data_contracts.experiments.explore import drawn
 from data_contracts.experiments.model import (
     NO_TRIALS,
@@ -29,6 +37,7 @@ __all__ = [
     "arm_numbers",
     "assignments",
     "bounds",
+    "chosen",
     "drawn",
     "experiments_in",
     "running_on",

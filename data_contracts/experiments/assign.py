@@ -79,6 +79,11 @@ def assignments(experiments: Iterable[Experiment], user_id: int, traits: Traits 
     return tuple(found)
 
 
+def chosen(arms: Iterable[Assignment], kind: Kind) -> Variant:
+    """Whose lists of a kind a user in these arms is shown."""
+    return next((one.variant for one in arms if one.variant and kind in one.kinds), Variant.PERSONAL)
+
+
 def arm_numbers(experiment: Experiment, user_ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """[N]: each user's arm by its place among the arms, -1 for who does not take part. Asks not who is eligible."""
     ids = user_ids.astype(np.uint64)

@@ -25,7 +25,7 @@ from data_contracts import recommendation_pb2 as pb
 from data_contracts.overlay.rows import micros, row_of
 from data_contracts.recommendation_pb2_grpc import RecommendationServiceStub
 from data_contracts.settings import Settings
-from data_contracts.vocabulary import Channel, Kind
+from data_contracts.vocabulary import Channel, Kind, Variant
 from infra.local.clickhouse.running import running_clickhouse
 from sql.client import Address, connected
 from sql.migrate import migrate
@@ -34,6 +34,7 @@ from sql.rules import block, put_rule_set, unblock
 from sql.user_events import put_events
 from tests.day_snapshots import load_snapshot
 from tests.day_world import CATALOGUE, CODES, FIRST, NOW, PRODUCTS, REASONS, RULES, SECOND, ranked
+from tests.experiment_samples import folder_of
 
 URL, USERS = "/api/v1/lists", 200
 Record = dict[str, Any]
@@ -42,7 +43,8 @@ Record = dict[str, Any]
 def _lists(draw: np.random.Generator) -> Lists:
     items = draw.permutation(list(PRODUCTS))[: draw.integers(0, 8)].tolist()
     offers = draw.permutation([item for item in CODES if item not in PRODUCTS])[: draw.integers(0, 5)].tolist()
-    return Lists(ranked(*items), ranked(*offers))
+    by_uplift = {Variant.UPLIFT: Lists(ranked(*items[::-1]), ranked())} if draw.random() < 0.5 else {}
+    return Lists(ranked(*items), ranked(*offers), by_uplift)
 
 
 def _states(draw: np.random.Generator) -> Mapping[int, UserState]:
@@ -137,6 +139,30 @@ def checksum_of(body: bytes) -> int:
 
 def shown(items: list[Record]) -> list[tuple[str, float | None, str]]:
     return [(item.get("product_id") or item["item_id"], item["score"], item["tier"]) for item in items]
+
+
+def test_an_arms_users_are_pulled_with_the_lists_that_look_ups_answer(address: Address, tmp_path: Path) -> None:
+    shares = {Variant.PERSONAL: 0.3, Variant.UPLIFT: 0.5, Variant.SEGMENT: 0.2}
+    arms = {name.value: {"share": share, "variant": name.value} for name, share in shares.items()}
+    settings = _settings(
+        address, tmp_path, max_snapshot_age_days=36_500, experiments=folder_of(tmp_path / "tried", {"arms": arms})
+    )
+
+    async def scene() -> None:
+        async with service(settings) as client:
+            for kind in Kind:
+                asked = {"channel": "web", "kind": kind.value, "top_k": 9}
+                body = {"user_ids": [str(one) for one in range(0, 3 * USERS, 3)], **asked}
+                answers = (await client.post("/api/v1/recommendations/batch", json=body)).json()["answers"]
+                lists, *_ = records(await pulled(client, **asked))
+                bulk = {int(one["user_id"]): one["items"] for one in lists}
+                for answer in answers:
+                    listed = bulk.get(int(answer["user_id"]), [])
+                    assert shown(listed) == shown(answer["recommendations"]), answer
+                told = {answer["variant"] for answer in answers}
+                assert told == {"personal", "segment", *(["uplift"] if kind is Kind.PRODUCT else [])}
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize("is_outdated", [False, True])
