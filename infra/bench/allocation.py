@@ -14,7 +14,7 @@ from spark_jobs.campaigns.allocate import allocate, fill
 from spark_jobs.campaigns.problem import Problem
 
 USERS, CAMPAIGNS = 1_000_000, 20
-_CHANNELS, _PRODUCTS = 3, 12
+_CHANNELS, _PRODUCTS = 3, 6
 PRIORITIES = (2.0, 1.0, 0.5, 1.0)
 
 
@@ -54,7 +54,8 @@ def run() -> list[Figure]:
 def sample_problem(*, users: int, campaigns: int, seed: int) -> Problem:
     """Users of some means, who like some products; each campaign is about one product and reaches some segments.
 
-    A third of users has no consent in a channel, and scores are the calibrated, quantised kind: so worths repeat.
+    A third of users has no consent in a channel. Scores are quantised, so worths repeat; and some campaigns want the
+    same users for the same, which is hard on prices.
     """
     random = np.random.default_rng(seed)
     means = random.normal(0, 0.7, users).astype(np.float32)
@@ -66,7 +67,7 @@ def sample_problem(*, users: int, campaigns: int, seed: int) -> Problem:
     worth = np.zeros((campaigns, users), np.float32)
     for number in range(campaigns):
         product = number % _PRODUCTS
-        logit = np.round((likes[product] + means - 4.5 + random.normal(0, 0.3)) * 2731) / 2731
+        logit = np.round((likes[product] + means - 4.5) * 2731) / 2731
         reached = np.isin(segment, random.choice(24, 14, replace=False)) & agreed[channels[number]]
         listed = likes[product] > random.normal(0, 0.3)
         weight = PRIORITIES[number % len(PRIORITIES)]

@@ -7,30 +7,27 @@ With a price for each contact of a campaign's budget, users choose on their own,
 is worth at least as much as any allocation, whatever the prices (weak duality; Fisher, "The Lagrangian relaxation
 method for solving integer programming problems", Management Science 1981). For one campaign the price that makes this
 least is known at once: that at which as many users would just take it as its budget has places. Going round the
-campaigns is coordinate descent; it is an auction in which each campaign clears its own market.
+campaigns is coordinate descent; it is an auction in which each campaign clears its own market. It stands still where
+only several prices together can move (campaigns that want the same users for the same), so it starts from the prices of
+a linear program over some of the users.
 """
 
 import numpy as np
 
 from spark_jobs.campaigns.choice import Market
+from spark_jobs.campaigns.exact import relaxed_prices
 from spark_jobs.campaigns.problem import Floats, Ints, Problem
 
 # Users at a time: a block's arrays stay in the processor's cache.
 BLOCK = 32_768
-_SWEEPS = 60
+_SWEEPS = 8
 # Share by which the last prices still move: the gap is then far below it.
 _SETTLED = 1e-4
-# Users to find first prices with, before all are asked.
-_FEW = 50_000
 
 
 def market_prices(problem: Problem) -> Floats:
     """(C,) prices at which the bound can hardly be lowered. The same problem gives the same prices."""
-    start = np.zeros(problem.campaigns)
-    step = problem.users // _FEW
-    if step > 1:
-        start = _descended(problem.every(step), start)
-    return _descended(problem, start)
+    return _descended(problem, relaxed_prices(problem))
 
 
 def bound(problem: Problem, prices: Floats) -> float:

@@ -58,11 +58,6 @@ class Problem:
             joined = joined @ joined
         return tuple(np.flatnonzero(row) for row in joined)
 
-    def every(self, step: int) -> "Problem":
-        """Each step-th user, with budgets in proportion."""
-        worth, room = np.ascontiguousarray(self.worth[:, ::step]), np.ascontiguousarray(self.room[:, ::step])
-        return Problem(worth, self.budgets // step, self.channels, room, self.exclusive)
-
     def worth_of(self, chosen: Bools) -> float:
         """(C, U) -> what the chosen pairs are worth together."""
         return float(sum(row[picked].sum(dtype=np.float64) for row, picked in zip(self.worth, chosen, strict=True)))

@@ -76,12 +76,28 @@ def test_prices_give_an_allowed_allocation_and_a_bound_that_the_optimum_keeps_to
 
 
 def test_many_users_are_allocated_within_a_thousandth_of_the_bound_the_same_way_every_time() -> None:
-    problem = sample_problem(users=20_000, campaigns=8, seed=3)
+    """Six of the campaigns want the same users for the same as another one does."""
+    problem = sample_problem(users=15_000, campaigns=12, seed=3)
     found = allocate(problem)
     assert is_allowed(problem, found.chosen)
     assert not found.is_exact and found.gap < 0.001
     assert queued(problem) < found.value <= found.bound
     assert np.array_equal(found.chosen, allocate(problem).chosen)
+
+
+def test_campaigns_that_want_the_very_same_users_do_not_bid_each_other_down_to_nothing() -> None:
+    worth = np.random.default_rng(1).random(8_000).astype(np.float32)
+    found = allocate(
+        Problem(
+            np.array([worth, worth, worth]),
+            budgets=np.array([1_000, 1_500, 2_500]),
+            channels=np.zeros(3, np.int64),
+            room=np.ones((1, 8_000), np.int8),
+            exclusive=np.zeros((3, 3), np.bool_),
+        )
+    )
+    assert found.gap < 0.001
+    assert found.value == pytest.approx(float(np.sort(worth)[-5_000:].sum(dtype=np.float64)), rel=1e-3)
 
 
 def test_of_users_who_are_worth_the_same_the_first_are_taken() -> None:
