@@ -17,7 +17,10 @@ _NAME = r"^[a-z][a-z0-9_]*$"
 
 
 class Basis(StrEnum):
-    """What a user is worth to a campaign: the chance to open, or what a contact adds to it."""
+    """Which lists choose a user's product: by expected value, or by what a contact adds (RECS_OUTBOUND_VARIANTS).
+
+    Either way a contact is worth the chance to open times the product's value: uplift lists tell an order, no amount.
+    """
 
     PERSONAL = "personal"
     UPLIFT = "uplift"
@@ -31,7 +34,7 @@ class Audience(_Value):
     """Who may be asked; an absent condition does not restrict. `size`: only the best so many of those who may be."""
 
     segments: frozenset[int] | None = Field(None, min_length=1)
-    min_score: float = Field(0.0, ge=0, lt=1, description="least probability, or uplift")
+    min_score: float = Field(0.0, ge=0, lt=1, description="least chance to open within the horizon")
     size: int | None = Field(None, ge=1, description="users, the best by expected value")
     variant: Basis = Basis.PERSONAL
 

@@ -56,7 +56,7 @@ def relaxed_prices(problem: Problem, *, most_pairs: int = _SAMPLED_PAIRS) -> Flo
     answer = linprog(-part.worth[campaigns, users].astype(np.float64), A_ub=limits, b_ub=most, bounds=(0, 1))
     if answer.status != 0:
         return np.zeros(problem.campaigns)
-    return np.maximum(-answer.ineqlin.marginals[: problem.campaigns], 0.0)
+    return np.asarray(np.maximum(-answer.ineqlin.marginals[: problem.campaigns], 0.0))
 
 
 def _limits(problem: Problem, campaigns: Ints, users: Ints, budgets: Floats) -> tuple[csr_array, NDArray[np.float64]]:

@@ -94,7 +94,7 @@ def reach_of(
         if seen and one.audience.variant.value not in seen:
             raise InputError(
                 f"campaign {one.name}: audience.variant: {snapshot.rpartition('/')[2]} has no {one.audience.variant} "
-                f"lists, only {', '.join(sorted(seen))}"
+                f"lists, only {', '.join(sorted(seen))}: RECS_OUTBOUND_VARIANTS has a night make them"
             )
     values = np.array([product.value for product in catalogue.products])
     for number, one in enumerate(campaigns):
