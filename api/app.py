@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from api.clickhouse_store import ClickHouseStore
 from api.edge import Edge
+from api.exports import Exports
 from api.express import Express
 from api.limits import Limits
 from api.logs import protect_access_log
@@ -48,6 +49,7 @@ def create_app(
         async with running_service(settings, store or ClickHouseStore(Address.of(settings)), clock) as service:
             app.state.service = service
             yield
+            await app.state.exports.stop()
         kept.close()
 
     kept = traces or Traces.of(settings)
@@ -62,6 +64,7 @@ def create_app(
     app.state.guard = Guard.of(settings, clock=clock)
     app.state.limits = Limits.of(settings)
     app.state.pulls = Slots(settings.lists_pulls)
+    app.state.exports = Exports(settings)
     install_problems(app)
     app.include_router(router)
     app.add_middleware(Express)

@@ -5,7 +5,7 @@ who reads slowly is waited for.
 """
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from api.bulk_chunks import NOTHING, Chunk, Totals
-from api.bulk_formats import Format, writer_of
+from api.bulk_formats import Format, Writer, writer_of
 from api.bulk_lists import lists_of
 from api.crowds import Crowd, Ground, Wanted
 from api.cursors import Cursor
@@ -96,7 +96,12 @@ class Pull:
 
     def body(self) -> Iterator[bytes]:
         """All of it as bytes of the format, from the first read chunk on."""
-        writer = writer_of(self.asked.format, is_whole=self.first == 0)
+        yield from self.through(writer_of(self.asked.format, is_whole=self.first == 0))
+
+    def through(
+        self, writer: Writer, go_on: Callable[[int], None] = lambda _: None
+    ) -> Generator[bytes, None, Mapping[str, Any]]:
+        """The same as some writer writes it; returns what the last record tells. `go_on` hears of users so far."""
         totals, policies = self.totals, dict[str, None]()
         head = writer.start()
         with closing(self.chunks()) as chunks:
@@ -105,7 +110,10 @@ class Pull:
                 data, totals = writer.write(chunk, totals, self._sign(following))
                 yield head + data
                 head = b""
-        yield head + writer.end(self.told(totals, list(policies)))
+                go_on(totals.users)
+        told = self.told(totals, list(policies))
+        yield head + writer.end(told)
+        return told
 
     def told(self, totals: Totals, policies: list[str]) -> dict[str, Any]:
         """The last record."""

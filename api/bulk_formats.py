@@ -57,6 +57,11 @@ def writer_of(format_: Format, *, is_whole: bool = True) -> Writer:
     return writers[format_]()
 
 
+def export_writer_of(format_: Format, *, has_bom: bool) -> Writer:
+    """Of a file that a manifest belongs to; Parquet or CSV."""
+    return _ExportCsv(has_bom) if format_ is Format.CSV else writer_of(format_)
+
+
 class _Ndjson:
     def start(self) -> bytes:
         return b""
@@ -86,6 +91,23 @@ class _Csv:
 
     def end(self, told: Mapping[str, Any]) -> bytes:
         return f"{END},,,{csv_field(orjson.dumps(told).decode())},,,\r\n".encode()
+
+
+class _ExportCsv:
+    """Only lists: of an export, its manifest tells the rest."""
+
+    def __init__(self, has_bom: bool) -> None:
+        self._head = (b"\xef\xbb\xbf" if has_bom else b"") + ",".join(CSV_COLUMNS[1:]).encode() + b"\r\n"
+
+    def start(self) -> bytes:
+        return self._head
+
+    def write(self, chunk: Chunk, before: Totals, sign: Sign) -> tuple[bytes, Totals]:  # noqa: ARG002 - has no cursors
+        data = bytes(csv_rows(chunk, record=""))
+        return data, before.after(chunk, zlib.crc32(data, before.checksum))
+
+    def end(self, told: Mapping[str, Any]) -> bytes:  # noqa: ARG002 - the manifest has it
+        return b""
 
 
 class _Arrow:

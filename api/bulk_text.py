@@ -35,12 +35,11 @@ def json_lines(chunk: Chunk) -> memoryview:
     return content(lines)
 
 
-def csv_rows(chunk: Chunk) -> memoryview:
-    """A row an item; of CSV_COLUMNS."""
+def csv_rows(chunk: Chunk, *, record: str = "list,") -> memoryview:
+    """A row an item; of CSV_COLUMNS, or without a `record` of the rest of them."""
     flat, lengths = chunk.flat, np.diff(chunk.ends)
     ranks = np.arange(int(chunk.ends[-1])) - np.repeat(chunk.ends[:-1], lengths) + 1
     rows = pc.binary_join_element_wise(
-        "list",
         pc.cast(pa.array(np.repeat(chunk.user_ids, lengths)), pa.string()),
         pc.cast(pa.array(ranks), pa.string()),
         chunk.taken(chunk.names.csv),
@@ -49,7 +48,7 @@ def csv_rows(chunk: Chunk) -> memoryview:
         _reasons("", " ", "").take(pa.array(flat.reasons[0])),
         ",",
     )
-    return content(pc.binary_join_element_wise(rows, "\r\n", ""))
+    return content(pc.binary_join_element_wise(record, rows, "\r\n", ""))
 
 
 def _place(scores: np.ndarray[tuple[int], np.dtype[np.int32]]) -> pa.Array:

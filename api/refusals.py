@@ -26,6 +26,12 @@ class UnknownError(RefusalError):
     status = HTTPStatus.NOT_FOUND
 
 
+class ConflictError(RefusalError):
+    """It was done, or asked for, in another way before."""
+
+    status = HTTPStatus.CONFLICT
+
+
 class GoneError(RefusalError):
     """It was here, and its retention has passed."""
 

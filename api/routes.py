@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from api import (
     routes_audiences,
     routes_explanations,
+    routes_exports,
     routes_feedback,
     routes_lists,
     routes_operators,
@@ -27,5 +28,6 @@ for part in (
     routes_suppressions,
     routes_lists,
     routes_audiences,
+    routes_exports,
 ):
     router.include_router(part.router)

@@ -152,6 +152,10 @@ class Settings(BaseSettings):
     lists_chunk_users: int = Field(
         16_384, ge=1, le=1_000_000, description="users of a chunk: more cost less each, and take more memory"
     )
+    exports: str | None = Field(
+        None,
+        description="folder or s3://bucket/folder that exports of lists are written to; default <data_dir>/exports",
+    )
     lists_pulls: int = Field(4, ge=1, description="pulls of lists at once; each takes a good part of a core")
 
     # Who may ask
@@ -246,6 +250,10 @@ class Settings(BaseSettings):
     @property
     def lake_uri(self) -> str:
         return self.lake or str((self.data_dir / "lake").absolute())
+
+    @property
+    def exports_uri(self) -> str:
+        return self.exports or str((self.data_dir / "exports").absolute())
 
     @property
     def registry_url(self) -> str:

@@ -39,6 +39,7 @@ class Scope(StrEnum):
     PROFILES_READ = "profiles:read"
     SUPPRESSIONS_WRITE = "suppressions:write"
     AUDIENCES_WRITE = "audiences:write"
+    EXPORTS_WRITE = "exports:write"
 
 
 class Tier(StrEnum):

@@ -11,7 +11,7 @@ from data_contracts.errors import InputError, RecsError
 from data_contracts.night import Train
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
-from infra import campaigns, contracts, experiments, lists, people, served
+from infra import campaigns, contracts, experiments, exporting, lists, people, served
 from infra.backfill import backfill
 from infra.backtest import backtest
 from infra.console import errors, progress, show, show_json
@@ -162,6 +162,7 @@ app.add_typer(contracts.app, name="contracts")
 app.add_typer(experiments.app, name="experiment")
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(lists.app, name="lists")
+app.add_typer(exporting.app, name="export")
 app.command()(token)
 
 

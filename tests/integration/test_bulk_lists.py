@@ -4,14 +4,13 @@ import asyncio
 import csv
 import io
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,79 +19,19 @@ import pytest
 from api.app import create_app
 from api.bulk_chunks import columns_checksum
 from api.grpc import running_grpc
-from api.store import Lists, UserState
 from data_contracts import recommendation_pb2 as pb
-from data_contracts.overlay.rows import micros, row_of
 from data_contracts.recommendation_pb2_grpc import RecommendationServiceStub
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind, Variant
-from infra.local.clickhouse.running import running_clickhouse
 from sql.client import Address, connected
-from sql.migrate import migrate
 from sql.pointer import publish
-from sql.rules import block, put_rule_set, unblock
-from sql.user_events import put_events
-from tests.day_snapshots import load_snapshot
-from tests.day_world import CATALOGUE, CODES, FIRST, NOW, PRODUCTS, REASONS, RULES, SECOND, ranked
+from sql.rules import block, unblock
+from tests.bulk_world import USERS
+from tests.day_world import FIRST, NOW, SECOND
 from tests.experiment_samples import folder_of
 
-URL, USERS = "/api/v1/lists", 200
+URL = "/api/v1/lists"
 Record = dict[str, Any]
-
-
-def _lists(draw: np.random.Generator) -> Lists:
-    items = draw.permutation(list(PRODUCTS))[: draw.integers(0, 8)].tolist()
-    offers = draw.permutation([item for item in CODES if item not in PRODUCTS])[: draw.integers(0, 5)].tolist()
-    by_uplift = {Variant.UPLIFT: Lists(ranked(*items[::-1]), ranked())} if draw.random() < 0.5 else {}
-    return Lists(ranked(*items), ranked(*offers), by_uplift)
-
-
-def _states(draw: np.random.Generator) -> Mapping[int, UserState]:
-    return {
-        user_id: UserState(
-            segment=int(draw.integers(0, 4)),
-            holdings=draw.permutation(len(PRODUCTS))[: draw.integers(0, 3)].tolist(),
-            birth_year=int(draw.integers(1950, 2015)),
-            consents=int(draw.integers(0, 16)) | 16,
-        )
-        if draw.random() < 0.9
-        else UserState()
-        for user_id in range(0, 3 * USERS, 3)
-    }
-
-
-def _events(draw: np.random.Generator) -> Iterator[Any]:
-    kinds = ("click", "dismissed", "purchased", "opted_out", "complained")
-    for number in range(80):
-        event = {
-            "event_id": f"e{number}",
-            "user_id": 3 * int(draw.integers(USERS)),
-            "event_time": micros(NOW) - int(draw.integers(1, 36)) * 3_600_000_000,
-            "event_type": str(draw.choice(("clicked", *kinds[1:]))),
-            "product_id": str(draw.choice(list(CODES))),
-            "channel": str(draw.choice(["web", "crm"])),
-            "rec_id": "",
-        }
-        yield row_of("recommendation.feedback", event, arrived=micros(NOW), skew=0)
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """Two snapshots of the same users, the first one published; events of some of them."""
-    draw = np.random.default_rng(11)
-    states = _states(draw)
-    with running_clickhouse(tmp_path_factory.mktemp("clickhouse")) as url:
-        address = Address(url=url)
-        migrate(address)
-        with connected(address) as store:
-            put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
-            for snapshot_id in (FIRST, SECOND):
-                lists = {user_id: _lists(draw) for user_id in states if draw.random() < 0.7}
-                folder = tmp_path_factory.mktemp("snapshot")
-                load_snapshot(store, folder, snapshot_id=snapshot_id, states=states, lists=lists)
-            put_events(store, [event for event in _events(draw) if event])
-            publish(store, FIRST, actor="test")
-        yield address
 
 
 def _settings(address: Address, folder: Path, **more: Any) -> Settings:
@@ -141,11 +80,11 @@ def shown(items: list[Record]) -> list[tuple[str, float | None, str]]:
     return [(item.get("product_id") or item["item_id"], item["score"], item["tier"]) for item in items]
 
 
-def test_an_arms_users_are_pulled_with_the_lists_that_look_ups_answer(address: Address, tmp_path: Path) -> None:
+def test_an_arms_users_are_pulled_with_the_lists_that_look_ups_answer(bulk_address: Address, tmp_path: Path) -> None:
     shares = {Variant.PERSONAL: 0.3, Variant.UPLIFT: 0.5, Variant.SEGMENT: 0.2}
     arms = {name.value: {"share": share, "variant": name.value} for name, share in shares.items()}
     settings = _settings(
-        address, tmp_path, max_snapshot_age_days=36_500, experiments=folder_of(tmp_path / "tried", {"arms": arms})
+        bulk_address, tmp_path, max_snapshot_age_days=36_500, experiments=folder_of(tmp_path / "tried", {"arms": arms})
     )
 
     async def scene() -> None:
@@ -166,9 +105,9 @@ def test_an_arms_users_are_pulled_with_the_lists_that_look_ups_answer(address: A
 
 
 @pytest.mark.parametrize("is_outdated", [False, True])
-def test_every_interface_gives_everybody_the_same(address: Address, tmp_path: Path, is_outdated: bool) -> None:
+def test_every_interface_gives_everybody_the_same(bulk_address: Address, tmp_path: Path, is_outdated: bool) -> None:
     """Single look-ups of some; batch, gRPC and the pull of all, in every channel, of both kinds, under a block."""
-    settings = _settings(address, tmp_path, max_snapshot_age_days=0.1 if is_outdated else 36_500)
+    settings = _settings(bulk_address, tmp_path, max_snapshot_age_days=0.1 if is_outdated else 36_500)
     users, tiers = list(range(0, 3 * USERS, 3)), set()
     channels = [Channel.MOBILE] if is_outdated else [Channel.CRM, Channel.WEB]
 
@@ -217,19 +156,19 @@ def test_every_interface_gives_everybody_the_same(address: Address, tmp_path: Pa
                         one["product_id"] for one in answer["recommendations"]
                     ]
 
-    with connected(address) as store:
+    with connected(bulk_address) as store:
         block(store, "card_gold", actor="test", why="a test")
     try:
         asyncio.run(scene())
     finally:
-        with connected(address) as store:
+        with connected(bulk_address) as store:
             unblock(store, "card_gold", actor="test", why="a test")
     assert tiers >= ({"segment", "popular"} if is_outdated else {"personal", "segment", "popular"})
 
 
-def test_all_formats_say_the_same_and_prove_that_they_are_whole(address: Address, tmp_path: Path) -> None:
+def test_all_formats_say_the_same_and_prove_that_they_are_whole(bulk_address: Address, tmp_path: Path) -> None:
     async def scene() -> None:
-        async with service(_settings(address, tmp_path)) as client:
+        async with service(_settings(bulk_address, tmp_path)) as client:
             body = await pulled(client)
             lists, cursors, end = records(body)
             rows = list(csv.reader(io.StringIO((await pulled(client, format="csv")).decode(), newline="")))
@@ -281,9 +220,9 @@ def test_all_formats_say_the_same_and_prove_that_they_are_whole(address: Address
     asyncio.run(scene())
 
 
-def test_shards_are_disjoint_and_together_everybody(address: Address, tmp_path: Path) -> None:
+def test_shards_are_disjoint_and_together_everybody(bulk_address: Address, tmp_path: Path) -> None:
     async def scene() -> None:
-        async with service(_settings(address, tmp_path)) as client:
+        async with service(_settings(bulk_address, tmp_path)) as client:
             whole, _, end = records(await pulled(client))
             shards = [records(await pulled(client, shard=f"{number}/3")) for number in range(3)]
             assert sum(told["users"] for _, _, told in shards) == end["users"]
@@ -296,12 +235,14 @@ def test_shards_are_disjoint_and_together_everybody(address: Address, tmp_path: 
     asyncio.run(scene())
 
 
-def test_a_pull_that_broke_goes_on_with_its_snapshot_though_the_pointer_moved(address: Address, tmp_path: Path) -> None:
+def test_a_pull_that_broke_goes_on_with_its_snapshot_though_the_pointer_moved(
+    bulk_address: Address, tmp_path: Path
+) -> None:
     async def scene() -> None:
-        async with service(_settings(address, tmp_path)) as client:
+        async with service(_settings(bulk_address, tmp_path)) as client:
             body = await pulled(client)
             lists, cursors, end = records(body)
-            with connected(address) as store:
+            with connected(bulk_address) as store:
                 publish(store, SECOND, actor="test")
             while records(await pulled(client))[2]["snapshot_id"] != SECOND:
                 await asyncio.sleep(0.02)
@@ -321,7 +262,7 @@ def test_a_pull_that_broke_goes_on_with_its_snapshot_though_the_pointer_moved(ad
             ):
                 refused = await client.get(URL, params={"channel": "crm", **params})
                 assert (refused.status_code, refused.json()["errors"][0]["field"]) == (status, field)
-        hours = _settings(address, tmp_path, lists_cursor_hours=1e-9)
+        hours = _settings(bulk_address, tmp_path, lists_cursor_hours=1e-9)
         app_clock = NOW.replace(hour=10)
         app = create_app(hours, clock=lambda: app_clock)
         async with (
@@ -335,12 +276,12 @@ def test_a_pull_that_broke_goes_on_with_its_snapshot_though_the_pointer_moved(ad
     try:
         asyncio.run(scene())
     finally:
-        with connected(address) as store:
+        with connected(bulk_address) as store:
             publish(store, FIRST, actor="test")
 
 
-def test_more_pulls_than_may_run_are_told_to_come_again(address: Address, tmp_path: Path) -> None:
-    settings = _settings(address, tmp_path, lists_pulls=1)
+def test_more_pulls_than_may_run_are_told_to_come_again(bulk_address: Address, tmp_path: Path) -> None:
+    settings = _settings(bulk_address, tmp_path, lists_pulls=1)
 
     async def scene() -> None:
         app = create_app(settings, clock=lambda: NOW)

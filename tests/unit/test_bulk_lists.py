@@ -1,5 +1,6 @@
 """Everybody's lists are those of the look-up: the same items, scores, reasons and tiers, whatever happened to whom."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -17,7 +18,7 @@ from api.times import Times
 from data_contracts.experiments import Trials
 from data_contracts.overlay import KINDS
 from data_contracts.settings import Settings
-from data_contracts.vocabulary import Channel, Family, Kind
+from data_contracts.vocabulary import Channel, Family, Kind, Variant
 from sql.ranges import Rows
 from tests.day_snapshots import arrays_of, states_table
 from tests.day_world import CATALOGUE, CODES, FIRST, NOW, RULE_SET, items_table
@@ -27,6 +28,11 @@ from tests.unit.test_overlay import Event, table
 TIMES = Times.of(Settings(max_snapshot_age_days=36_500))
 ITEMS, PRODUCTS = list(CODES), [one.product_id for one in CATALOGUE.products]
 USERS = 400
+ARMS = {
+    "own": {"share": 0.3, "variant": "personal"},
+    "segment": {"share": 0.3, "variant": "segment"},
+    "uplift": {"share": 0.4, "variant": "uplift"},
+}
 
 
 def drawn_lists(draw: np.random.Generator) -> Lists:
@@ -77,10 +83,9 @@ SNAPSHOT = Snapshot(
 )
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("seed", "top_k"), [(0, 20), (1, 3), (2, 1), (3, 4)])
 @pytest.mark.parametrize("kind", list(Kind))
-@pytest.mark.parametrize("top_k", [1, 3, 20])
-def test_everybody_gets_what_the_look_up_answers(seed: int, kind: Kind, top_k: int) -> None:
+def test_everybody_gets_what_the_look_up_answers(seed: int, top_k: int, kind: Kind) -> None:
     draw = np.random.default_rng([seed, top_k])
     channel = list(Channel)[seed % 3]
     families = frozenset({Family.CARD, Family.LOAN, Family.DEPOSIT}) if seed == 2 else frozenset()
@@ -90,15 +95,20 @@ def test_everybody_gets_what_the_look_up_answers(seed: int, kind: Kind, top_k: i
         RULE_SET,
         frozenset({"card_debit", "offer_a"}) if seed else frozenset(),
         today=NOW.date(),
-        trials=Trials((experiment(),) if seed == 0 else (), 0.2 if seed == 1 else 0.0),
+        trials=Trials((experiment(arms=ARMS),) if seed == 0 else (), 0.2 if seed == 1 else 0.0),
     )
     states = {user_id: drawn_state(draw) for user_id in range(USERS)}
     lists = {user_id: drawn_lists(draw) for user_id in range(USERS) if draw.random() < 0.7}
+    others = {user_id: drawn_lists(draw) for user_id in range(USERS) if draw.random() < 0.5}
+    lists = {
+        one: replace(lists.get(one, Lists()), variants={Variant.UPLIFT: others[one]} if one in others else {})
+        for one in sorted({*lists, *others})
+    }
     events = table(*drawn_events(draw, 600))
     moment = TIMES.moment(SNAPSHOT, NOW + timedelta(hours=1 if seed else 0))
 
     ground = Ground(serving, Wanted(channel, kind, top_k, families, exclude))
-    rows = Rows(states_table(states), arrays_of(lists, kind), events)
+    rows = Rows(states_table(states), arrays_of(lists, kind), events, {Variant.UPLIFT: arrays_of(others, kind)})
     found = lists_of(ground, Crowd.of(ground, rows, moment))
 
     questions = [Question(user_id, channel, kind, top_k, families, exclude) for user_id in range(USERS)]

@@ -1,0 +1,171 @@
+"""Exports as files in a folder or a bucket: parts by a hash of the user, and a manifest, which is written last.
+
+Without a manifest there is no export: what a killed one left behind is cleared by the next try.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from api.bulk import Pull
+from api.bulk_formats import Format, Writer, export_writer_of
+from data_contracts.errors import InputError
+from sql.ranges import Shard
+
+MANIFEST = "manifest.json"
+
+
+class StoppedError(Exception):
+    """Somebody cancelled it, or the service ends."""
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    bytes: int
+    sha256: str
+    users: int
+    lists: int
+    items: int
+
+
+@dataclass(frozen=True)
+class Folder:
+    """`uri` as a path, or as pyarrow.fs reads it (s3://bucket/folder?endpoint_override=…)."""
+
+    uri: str
+
+    @property
+    def _opened(self) -> tuple[fs.FileSystem, str]:
+        if "://" not in self.uri:
+            return fs.LocalFileSystem(), str(Path(self.uri).absolute())
+        base, _, options = self.uri.partition("?")
+        found, path = fs.FileSystem.from_uri(f"{base}?{options}" if options else base)
+        return found, path
+
+    def at(self, name: str) -> "Folder":
+        base, mark, options = self.uri.partition("?")
+        return Folder(f"{base.rstrip('/')}/{name}{mark}{options}")
+
+    def clear(self) -> None:
+        """Empty, and there."""
+        filesystem, path = self._opened
+        filesystem.create_dir(path, recursive=True)
+        filesystem.delete_dir_contents(path, missing_dir_ok=True)
+
+    def write(self, name: str, parts: Iterator[bytes]) -> tuple[int, str]:
+        """Its size and SHA-256."""
+        filesystem, path = self._opened
+        size, digest = 0, hashlib.sha256()
+        with filesystem.open_output_stream(f"{path}/{name}") as out:
+            for part in parts:
+                out.write(part)
+                digest.update(part)
+                size += len(part)
+        return size, digest.hexdigest()
+
+    def publish(self, name: str, content: bytes) -> None:
+        """Whole or not at all."""
+        filesystem, path = self._opened
+        self.write(f".{name}", iter([content]))
+        filesystem.move(f"{path}/.{name}", f"{path}/{name}")
+
+    def rename(self, name: str, to: str) -> None:
+        filesystem, path = self._opened
+        if filesystem.get_file_info(f"{path}/{name}").type is not fs.FileType.NotFound:
+            filesystem.move(f"{path}/{name}", f"{path}/{to}")
+
+    def read(self, name: str) -> pa.NativeFile:
+        filesystem, path = self._opened
+        return filesystem.open_input_file(f"{path}/{name}")
+
+
+def write_export(
+    pull: Pull,
+    folder: Folder,
+    *,
+    partitions: int,
+    has_bom: bool,
+    about: Mapping[str, Any],
+    go_on: Callable[[int], None],
+) -> Mapping[str, Any]:
+    """The manifest, once it is there. `go_on` is told the users so far; raises StoppedError to end it."""
+    folder.clear()
+    parts: list[Part] = []
+    policies: dict[str, None] = {}
+    for number in range(partitions):
+        before = sum(part.users for part in parts)
+        one = replace(pull, asked=replace(pull.asked, shard=Shard(number, partitions)))
+        writer = export_writer_of(pull.asked.format, has_bom=has_bom)
+        counted = _Counted(one, writer, lambda users, before=before: go_on(before + users))  # type: ignore[misc]
+        name = f"part-{number:05}.{pull.asked.format.value}"
+        size, digest = folder.write(name, iter(counted))
+        told = counted.told
+        parts.append(Part(name, size, digest, told["users"], told["lists"], told["items"]))
+        policies |= dict.fromkeys(told["policy_hashes"])
+    manifest = {
+        **about,
+        "snapshot_id": pull.snapshot.snapshot_id,
+        "policy_hashes": list(policies),
+        "files": [asdict(part) for part in parts],
+        **{name: sum(getattr(part, name) for part in parts) for name in ("users", "lists", "items")},
+    }
+    go_on(manifest["users"])
+    folder.publish(MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+    return manifest
+
+
+class _Counted:
+    """The bytes of a part; `told` is there when they are all taken."""
+
+    def __init__(self, pull: Pull, writer: Writer, go_on: Callable[[int], None]) -> None:
+        self._pull = pull
+        self._writer = writer
+        self._go_on = go_on
+        self.told: Mapping[str, Any] = {}
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.told = yield from self._pull.through(self._writer, self._go_on)
+
+
+def contacts_in(folder: Folder, manifest: Mapping[str, Any], *, format_: Format, items: int) -> Iterator[Sequence[Any]]:
+    """Chunks of (user id, item id) of the first `items` of every list. Raises InputError for changed files."""
+    for file in manifest["files"]:
+        with folder.read(file["name"]) as opened:
+            digest = hashlib.sha256()
+            while block := opened.read(1 << 20):
+                digest.update(block)
+            if digest.hexdigest() != file["sha256"]:
+                raise InputError(f"{file['name']}: is not what was exported")
+            opened.seek(0)
+            yield from _parquet(opened, items) if format_ is Format.PARQUET else _csv(opened, items)
+
+
+def _parquet(opened: pa.NativeFile, items: int) -> Iterator[Sequence[Any]]:
+    file = pq.ParquetFile(opened)
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group, columns=["user_id", "item_ids"])
+        rows = zip(table["user_id"].to_pylist(), table["item_ids"].to_pylist(), strict=True)
+        yield [(user_id, item) for user_id, listed in rows for item in listed[:items]]
+
+
+def _csv(opened: pa.NativeFile, items: int) -> Iterator[Sequence[Any]]:
+    types = {"user_id": pa.int64(), "item_id": pa.string(), "rank": pa.int32()}
+    convert = pa_csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False)
+    parsed = pa_csv.ParseOptions(newlines_in_values=True)
+    for batch in pa_csv.open_csv(opened, convert_options=convert, parse_options=parsed):
+        rows = zip(*(batch[name].to_pylist() for name in types), strict=True)
+        yield [(user_id, _plain(item)) for user_id, item, rank in rows if rank <= items]
+
+
+def _plain(item: str) -> str:
+    """Without the apostrophe that kept spreadsheets from taking it for a formula."""
+    return item[1:] if item[:1] == "'" and item[1:2] in tuple("=+-@\t\r\n") else item

@@ -1,0 +1,144 @@
+"""Everybody's lists as files: asked for by a key, looked at, confirmed when sent, or cancelled."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Path, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.bulk import Asked
+from api.bulk_formats import Format
+from api.crowds import Wanted
+from api.exports import Exports, Order
+from api.models import MOST_EXCLUDED, USUAL_ITEMS, ItemId, TopK
+from api.problems import documented
+from api.pulls import CURRENT
+from api.refusals import UnknownError
+from api.running import Running
+from api.security import Principal, Scope, requires
+from data_contracts.vocabulary import Channel, Family, Kind, Variant
+from sql.exports import Export, Step
+
+router = APIRouter(prefix="/api/v1/exports", tags=["exports"])
+
+Exporter = Annotated[Principal, requires(Scope.EXPORTS_WRITE)]
+ExportId = Annotated[str, Path(pattern="^[0-9a-f]{24}$", description="as the answer to the order tells it")]
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    404: documented("There is no such export."),
+    409: documented("Where it stands, that cannot be done any more, or not yet."),
+    503: documented("ClickHouse does not answer."),
+}
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExportOrder(_Body):
+    request_key: str = Field(
+        min_length=1,
+        max_length=128,
+        pattern=r"^[^\x00]*$",
+        description="of this client: the same key is the same export, and is refused with other fields",
+        examples=["crm-2026-03-16"],
+    )
+    channel: Channel
+    format: Literal["parquet", "csv"] = "parquet"
+    partitions: int = Field(1, ge=1, le=256, description="files, by a hash of the user's id")
+    bom: bool = Field(False, description="CSV begins with a byte order mark, as spreadsheets want it")
+    kind: Kind = Kind.PRODUCT
+    top_k: TopK = USUAL_ITEMS
+    variant: Variant = Variant.PERSONAL
+    segment: int | None = Field(None, ge=0, le=32_767)
+    families: frozenset[Family] = Field(frozenset(), max_length=len(Family))
+    exclude: frozenset[ItemId] = Field(frozenset(), max_length=MOST_EXCLUDED)
+    snapshot: str = Field(CURRENT, pattern=r"^(current|\d{4}-\d\d-\d\d\.\d{1,6})$")
+
+    def order(self, actor: str) -> Order:
+        wanted = Wanted(self.channel, self.kind, self.top_k, self.families, self.exclude, self.variant)
+        told = self.model_dump(mode="json", exclude={"request_key"})
+        request = told | {name: sorted(told[name]) for name in ("families", "exclude")}
+        asked = Asked(wanted, self.segment, format=Format(self.format))
+        return Order(actor, self.request_key, asked, self.snapshot, self.partitions, self.bom, request)
+
+
+class Confirmation(_Body):
+    items: int = Field(1, ge=1, le=100, description="how many of each list, from the first on, were sent")
+
+
+class ExportInfo(_Body):
+    export_id: str
+    state: Step
+    since: str
+    uri: str = Field(description="its folder; an export is whole when its manifest.json is there")
+    snapshot_id: str | None = Field(None, description="once it is written")
+    users: int | None = Field(None, description="looked at so far")
+    lists: int | None = None
+    items: int | None = None
+    sent_items: int | None = Field(None, description="of each list, once it was sent")
+    why: str | None = Field(None, description="it failed")
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses={
+        404: documented("There is no such snapshot, or it was never published."),
+        409: documented("The key was used for another export."),
+        503: documented("ClickHouse does not answer, or as many exports are written as may; Retry-After tells."),
+    },
+)
+async def ask(
+    request: Request, service: Running, caller: Exporter, ordered: Annotated[ExportOrder, Body()]
+) -> ExportInfo:
+    """Write everybody's lists as files, in the background; `manifest.json` is written last.
+
+    Ask again with the same key to see where it stands; one whose writer was killed is begun anew.
+    """
+    caller.refuse_other_channel(ordered.channel)
+    exports = _exports(request)
+    return _info(exports, await exports.ask(service, ordered.order(caller.client)))
+
+
+@router.get("/{export_id}", responses={404: _REFUSED[404], 503: _REFUSED[503]})
+async def look(request: Request, export_id: ExportId, caller: Exporter) -> ExportInfo:
+    """Where an export stands."""
+    exports = _exports(request)
+    found = await exports.look(export_id)
+    if found is None:
+        raise UnknownError("there is no such export")
+    caller.refuse_other_channel(found.request["channel"])
+    return _info(exports, found)
+
+
+@router.post("/{export_id}/sent", responses=_REFUSED)
+async def sent(
+    request: Request, export_id: ExportId, caller: Exporter, confirmed: Annotated[Confirmation | None, Body()] = None
+) -> ExportInfo:
+    """Confirm that its messages were sent: from then on the contact policy counts them. Twice is once."""
+    await look(request, export_id, caller)
+    items = (confirmed or Confirmation()).items
+    exports = _exports(request)
+    return _info(exports, await exports.sent(export_id, actor=caller.client, items=items))
+
+
+@router.post("/{export_id}/cancel", responses=_REFUSED)
+async def cancel(request: Request, export_id: ExportId, caller: Exporter) -> ExportInfo:
+    """Take an export back that was not sent: its manifest goes, and nothing of it counts."""
+    await look(request, export_id, caller)
+    exports = _exports(request)
+    return _info(exports, await exports.cancel(export_id, actor=caller.client))
+
+
+def _exports(request: Request) -> Exports:
+    exports: Exports = request.app.state.exports
+    return exports
+
+
+def _info(exports: Exports, found: Export) -> ExportInfo:
+    return ExportInfo(
+        export_id=found.export_id,
+        state=found.step,
+        since=found.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        uri=exports.folder(found.export_id).uri.partition("?")[0],
+        **found.told,
+    )

@@ -1,0 +1,173 @@
+"""Exports on a real ClickHouse: whole or not at all, once a key, and counted when they were sent."""
+
+import asyncio
+import csv
+import hashlib
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pyarrow.parquet as pq
+import pytest
+
+from api import export_files
+from api.app import create_app
+from api.export_files import Folder
+from data_contracts.settings import Settings
+from sql.client import Address, connected
+from tests.day_world import NOW
+
+URL = "/api/v1/exports"
+ORDER = {"request_key": "morning", "channel": "web", "top_k": 3}
+
+
+@asynccontextmanager
+async def service(address: Address, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    settings = Settings(
+        data_dir=folder,
+        clickhouse_url=address.url,
+        pointer_poll_seconds=0.1,
+        lists_chunk_users=50,
+        grpc_port=0,
+        lookup_deadline_ms=60_000,
+    )
+    app = create_app(settings, clock=lambda: NOW)
+    transport = httpx.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://api") as client,
+    ):
+        yield client
+
+
+async def until(client: httpx.AsyncClient, export_id: str, *states: str) -> dict[str, Any]:
+    while (found := (await client.get(f"{URL}/{export_id}")).json())["state"] not in states:
+        await asyncio.sleep(0.05)
+    return dict(found)
+
+
+async def asked(client: httpx.AsyncClient, **changes: Any) -> dict[str, Any]:
+    response = await client.post(URL, json={**ORDER, **changes})
+    assert response.status_code == 202, response.text
+    return dict(response.json())
+
+
+async def streamed(client: httpx.AsyncClient) -> dict[int, list[str]]:
+    lines = (await client.get("/api/v1/lists", params={"channel": "web", "top_k": 3})).content.splitlines()
+    lists = [one for one in map(orjson.loads, lines) if "user_id" in one]
+    return {int(one["user_id"]): [item["item_id"] for item in one["items"]] for one in lists}
+
+
+def test_an_export_is_what_the_stream_says_in_parts_with_a_manifest_and_one_a_key(
+    bulk_address: Address, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        async with service(bulk_address, tmp_path) as client:
+            expected = await streamed(client)
+            first = await asked(client, partitions=3)
+            done = await until(client, first["export_id"], "written")
+            assert (await asked(client, partitions=3))["export_id"] == first["export_id"]
+            other = await client.post(URL, json={**ORDER, "partitions": 2})
+            assert (other.status_code, other.json()["errors"][0]["field"]) == (409, "request_key")
+
+            folder = Path(done["uri"])
+            manifest = orjson.loads((folder / "manifest.json").read_bytes())
+            found: dict[int, list[str]] = {}
+            for file in manifest["files"]:
+                assert hashlib.sha256((folder / file["name"]).read_bytes()).hexdigest() == file["sha256"]
+                rows = pq.read_table(folder / file["name"]).to_pylist()
+                assert file["lists"] == len(rows) > 0
+                found |= {row["user_id"]: row["item_ids"] for row in rows}
+            assert found == expected
+            assert (manifest["lists"], done["lists"]) == (len(found), len(found))
+
+            table = await until(
+                client, (await asked(client, request_key="table", format="csv", bom=True))["export_id"], "written"
+            )
+            text = (Path(table["uri"]) / "part-00000.csv").read_bytes()
+            assert text.startswith(b"\xef\xbb\xbfuser_id,rank,")
+            listed: dict[int, list[str]] = {}
+            for row in csv.DictReader(text.decode("utf-8-sig").splitlines()):
+                listed.setdefault(int(row["user_id"]), []).append(row["item_id"])
+            assert listed == expected
+            assert (await client.get(f"{URL}/{'0' * 24}")).status_code == 404
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("format_", ["parquet", "csv"])
+def test_what_was_sent_is_counted_once_and_what_was_cancelled_never(
+    bulk_address: Address, tmp_path: Path, format_: str
+) -> None:
+    async def scene() -> None:
+        async with service(bulk_address, tmp_path) as client:
+            one = (await asked(client, request_key=f"send {format_}", format=format_))["export_id"]
+            two = (await asked(client, request_key=f"cancel {format_}", format=format_))["export_id"]
+            written = await until(client, one, "written")
+            uri = (await until(client, two, "written"))["uri"]
+            for _ in range(2):
+                sent = await client.post(f"{URL}/{one}/sent", json={"items": 2})
+                assert (sent.status_code, sent.json()["state"], sent.json()["sent_items"]) == (200, "sent", 2)
+                gone = await client.post(f"{URL}/{two}/cancel")
+                assert (gone.status_code, gone.json()["state"]) == (200, "cancelled")
+            assert not (Path(uri) / "manifest.json").exists()
+            for path in (f"{one}/cancel", f"{two}/sent"):
+                assert (await client.post(f"{URL}/{path}")).status_code == 409
+            assert (await client.post(f"{URL}/{one}/sent", json={"items": 1})).status_code == 409
+
+            expected = await streamed(client)
+            with connected(bulk_address) as store:
+                events = store.table("user_events_v1/range", first=0, last=10**6, shards=1, shard=0, cut_off=0)
+            told = [row for row in events.to_pylist() if row["event_type"] == "sent"]
+            mine = {(row["user_id"], row["item_id"]) for row in told if row["event_id"].startswith(one)}
+            assert mine == {(user, item) for user, items in expected.items() for item in items[:2]}
+            assert written["lists"] == len(expected)
+            assert not [row for row in told if row["event_id"].startswith(two)]
+
+    try:
+        asyncio.run(scene())
+    finally:
+        _forget_contacts(bulk_address)
+
+
+def test_an_export_that_is_killed_leaves_no_manifest_and_is_begun_anew(
+    bulk_address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_writing, may_go_on = threading.Event(), threading.Event()
+    real = Folder.write
+
+    def slow(folder: Folder, name: str, parts: Any) -> Any:
+        if name == "part-00001.parquet":
+            is_writing.set()
+            may_go_on.wait(60)
+        return real(folder, name, parts)
+
+    async def scene() -> None:
+        monkeypatch.setattr(export_files.Folder, "write", slow)
+        async with service(bulk_address, tmp_path) as client:
+            begun = await asked(client, request_key="killed", partitions=2)
+            await asyncio.to_thread(is_writing.wait, 60)
+            client._transport.app.state.exports.running[begun["export_id"]].set()  # type: ignore[attr-defined]
+            may_go_on.set()
+        folder = Path(begun["uri"])
+        assert (folder / "part-00000.parquet").exists()
+        assert not (folder / "manifest.json").exists()
+        monkeypatch.setattr(export_files.Folder, "write", real)
+        monkeypatch.setattr("api.exports._SILENT_SECONDS", -1)
+        async with service(bulk_address, tmp_path) as client:
+            again = await asked(client, request_key="killed", partitions=2)
+            assert again["export_id"] == begun["export_id"]
+            await until(client, begun["export_id"], "written")
+            assert (folder / "manifest.json").exists()
+
+    asyncio.run(scene())
+
+
+def _forget_contacts(address: Address) -> None:
+    """Others look at the same users."""
+    with connected(address) as store:
+        store._client.command("ALTER TABLE user_events DELETE WHERE event_type = 'sent' SETTINGS mutations_sync = 2")
