@@ -198,6 +198,8 @@ def _words(found: dict[str, Any]) -> Iterator[str]:
     for arm, rails in found["guardrails"].items():
         for name, one in rails.items():
             yield f"guardrail {name}, {arm} −control: {_interval(one)}"
+    for arm, share in found["answers_of_variant"].items():
+        yield f"answers of {arm} from the lists that it names: {share:.1%}"
     for name in ("users_in_two_arms", "users_misdealt"):
         if found[name]:
             yield f"{name.replace('_', ' ')}: {found[name]}; the experiment's file changed while it ran?"

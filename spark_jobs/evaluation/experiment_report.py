@@ -1,12 +1,13 @@
 """An experiment's log as its report: users and rates by arm, differences, guardrails, validity, verdict. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data_contracts.columns import EVENT_TIME, EVENT_TYPE, USER_ID
@@ -22,7 +23,8 @@ Floats = NDArray[np.float64]
 class Report:
     """comparisons: by arm, the control with itself first; guardrails: by arm but the control.
 
-    left_out: users who were logged in more than one arm; misdealt: those in another than the hash gives.
+    left_out: users who were logged in more than one arm; misdealt: those in another than the hash gives. of_variant:
+    by arm that chooses lists, the share of its answers that came from them; the rest had none, so the arms differ less.
     """
 
     experiment: Experiment
@@ -31,6 +33,7 @@ class Report:
     p_mismatch: float
     left_out: int
     misdealt: int
+    of_variant: Mapping[str, float]
     verdict: str
 
     def as_json(self) -> dict[str, Any]:
@@ -46,6 +49,7 @@ class Report:
             "sample_ratio_p": self.p_mismatch,
             "users_in_two_arms": self.left_out,
             "users_misdealt": self.misdealt,
+            "answers_of_variant": dict(self.of_variant),
             "verdict": self.verdict,
         }
 
@@ -62,8 +66,9 @@ class _Users:
 
 
 def experiment_report(experiment: Experiment, exposures: pa.Table, feedback: pa.Table, *, start: datetime) -> Report:
-    """exposures: columns user_id, rec_id, arm, dealt (from 1); feedback: user_id, rec_id, event_type, event_time.
+    """exposures: columns user_id, rec_id, kind, variant, arm, dealt (from 1).
 
+    feedback: columns user_id, rec_id, event_type, event_time.
     Feedback before `start` is what CUPED takes off. Raises InputError where an arm has fewer than two users.
     """
     users = _users(experiment, exposures, feedback, start=start)
@@ -87,8 +92,19 @@ def experiment_report(experiment: Experiment, exposures: pa.Table, feedback: pa.
         p_mismatch=p,
         left_out=int((~users.is_one).sum()),
         misdealt=int((~users.is_dealt).sum()),
+        of_variant=dict(_of_variant(experiment, exposures)),
         verdict=verdict(others, guardrails, p_mismatch=p, metric=experiment.metric),
     )
+
+
+def _of_variant(experiment: Experiment, exposures: pa.Table) -> Iterator[tuple[str, float]]:
+    """Of answers with items of one kind, which the experiment is about."""
+    is_about = pc.is_in(exposures["kind"], pa.array([kind.value for kind in experiment.kinds]))
+    asked = exposures.filter(is_about).select(["arm", "variant"])
+    for name, arm in experiment.arms.items():
+        shown = asked.filter(pc.equal(asked["arm"], name))
+        if arm.variant is not None and shown.num_rows:
+            yield name, float(pc.mean(pc.equal(shown["variant"], arm.variant.value)).as_py())
 
 
 def _users(experiment: Experiment, exposures: pa.Table, feedback: pa.Table, *, start: datetime) -> _Users:

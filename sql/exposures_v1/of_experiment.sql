@@ -5,6 +5,7 @@ SELECT
     rec_id,
     event_time,
     kind,
+    variant,
     item_ids,
     item_scores,
     propensities,

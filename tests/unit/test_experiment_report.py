@@ -34,6 +34,9 @@ def log_of(
             "user_id": np.repeat(ids, 2),
             "rec_id": [f"{user}/{number}" for user in ids for number in (0, 1)],
             "arm": np.array(list(ONE.arms), object)[np.repeat(arm, 2)],
+            "kind": ["product"] * (2 * users),
+            # Every second answer of the arm `segment` is from other lists.
+            "variant": np.where(np.repeat(arm, 2) & np.tile([0, 1], users), "segment", "personal"),
             "dealt": np.repeat(arm + 1, 2),
         }
     )
@@ -65,6 +68,7 @@ def test_a_known_effect_is_found_within_its_interval() -> None:
     # One click in two answers.
     assert segment["ctr_difference"]["low"] < 0.025 < segment["ctr_difference"]["high"]
     assert (found.left_out, found.misdealt) == (0, 0)
+    assert found.of_variant == {"personal": 1.0, "segment": 0.5}
     assert found.p_mismatch > 0.001
 
 
