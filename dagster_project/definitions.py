@@ -38,7 +38,7 @@ def build_defs(settings: Settings, *, resources: Mapping[str, Any] | None = None
         REPAIR_JOB,
         selection=dg.AssetSelection.all()
         - maintenance.SELECTION
-        - dg.AssetSelection.assets(asset_key(publish.PUBLISHED)),
+        - dg.AssetSelection.assets(asset_key(publish.PUBLISHED)).downstream(),
         description="A night made again, for one day or a range of them, that publishes nothing.",
     )
     upkeep = dg.define_asset_job(

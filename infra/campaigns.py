@@ -9,6 +9,7 @@ import typer
 
 from data_contracts.campaigns import Campaign, Known, campaigns_in
 from data_contracts.errors import InputError
+from data_contracts.night import parse_snapshot_id
 from data_contracts.settings import Settings
 from infra.console import console, progress, show, show_json
 from infra.options import AsJson, DataDir, settings_of
@@ -87,7 +88,7 @@ def _known(settings: Settings) -> Known | None:
     from spark_jobs.lake.snapshot_files import manifest_of, snapshot_uris
 
     sealed = [uri for uri in snapshot_uris(settings.lake_uri) if manifest_of(uri) is not None]
-    return known_by(sealed[-1]) if sealed else None
+    return known_by(max(sealed, key=lambda uri: parse_snapshot_id(uri.rpartition("/")[2]))) if sealed else None
 
 
 def _row(one: Campaign, settings: Settings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from data_contracts.campaigns import campaigns_in
 from data_contracts.catalogue import Rules
 from data_contracts.night import NightParams
 from spark_jobs.campaigns.day import Day, assign_day
-from spark_jobs.campaigns.records import events_known
+from spark_jobs.campaigns.records import assignments, events_known, folder_of
 from spark_jobs.campaigns.snapshot import known_by
 from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
 from spark_jobs.lake.files import read_bytes
@@ -19,7 +19,9 @@ _NAME = "assigned"
 
 
 def run(params: NightParams) -> JobReport:
-    """Nothing is written on a day without campaigns. Raises InputError for campaigns that contradict themselves."""
+    """Nothing is written on a day without campaigns, or on one that is assigned already, maybe by an earlier attempt at
+    the night: CRM may have pulled that. Raises InputError for campaigns that contradict themselves.
+    """
     known = known_by(params.snapshot_uri)
     asked = Day(
         lake=params.lake,
@@ -35,14 +37,16 @@ def run(params: NightParams) -> JobReport:
     )
     if not asked.running:
         return JobReport(tables={_NAME: TableReport(rows=0, details={"why": "no campaign runs on this day"})})
-    told = assign_day(asked)
+    kept = next((told for _, told in assignments(params.lake) if told.day == asked.day), None)
+    told = kept or assign_day(asked)
     details = {
         "contacts": {name: one.contacts for name, one in told.campaigns.items()},
         "controls": {name: one.controls for name, one in told.campaigns.items()},
         "conflicts": {name: one.wanted_elsewhere for name, one in told.campaigns.items()},
         "gap": told.gap,
         "roubles": round(told.value),
-        "folder": asked.folder,
+        "folder": folder_of(params.lake, told.day, told.snapshot_id),
+        **({"why": "the day was assigned before; recs campaigns assign --replace does it anew"} if kept else {}),
     }
     rows = sum(one.contacts + one.controls for one in told.campaigns.values())
     return JobReport(tables={_NAME: TableReport(rows=rows, fingerprint=told.made_of, details=details)})

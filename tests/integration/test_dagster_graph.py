@@ -12,7 +12,7 @@ import pytest
 from dagster_project.asset_specs import asset_key
 from dagster_project.assets import publish
 from dagster_project.assets.campaigns import ASSIGNED
-from dagster_project.definitions import NIGHT_JOB, build_defs, night_assets
+from dagster_project.definitions import NIGHT_JOB, REPAIR_JOB, build_defs, night_assets
 from dagster_project.partitions import nights
 from dagster_project.runner import LocalSparkRunner
 from data_contracts.errors import GateError, InputError
@@ -47,7 +47,10 @@ def test_campaigns_are_assigned_only_where_the_bank_has_some() -> None:
     def keys(settings: Settings) -> set[dg.AssetKey]:
         return {spec.key for asset in night_assets(settings) for spec in asset.specs}
 
-    assert keys(Settings(campaigns=Path("campaigns"))) - keys(Settings()) == {asset_key(ASSIGNED)}
+    settings = Settings(campaigns=Path("campaigns"))
+    assert keys(settings) - keys(Settings()) == {asset_key(ASSIGNED)}
+    jobs = {name: build_defs(settings).resolve_job_def(name).asset_layer for name in (NIGHT_JOB, REPAIR_JOB)}
+    assert [asset_key(ASSIGNED) in layer.executable_asset_keys for layer in jobs.values()] == [True, False]
 
 
 def test_a_failing_job_fails_its_asset_with_the_jobs_own_words(tmp_path: Path) -> None:

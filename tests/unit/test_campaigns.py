@@ -1,5 +1,6 @@
 """Campaigns: what contradicts itself is refused with its line, and a day's assignment keeps to all that was agreed."""
 
+import shutil
 from datetime import datetime, time
 from pathlib import Path
 from typing import Any
@@ -237,5 +238,8 @@ def test_the_nights_job_assigns_its_snapshot_and_rests_on_a_day_without_campaign
     (assigned,) = (told for _, told in records.assignments(lake))
     assert report.details["contacts"] == {"loans": 30} and report.fingerprint == assigned.made_of
     assert assigned.snapshot_id == SNAPSHOT
+    again = night.model_copy(update={"attempt": 2, "campaigns": str(folder_of(tmp_path / "more", {"budget": 40}))})
+    shutil.copytree(tmp_path / "snapshots" / SNAPSHOT, again.snapshot_uri)
+    assert run(again).tables["assigned"].details["contacts"] == {"loans": 30}
     resting = night.model_copy(update={"campaigns": str(folder_of(tmp_path / "none", {"enabled": False}))})
     assert run(resting).tables["assigned"].rows == 0
