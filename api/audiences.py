@@ -113,6 +113,7 @@ class Desk:
             if not len(users):
                 return
             is_in = admitted(self.serving, self.moment, wanted, page)
+            is_in &= np.append(True, users[1:] != users[:-1])
             yield users[is_in], short[is_in]
             if len(users) < most:
                 return

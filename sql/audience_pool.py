@@ -79,7 +79,7 @@ def events_of(table: pa.Table) -> pa.Table:
 
 
 def ensure_pool(store: Store, snapshot_id: str) -> None:
-    """For a snapshot that was loaded before there were pools."""
+    """Make it where it is not there; two that do so at once may leave users twice, side by side."""
     if store.rows("audience_pool_v1/count", snapshot_id=snapshot_id)[0][0]:
         return
     for entry in snapshot_states(store):

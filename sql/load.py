@@ -8,7 +8,7 @@ from data_contracts.checksums import SNAPSHOT_COLUMNS
 from data_contracts.errors import InputError
 from data_contracts.manifest import Manifest
 from data_contracts.night import parse_snapshot_id
-from sql.audience_pool import fill_pool
+from sql.audience_pool import drop_pool
 from sql.client import Store
 from sql.sources import S3_ENDPOINT, Source, Target, open_source
 from sql.states import State, put_state
@@ -43,7 +43,8 @@ def load_from(store: Store, source: Source) -> Manifest:
     store.run("load/stop", load=_mark(manifest.snapshot_id))
     for table in TABLES:
         _load_table(store, source, table=table)
-    fill_pool(store, manifest.snapshot_id, users=manifest.tables["user_state"].rows)
+    # It was of what was loaded before; it is made after the pointer has moved, or when somebody asks.
+    drop_pool(store, manifest.snapshot_id)
     put_state(store, manifest, State.LOADED)
     return manifest
 

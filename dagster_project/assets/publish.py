@@ -20,6 +20,7 @@ from data_contracts.errors import GateError
 from data_contracts.manifest import Manifest
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
+from sql.audience_pool import ensure_pool
 from sql.client import Address, Store, connected
 from sql.load import load
 from sql.migrate import migrate
@@ -163,6 +164,8 @@ def publish_snapshot(address: Address, *, snapshot_uri: str, keep: int, why: str
         manifest = load_verified(store, snapshot_uri=snapshot_uri)
         _approve_rules(store, snapshot_uri)
         publish(store, manifest.snapshot_id, actor=_ACTOR, why=why)
+        # Look-ups do not wait for it.
+        ensure_pool(store, manifest.snapshot_id)
         drop_old(store, keep=keep)
     return manifest
 
