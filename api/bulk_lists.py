@@ -34,7 +34,7 @@ def lists_of(ground: Ground, crowd: Crowd) -> Ranks:
             continue
         ranks, keep = _decided(ground, crowd, rows, tail)
         is_done = (keep.sum(axis=1) == ground.wanted.top_k) | (tail == longest)
-        shown.put(rows[is_done], ranks[is_done], keep[is_done])
+        shown.put(rows, ranks, keep & is_done[:, None])
         is_open[rows[is_done]] = False
     return _explored(ground, crowd, _with_reasons(ground, crowd, shown))
 

@@ -116,7 +116,7 @@ class Crowd:
     @classmethod
     def of(cls, ground: Ground, rows: Rows, moment: Moment) -> Self:
         serving, states = ground.serving, rows.states
-        user_ids: list[int] = states[USER_ID].to_pylist()
+        user_ids: list[int] = states[USER_ID].to_numpy().tolist()
         as_of_night = users_of_table(ground, states)
         changes = moment.changes(serving, rows.events)
         users = changes.seen_now(as_of_night, user_ids) if changes else as_of_night
@@ -175,6 +175,8 @@ def _listed(ground: Ground, lists: pa.Table, ids: NDArray[np.int64]) -> tuple[Ra
 
 
 def _rows_in(found: Mapping[int, int], user_ids: list[int]) -> NDArray[np.int64]:
+    if not found:
+        return np.full(len(user_ids), -1, np.int64)
     return np.array([found.get(user_id, -1) for user_id in user_ids], np.int64)
 
 

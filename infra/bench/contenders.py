@@ -142,7 +142,8 @@ def _over_grpc(channel: Any, token: str) -> Ask:
 def _token(data_dir: str) -> str:
     settings = Settings(data_dir=Path(data_dir))
     ensure_issuer(settings)
-    return issue(settings, scopes=[Scope.RECOMMENDATIONS_READ], client="bench", seconds=6 * 3600)
+    scopes = [Scope.RECOMMENDATIONS_READ, Scope.LISTS_READ, Scope.EXPORTS_WRITE]
+    return issue(settings, scopes=scopes, client="bench", seconds=6 * 3600)
 
 
 def _stream_events(url: str, user_ids: NDArray[np.int64]) -> None:

@@ -50,6 +50,7 @@ _LOOKUP = (
     "infra/bench/obvious_service.py",
 )
 _OVERLAY = (*_SERVING, "infra/overlay.py", "infra/local/kafka", "infra/bench/overlay.py")
+_OUTBOUND = (*_LOOKUP, "infra/bench/outbound.py")
 _LANDING = ("spark_jobs/landing", "data_contracts/events", "infra/local/kafka", "infra/bench/landing.py")
 _MODELS = (
     *(f"spark_jobs/{part}" for part in ("features", "ranking", "evaluation")),
@@ -77,6 +78,7 @@ BENCHES = {
         Bench("lookup", "infra.bench.lookup:run", _LOOKUP, "look-ups"),
         Bench("soak", "infra.bench.soak:run", (*_LOOKUP, "infra/bench/soak.py"), "look-ups for ten minutes"),
         Bench("overlay", "infra.bench.overlay:run", _OVERLAY, "streamed events until they are in answers"),
+        Bench("outbound", "infra.bench.outbound:run", _OUTBOUND, "everybody's lists in bulk, and as files"),
         Bench("landing", "infra.bench.landing:run", _LANDING, "landing events from Kafka"),
         Bench(
             "allocation",
