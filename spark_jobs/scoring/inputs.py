@@ -118,7 +118,7 @@ def lists_input(night: Night, models: StageModels, state: DataFrame, *, partitio
         rows = user_rows(
             rows, features=night.gold("gold.user_features").select(USER_ID, PAIR_PRODUCTS, PAIR_SIGNALS, *names)
         )
-    if models.offers is not None:
+    if any(offers is not None for offers in (models.offers, *(one.offers for one in models.variants))):
         rows = rows.join(night.gold(HISTORY).select(USER_ID, ITEM_CODES, ITEM_STATS), USER_ID, "left")
     return rows.repartition(partitions, USER_ID).sortWithinPartitions(USER_ID)
 
