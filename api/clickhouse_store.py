@@ -16,6 +16,7 @@ from data_contracts.experiments import MADE_ON_DEMAND
 from data_contracts.night import parse_snapshot_id
 from data_contracts.overlay import KINDS, Effect
 from data_contracts.policy.users import CHANNEL_CONSENT
+from data_contracts.suppressions import ALL
 from data_contracts.vocabulary import Channel, Tier, Variant
 from sql.client import Address, AsyncStore, connected_async
 from sql.pointer import read_pointers_async
@@ -24,7 +25,8 @@ from sql.states import State
 from sql.user_events import read_events, read_lag
 
 _APP = sum(int(CHANNEL_CONSENT[channel]) for channel in CHANNELS)
-_WITHDRAWALS = sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.WITHDRAW})
+# What is suppressed in a channel in part counts as well: in memory nobody knows of which product it is.
+_WITHDRAWALS = sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.WITHDRAW or kind.in_channel})
 _OPTING = [*_WITHDRAWALS, *sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.GIVE})]
 _OTHERS = frozenset(MADE_ON_DEMAND)
 
@@ -84,6 +86,13 @@ class ClickHouseStore:
         customers = await store.table("user_state_v1/opted_out", snapshot_id=snapshot_id, key=key, channels=_APP)
         events = await store.table("user_events_v1/opted_out", key=key, event_types=_OPTING, withdrawals=_WITHDRAWALS)
         return await asyncio.to_thread(_opted_out, customers, events)
+
+    async def newly_suppressed(self, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
+        rows = await (await self._store()).few_rows("suppressions_v1/newest", key=key)
+        return {
+            channel: np.array([hashed for where, hashed in rows if where in (channel.value, ALL)], np.uint32)
+            for channel in CHANNELS
+        }
 
     async def overlay_lag(self) -> float | None:
         return await read_lag(await self._store())

@@ -45,7 +45,7 @@ class Lookup:
         self._watch = watch
         self._deadline = deadline_seconds
         self._breaker = breaker
-        self._has_opted_out = has_opted_out
+        self.has_opted_out = has_opted_out
         self._under_way: set[float] = set()
         self._database_seconds = 0.0  # of the last look-up
         self._batches = Batches(self._watched, largest=LARGEST_BATCH, in_flight=BATCHES_IN_FLIGHT)
@@ -138,7 +138,7 @@ class Lookup:
         replies = recommend(self._watch.serving, questions, None)
         return [
             replace(reply, shown=(), propensities=())
-            if self._has_opted_out(question.user_id, question.channel)
+            if self.has_opted_out(question.user_id, question.channel)
             else reply
             for question, reply in zip(questions, replies, strict=True)
         ]

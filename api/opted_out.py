@@ -3,7 +3,8 @@
 While users cannot be looked up they are answered as somebody unknown, and who is in here is shown nothing. Of a user
 and channel 32 bits of a keyed hash are kept, in memory and on disk: 40 MB for ten million, for whom one of 430 others
 is taken and shown nothing either. Read anew once a minute: an opt-out of the last minute before an outage may be
-missed, and a new consent counts from the next night on. CRM needs none of this: it shows nothing to who is unknown.
+missed, and a new consent counts from the next night on. New suppressions, of a product alone too, are looked for every
+second. CRM needs none of this: it shows nothing to who is unknown.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ _LOG = logging.getLogger("recs.api")
 CHANNELS = (Channel.MOBILE, Channel.WEB)
 Hashes = NDArray[np.uint32]
 _EVERY_SECONDS, _AGAIN_SECONDS = 60.0, 5.0
-_READ_SECONDS = 60.0
+_READ_SECONDS, _LOOK_SECONDS = 60.0, 1.0
 
 
 def derived_key(key: bytes) -> str:
@@ -77,6 +78,13 @@ class OptedOut:
         place = int(np.searchsorted(hashes, np.uint32(hashed)))
         return place < len(hashes) and int(hashes[place]) == hashed
 
+    def also(self, found: Mapping[Channel, Hashes]) -> Self:
+        """With these; itself where it has them all."""
+        if all(self.includes(int(one), channel) for channel, hashes in found.items() for one in hashes):
+            return self
+        nobody = np.zeros(0, np.uint32)
+        return self.of({name: np.append(self.hashes.get(name, nobody), found.get(name, nobody)) for name in CHANNELS})
+
     def without(self, hashed: int) -> Self:
         return type(self)({channel: hashes[hashes != hashed] for channel, hashes in self.hashes.items()})
 
@@ -99,12 +107,27 @@ class OptOuts:
             is_read = await self.read(snapshot_id())
             await asyncio.sleep(_EVERY_SECONDS if is_read else _AGAIN_SECONDS)
 
+    async def watch(self) -> None:
+        """Look for new suppressions for good."""
+        while True:
+            await self._look()
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(_AGAIN_SECONDS):
+                found = await self._store.newly_suppressed(key=self._key)
+            self.known = self.known.also(found)
+        except (TimeoutError, RecsError) as error:
+            _LOG.debug("new suppressions cannot be read: %s", error)
+
     async def read(self, snapshot_id: str) -> bool:
         """Whether it could be read; else what is known stays."""
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 found = await self._store.opted_out(snapshot_id, key=self._key)
             self.known = await asyncio.to_thread(OptedOut.of, found)
+            await self._look()  # for what came while that was read
             await asyncio.to_thread(self.known.save, self._path)
         except (TimeoutError, RecsError) as error:
             _LOG.debug("who opted out cannot be read: %s", error)

@@ -122,6 +122,9 @@ class Store(Protocol):
     async def opted_out(self, snapshot_id: str, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
         """Who may not be addressed in the app's channels: hashes made with `key` (api.opted_out), in any order."""
 
+    async def newly_suppressed(self, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
+        """Who was suppressed in the app's channels, wholly or in part, within the last minutes; hashes as above."""
+
     async def overlay_lag(self) -> float | None:
         """Seconds that stored events are behind those that came; None where nobody was ever seen to store any."""
 

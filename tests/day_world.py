@@ -185,6 +185,10 @@ class FakeStore:
             for channel, users in self.withdrawn.items()
         }
 
+    async def newly_suppressed(self, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
+        await self._reached()
+        return {}
+
     async def overlay_lag(self) -> float | None:
         await self._reached()
         return self.lag

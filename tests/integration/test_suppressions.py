@@ -19,6 +19,7 @@ from data_contracts import recommendation_pb2 as pb
 from data_contracts import recommendation_pb2_grpc as services
 from data_contracts.manifest import Erasure
 from data_contracts.settings import Settings
+from data_contracts.vocabulary import Channel
 from infra.cli import main
 from infra.local.clickhouse.testing import clickhouse_url
 from sql.client import Address, connected
@@ -50,6 +51,7 @@ def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
 class Day:
     client: httpx.AsyncClient
     grpc: Any
+    known: Callable[[int, Channel], bool]  # to have opted out, by the service in memory
 
     async def shown(self, user_id: int, channel: str = "web") -> list[str]:
         return [one["product_id"] for one in (await self.answer(user_id, channel))["recommendations"]]
@@ -97,7 +99,8 @@ async def running(address: Address, folder: Path) -> AsyncIterator[Day]:
         running_grpc(settings, clock=now) as port,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
-        yield Day(client, services.RecommendationServiceStub(channel))
+        lookup = app.state.service.lookup
+        yield Day(client, services.RecommendationServiceStub(channel), lookup.has_opted_out)
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -158,6 +161,26 @@ def test_a_product_or_a_family_is_out_in_its_channel_until_its_time_has_come(add
                 return "card_gold" in await day.shown(BOB)
 
             await until(is_back)
+
+    asyncio.run(scene())
+
+
+def test_while_clickhouse_cannot_be_asked_the_suppressed_are_shown_nothing_either(
+    address: Address, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        async with running(address, tmp_path) as day:
+            opt_outs = day.known
+            assert not opt_outs(5_001, Channel.WEB)
+            await day.post(user_ids=["5001"], kind="opt_out")
+            await day.post(user_ids=["5002"], kind="other", channel="web", product_id="card_gold")
+
+            async def are_known() -> bool:
+                return opt_outs(5_001, Channel.WEB) and opt_outs(5_002, Channel.WEB)
+
+            await until(are_known)
+            assert opt_outs(5_001, Channel.MOBILE)
+            assert not opt_outs(5_002, Channel.MOBILE)
 
     asyncio.run(scene())
 
