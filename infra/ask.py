@@ -28,10 +28,10 @@ def ask(settings: Settings, user_id: str, **query: str | int) -> dict[str, Any]:
     except urllib.error.HTTPError as error:
         if error.code == HTTPStatus.UNAUTHORIZED:
             raise InputError(
-                f"the API did not take the token ({_detail(error.read())}): "
+                f"the API did not take the token ({detail_of(error.read())}): "
                 "name the stack's --data-dir, where its issuer is, or set RECS_TOKEN"
             ) from error
-        raise InputError(f"the API refused the question: {_detail(error.read())}") from error
+        raise InputError(f"the API refused the question: {detail_of(error.read())}") from error
     except OSError as error:
         raise UnavailableError(
             f"no API at port {settings.api_port}: start it with recs up, or set RECS_API_PORT"
@@ -60,7 +60,8 @@ def answer_title(answer: Mapping[str, Any]) -> str:
     return f"user {answer['user_id']}: tier {answer['tier']}, snapshot {answer['snapshot_id'] or 'none'}{old}"
 
 
-def _detail(body: bytes) -> str:
+def detail_of(body: bytes) -> str:
+    """What a problem document says."""
     try:
         problem = json.loads(body)
         return str(problem.get("detail") or problem.get("title") or problem)

@@ -12,6 +12,7 @@ import typer
 from data_contracts.errors import InputError, RecsError, UnavailableError
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Family, Kind, Scope
+from infra.ask import detail_of
 from infra.console import console, progress, show_json
 from infra.options import AsJson, DataDir, settings_of
 from infra.tokens import own_token
@@ -112,9 +113,8 @@ def _call(settings: Settings, url: str | None, path: str, body: Mapping[str, Any
             told: dict[str, Any] = json.loads(answer.read())
             return told
     except urllib.error.HTTPError as error:
-        detail = error.read().decode(errors="replace")[:500]
         kind = UnavailableError if error.code >= 500 else InputError
-        raise kind(f"the API refused: {detail}") from error
+        raise kind(f"the API refused: {detail_of(error.read())}") from error
     except OSError as error:
         raise UnavailableError(f"no API at {base}: start it with recs up, or give --url") from error
 

@@ -3,7 +3,6 @@
 What has come is in FILE.part, how far it goes in FILE.part.json: a pull that broke, or was killed, goes on there.
 """
 
-import contextlib
 import http.client
 import json
 import os
@@ -24,6 +23,7 @@ import pyarrow.parquet as pq
 from api.bulk_chunks import SCHEMA, columns_checksum
 from api.bulk_formats import CURSOR, END, Format
 from data_contracts.errors import InputError, RecsError, UnavailableError
+from infra.ask import detail_of
 
 _SECONDS = 60
 _LATER = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.BAD_GATEWAY})
@@ -184,12 +184,10 @@ def _refuse(error: Exception, out: Path) -> None:
     """Raises InputError for an answer that will not change; what cannot go on is forgotten."""
     if not isinstance(error, urllib.error.HTTPError) or error.code in _LATER:
         return
-    problem = error.read()
-    with contextlib.suppress(ValueError):
-        problem = str(json.loads(problem).get("detail")).encode()
+    detail = detail_of(error.read())
     if error.code == HTTPStatus.GONE:
         _forget(out)
-    raise InputError(f"the API refused the pull: {problem.decode(errors='replace')[:500]}") from error
+    raise InputError(f"the API refused the pull: {detail}") from error
 
 
 def _part(out: Path) -> Path:
