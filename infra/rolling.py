@@ -1,7 +1,8 @@
 """What `recs backtest --folds` does: models trained anew at earlier and earlier moments, each judged on what came next.
 
 With a lake's date the report is kept beside the night it is about, `{lake}/evaluation/{as_of}/backtest.json`:
-    products   folds (newest first: train, calibrate, test, labels_from, labels_to, figures, calibration), together
+    products   folds (newest first: train, calibrate, test, labels_from, labels_to, figures, calibration), together,
+               and cold (model -> metric): the segment tier for users held out from training
     offers     folds (newest first: test_day, figures)
 figures of products: slice -> model -> metric -> {value, low, high, users}; of offers: label before the slice.
 """
@@ -58,6 +59,7 @@ def show_rolling(
 
 
 def product_folds(settings: Settings, as_of: date, *, folds: int, k: int) -> Mapping[str, Any]:
+    from spark_jobs.evaluation.cold_users import cold_users
     from spark_jobs.evaluation.product_log import rolling_log
     from spark_jobs.evaluation.rolling import rolling_report
     from spark_jobs.lake.session import spark_session
@@ -70,7 +72,11 @@ def product_folds(settings: Settings, as_of: date, *, folds: int, k: int) -> Map
     finally:
         spark.stop()
     report = rolling_report(seen, k=k, booster=BoosterParams(), seed=params.seed, threads=params.training_threads)
-    return report.as_json()
+    cold = {
+        model: {name: one.as_json() for name, one in metrics.items()}
+        for model, metrics in cold_users(seen, k=k).items()
+    }
+    return {**report.as_json(), "cold": cold}
 
 
 def _offers(
@@ -97,6 +103,8 @@ def _rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     parts = [("together", products["together"])] if products["together"] else []
     for name, part in [*parts, *((fold["test"], fold) for fold in products["folds"])]:
         yield from _lines(name, part["figures"])
+    if "cold" in products:
+        yield from _lines("held out", {_WHOLE: products["cold"]})
     for fold in report.get("offers", {"folds": []})["folds"]:
         for label, slices in fold["figures"].items():
             yield from _lines(f"{fold['test_day']}, {label}", slices)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from data_contracts.columns import AS_OF, DAY, SEGMENT
+from data_contracts.columns import AS_OF, DAY, PRODUCT_ID, SEGMENT, USER_ID
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams
 from spark_jobs.evaluation.ablation import ProductCases
@@ -21,12 +22,14 @@ from spark_jobs.features.days import day_spans, midnight
 from spark_jobs.features.engine import user_features
 from spark_jobs.features.segments import segments
 from spark_jobs.features.silver import Silver, read_silver
+from spark_jobs.features.sources import is_held
 from spark_jobs.features.streams import happenings
 from spark_jobs.lake.collect import collected
 from spark_jobs.lake.reference import Reference, read_reference
 from spark_jobs.lake.tables import read_table
+from spark_jobs.ranking.kernel import I64
 from spark_jobs.ranking.product_cases import CaseParams, cases_of_night, labelled_users
-from spark_jobs.ranking.user_blocks import aligned_features
+from spark_jobs.ranking.user_blocks import aligned_features, aligned_pairs
 from spark_jobs.ranking.windows import MIN_HISTORY_DAYS, LabelWindow, windows_of_night
 
 _PARTITIONS = 4
@@ -110,5 +113,15 @@ def _labelled(
         params=CaseParams(horizon_days=params.product_horizon_days, seed=params.seed),
     )
     told = collected(segments(features).drop(AS_OF))
-    segment = np.nan_to_num(aligned_features(told, [SEGMENT], user_ids=cases.users.user_ids)[:, 0]).astype(np.int16)
-    return SeenUsers(window, cases.users, segment, cases.feature_names, cases.pair_names)
+    user_ids, products = cases.users.user_ids, cases.users.products.ids
+    segment = np.nan_to_num(aligned_features(told, [SEGMENT], user_ids=user_ids)[:, 0]).astype(np.int16)
+    held = _held(silver, window, user_ids, products)
+    return SeenUsers(window, cases.users, segment, held, cases.feature_names, cases.pair_names)
+
+
+def _held(silver: Silver, window: LabelWindow, user_ids: I64, products: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """(users, products), as of the window."""
+    is_open = is_held(Moment(window.as_of, window.start))
+    held = silver.holdings.where(is_open).select(USER_ID, PRODUCT_ID).distinct()
+    rows = collected(held.withColumn("held", F.lit(1.0).cast("float")))
+    return aligned_pairs(rows, ("held",), user_ids=user_ids, products=products)[:, :, 0] > 0

@@ -24,17 +24,20 @@ from spark_jobs.ranking.products import (
 from spark_jobs.ranking.windows import LabelWindow, training_windows
 
 # Users at whose number a segment's own rate and everybody's weigh the same.
-_SEGMENT_USERS = 200.0
+SEGMENT_USERS = 200.0
 _TENURE = "f_holdings_tenure"
 
 
 @dataclass(frozen=True)
 class SeenUsers:
-    """Labelled users of one window, their segments int16 (n,), and the names of their features and pair signals."""
+    """Labelled users of one window, their segments int16 (n,), what they hold bool (n, p), and the names of their
+    features and pair signals.
+    """
 
     window: LabelWindow
     users: LabelledUsers
     segment: npt.NDArray[np.int16]
+    held: npt.NDArray[np.bool_]
     feature_names: tuple[str, ...]
     pair_names: tuple[str, ...]
 
@@ -109,8 +112,8 @@ def baselines(past: SeenUsers, test: SeenUsers) -> dict[str, F32]:
     rates = np.tile(everybody, (segments, 1))
     for segment in np.unique(past.segment):
         mine = past.segment == segment
-        own = opened[mine].sum(axis=0) + _SEGMENT_USERS * everybody
-        rates[segment] = own / (eligible[mine].sum(axis=0) + _SEGMENT_USERS)
+        own = opened[mine].sum(axis=0) + SEGMENT_USERS * everybody
+        rates[segment] = own / (eligible[mine].sum(axis=0) + SEGMENT_USERS)
     by_user = {"segment": rates[test.segment], "popular": np.tile(everybody, (len(test.segment), 1))}
     return {name: rate.astype(np.float32) for name, rate in by_user.items()}
 

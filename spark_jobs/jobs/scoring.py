@@ -5,12 +5,14 @@ What it writes replaces what a killed attempt left under the same number.
 
 import math
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from data_contracts.columns import PRODUCT_ID, USER_ID
 from data_contracts.night import NightParams
 from data_contracts.vocabulary import Tier
+from spark_jobs.candidates.strangers import Doubles
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.collect import collected
@@ -26,6 +28,7 @@ from spark_jobs.scoring.inputs import Audience, Night, audience, lists_input, op
 from spark_jobs.scoring.lists import Ranked
 from spark_jobs.scoring.reasons import Agreement, popular_code
 from spark_jobs.scoring.stage import StageModels, Worth, WorthSum, personal_lists
+from spark_jobs.scoring.strangers import Seen, night_rates
 
 _USERS_A_PARTITION = 12_500
 _FEWEST_PARTITIONS = 4
@@ -35,8 +38,12 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     night = open_night(spark, params)
     state, models = at_once(lambda: _write_state(night), lambda: stage_models(night))
     users = audience(state)
-    worth, _ = at_once(lambda: _write_lists(night, models, users), lambda: _write_items_and_portraits(night, models))
-    fallback = _write_fallback(night, models, worth, users)
+    worth, rates, _ = at_once(
+        lambda: _write_lists(night, models, users),
+        lambda: _rates(night, models, users),
+        lambda: _write_items_and_portraits(night, models),
+    )
+    fallback = _write_fallback(night, models, worth, rates, users)
     snapshot.write_documents(params.snapshot_uri, **vars(night.reference))
     _write_drift(spark, params, users=users.users)
     return _report(models, users, fallback, worth.agreement, params=params)
@@ -60,11 +67,28 @@ def _write_lists(night: Night, models: StageModels, users: Audience) -> Worth:
     return worth.value
 
 
-def _write_fallback(night: Night, models: StageModels, worth: Worth, users: Audience) -> pa.Table:
+def _rates(night: Night, models: StageModels, users: Audience) -> Doubles:
+    """What strangers of each segment open; nothing without a ranker of products."""
+    if models.products is None:
+        return np.empty((0, 0))
+    seen = Seen(
+        rows=users.rows,
+        users=users.profiled,
+        product_events=night.silver.product_events,
+        features=night.gold("gold.user_features"),
+        portraits=night.gold("gold.portraits"),
+        products=night.product_ids,
+    )
+    return night_rates(seen, as_of=night.params.as_of, horizon_days=night.params.product_horizon_days)
+
+
+def _write_fallback(night: Night, models: StageModels, worth: Worth, rates: Doubles, users: Audience) -> pa.Table:
     products: dict[int | None, Ranked] = {}
     offers: dict[int | None, Ranked] = {}
     if models.products is not None:
-        products = popular_products(worth, values=models.products.products.values, policy=models.products.policy)
+        products = popular_products(
+            worth, rates=rates, values=models.products.products.values, policy=models.products.policy
+        )
     if models.offers is not None:
         offers = popular_offers(
             models.offers.models.retrieval,

@@ -1,8 +1,9 @@
 """Lists for those who have none of their own: the best of each segment, and the best of all.
 
-Products: by the mean over the scored users (of the segment) of probability × value, where who may not be shown a
-product counts as zero. On sale and not blocked is all that is asked here: nobody's attributes are known yet, so the
-policy decides again for the user who looks.
+Products: of a segment by how often its users open each, drawn to what the portraits say of them (`strangers`), × value;
+of all by the mean over the scored users of probability × value, where who may not be shown a product counts as zero. On
+sale and not blocked is all that is asked here: nobody's attributes are known yet, so the policy decides again for the
+user who looks.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,8 @@ from data_contracts.policy import CompiledPolicy
 from data_contracts.scores import quantise
 from data_contracts.vocabulary import Tier
 from spark_jobs.candidates.base import RetrievalModel
-from spark_jobs.ranking.kernel import F32, I64, items_of, ordered_keys
+from spark_jobs.candidates.strangers import Doubles
+from spark_jobs.ranking.kernel import F32, items_of, ordered_keys
 from spark_jobs.scoring.lists import LIST_LENGTH, Ranked
 from spark_jobs.scoring.product_lists import PROBABILITY_UNIT
 from spark_jobs.scoring.stage import Worth
@@ -41,14 +43,16 @@ FALLBACK_SCHEMA = pa.schema(
 )
 
 
-def popular_products(worth: Worth, *, values: F32, policy: CompiledPolicy) -> dict[int | None, Ranked]:
-    """The most valuable products by segment, and of all users under None; only segments with a scored user."""
+def popular_products(worth: Worth, *, rates: Doubles, values: F32, policy: CompiledPolicy) -> dict[int | None, Ranked]:
+    """The most valuable products by segment, and of all users under None; only segments with a scored user.
+
+    rates [segments, products]: openings a stranger and horizon.
+    """
     ranked: dict[int | None, Ranked] = {
-        int(segment): _best(worth.worth[segment], worth.users[segment], values, policy)
-        for segment in np.flatnonzero(worth.users)
+        int(segment): _best(rates[segment], values, policy) for segment in np.flatnonzero(worth.users)
     }
     if ranked:
-        ranked[None] = _best(worth.worth.sum(axis=0), worth.users.sum(), values, policy)
+        ranked[None] = _best(worth.worth.sum(axis=0) * PROBABILITY_UNIT / worth.users.sum(), values, policy)
     return ranked
 
 
@@ -115,10 +119,10 @@ def _row(
     return row
 
 
-def _best(worth: I64, users: np.int64, values: F32, policy: CompiledPolicy) -> Ranked:
-    probability = np.clip(worth * PROBABILITY_UNIT / users, 0.0, 1.0)
+def _best(expected: Doubles, values: F32, policy: CompiledPolicy) -> Ranked:
+    probability = np.clip(expected, 0.0, 1.0)
     items = np.arange(len(values), dtype=np.int64)
-    expected = (probability * values).astype(np.float32)[None, :]
-    order = items_of(np.sort(ordered_keys(expected, items, np.empty((1, len(values)), np.int64)), axis=1))[0, ::-1]
+    worth = (probability * values).astype(np.float32)[None, :]
+    order = items_of(np.sort(ordered_keys(worth, items, np.empty((1, len(values)), np.int64)), axis=1))[0, ::-1]
     may_be_sold = order[(policy.sold & ~policy.blocked)[order]][:LIST_LENGTH]
     return Ranked(may_be_sold.astype(np.int32), quantise(probability[may_be_sold]))

@@ -1,5 +1,6 @@
 """Rolling evaluation of product rankers: what it learns from, what it is judged on, and that it tells good from bad."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -38,7 +39,8 @@ def seen(number: int) -> SeenUsers:
     eligible[:, 5] = False
     pairs = np.zeros((USERS, PRODUCTS, 0), np.float32)
     users = LabelledUsers(np.arange(USERS), features.astype(np.float32), pairs, eligible, labels, table)
-    return SeenUsers(WINDOWS[number], users, segment, FEATURES, ())
+    held = np.zeros((USERS, PRODUCTS), bool)
+    return SeenUsers(WINDOWS[number], users, segment, held, FEATURES, ())
 
 
 SEEN = [seen(number) for number in range(len(WINDOWS))]
@@ -72,9 +74,7 @@ def test_who_knows_the_person_beats_the_segment_and_the_segment_everybody() -> N
 
 def test_what_happened_after_a_fold_does_not_move_it() -> None:
     shuffled = SEEN[0].users.labels[::-1].copy()
-    other = SeenUsers(
-        SEEN[0].window, LabelledUsers(**{**vars(SEEN[0].users), "labels": shuffled}), SEEN[0].segment, FEATURES, ()
-    )
+    other = replace(SEEN[0], users=replace(SEEN[0].users, labels=shuffled))
     moved = rolling_report([other, *SEEN[1:]], k=2, booster=BOOSTER, seed=1, threads=1)
     assert _values(moved.folds[1]) == pytest.approx(_values(REPORT.folds[1]), nan_ok=True)
     assert _values(moved.folds[0]) != pytest.approx(_values(REPORT.folds[0]), nan_ok=True)

@@ -106,14 +106,17 @@ def test_the_popular_reason_is_found_by_its_name() -> None:
     assert popular_code(REASONS) == 9
 
 
-def test_a_segments_list_is_ordered_by_mean_probability_times_value_and_sold_products_only() -> None:
+def test_a_segments_list_is_ordered_by_rate_times_value_and_everybodys_by_mean_probability_and_sold_only() -> None:
     unit = 1 / PROBABILITY_UNIT
     worth = Worth(
         np.array([0, 2]), np.array([[0] * 5, [0.2 * unit, 0.2 * unit, 0, 0.02 * unit, unit]]).astype(np.int64)
     )
-    ranked = popular_products(worth, values=PRODUCTS.values, policy=POLICY)
-    assert ranked[1].items.tolist() == [1, 0, 3, 2]
-    assert dequantise(ranked[1].scores)[0] == pytest.approx(0.1, rel=1e-3)
+    rates = np.array([[1.0] * 5, [0.4, 0.1, 0.0, 0.01, 1.0]])
+    ranked = popular_products(worth, rates=rates, values=PRODUCTS.values, policy=POLICY)
+    assert ranked[1].items.tolist() == [0, 1, 3, 2]
+    assert dequantise(ranked[1].scores)[0] == pytest.approx(0.4, rel=1e-3)
+    assert ranked[None].items.tolist() == [1, 0, 3, 2]
+    assert dequantise(ranked[None].scores)[0] == pytest.approx(0.1, rel=1e-3)
     assert set(ranked) == {1, None}
 
 

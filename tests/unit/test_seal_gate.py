@@ -67,7 +67,8 @@ def sound() -> dict[str, pa.Table]:
     for number, row in enumerate(lists):
         offers = [FIRST_OFFER + number % 3, FIRST_OFFER + (number + 1) % 3]
         row |= {"offer_items": offers, "offer_scores": [900, 800], "offer_reasons": [0, 0]}
-    products = popular_products(worth[-1], values=PRODUCTS.values, policy=POLICY)
+    rates = np.full((len(worth[-1].users), FIRST_OFFER), 0.01)
+    products = popular_products(worth[-1], rates=rates, values=PRODUCTS.values, policy=POLICY)
     return {
         "lists": pa.Table.from_pylist(lists, schema=pa.Table.from_batches(batches).schema),
         "user_state": users.select(STATE),
