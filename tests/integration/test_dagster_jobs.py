@@ -140,7 +140,7 @@ def test_every_process_of_a_job_ends_with_it_and_its_memory_is_counted() -> None
     assert session_members(job.pid) == []
 
 
-def test_the_jobs_of_a_run_share_a_host_and_its_jvm_which_end_with_the_run(tmp_path: Path) -> None:
+def test_the_jobs_of_a_run_share_a_host_and_its_jvm_which_end_with_one_that_fails(tmp_path: Path) -> None:
     host = JobHost(lake=str(tmp_path), log=tmp_path / "host.log", lock=None)
     params = NightParams(as_of=date(2026, 3, 16), lake=str(tmp_path), sources=Sources(reference="unread"))
     jvms = set()
@@ -153,16 +153,10 @@ def test_the_jobs_of_a_run_share_a_host_and_its_jvm_which_end_with_the_run(tmp_p
         jvms |= {member.pid for member in session_members(host.pid) if member.name() == "java"}
     assert len(jvms) == 1
     leader = host.pid
-    host.close()
-    assert session_members(leader) == []
-
-
-def test_a_job_that_fails_ends_with_its_code_and_leaves_no_host(tmp_path: Path) -> None:
-    host = JobHost(lake=str(tmp_path), log=tmp_path / "host.log", lock=None)
-    code, _ = host.run("ingest", "{}", variables={}, log=tmp_path / "job.log")
+    code, _ = host.run("ingest", "{}", variables={}, log=tmp_path / "failed.log")
     assert code == InputError.exit_code
-    assert "as_of: Field required" in (tmp_path / "job.log").read_text()
-    assert host.pid is None
+    assert "as_of: Field required" in (tmp_path / "failed.log").read_text()
+    assert (host.pid, session_members(leader)) == (None, [])  # no job comes after one that failed
 
 
 def test_a_host_dies_with_a_run_that_was_killed_and_so_does_its_job(tmp_path: Path) -> None:

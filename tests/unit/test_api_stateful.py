@@ -34,7 +34,7 @@ def test_no_chain_of_calls_ends_in_an_error_of_ours(tmp_path: Path) -> None:
 
         Scenario.run(
             settings=settings(
-                max_examples=12,
+                max_examples=24,
                 stateful_step_count=8,
                 suppress_health_check=list(HealthCheck),
                 database=None,
