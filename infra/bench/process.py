@@ -11,7 +11,7 @@ import psutil
 from dagster_project.processes import sizes_mb, tree
 from data_contracts.errors import RecsError
 
-_SAMPLE_SECONDS = 0.25
+_SAMPLE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
