@@ -10,11 +10,11 @@ import pyarrow as pa
 from api.audience_rules import Wanted, admitted
 from api.audiences import Desk
 from data_contracts.columns import USER_ID
-from data_contracts.overlay import EVENTS
 from data_contracts.scores import dequantise
-from sql.audience_pool import Page, events_of
+from sql.audience_pool import Page
 from sql.audiences import Member, members_after
 from sql.client import Address, Store, connected
+from sql.user_events import selected_events
 
 _AT_ONCE = 1_000
 
@@ -49,8 +49,8 @@ class Pull:
         desk, ids = self.desk, [one.user_id for one in page]
         serving = desk.serving
         states = store.table("user_state_v1/lookup", snapshot_id=serving.snapshot_id, user_ids=ids)
-        found = store.table("user_events_v1/lookup", user_ids=ids, cut_off=desk.moment.cut_off_micros)
-        events = events_of(found) if found.num_rows else EVENTS.empty_table()
+        cut_off = desk.moment.cut_off_micros
+        events = selected_events(store, "user_events_v1/lookup", user_ids=ids, cut_off=cut_off)
         is_in = admitted(serving, desk.moment, self.wanted, Page(pa.table({USER_ID: ids}), states, events))
         return [one for one, stays in zip(page, is_in.tolist(), strict=True) if stays]
 

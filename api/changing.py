@@ -18,10 +18,14 @@ _SECONDS = 10
 
 async def changed(request: Request, change: Callable[[Store], Result]) -> Result:
     """What `change` returns. Raises UnavailableError without ClickHouse, and whatever `change` raises."""
-    settings: Settings = request.app.state.settings
+    return await in_store(request.app.state.settings, change, seconds=_SECONDS)
+
+
+async def in_store(settings: Settings, work: Callable[[Store], Result], *, seconds: int) -> Result:
+    """What `work` returns of a connection of its own, whose statements may take so long."""
 
     def run() -> Result:
-        with connected(Address.of(settings), timeout_seconds=_SECONDS) as store:
-            return change(store)
+        with connected(Address.of(settings), timeout_seconds=seconds) as store:
+            return work(store)
 
     return await asyncio.to_thread(run)

@@ -18,6 +18,7 @@ import orjson
 
 from api.bulk import Asked, Pull
 from api.bulk_formats import Format
+from api.changing import in_store
 from api.export_files import MANIFEST, Folder, StoppedError, contacts_in, write_export
 from api.pulls import opened
 from api.refusals import BusyLaterError, ConflictError, UnknownError
@@ -38,6 +39,8 @@ _LOG = logging.getLogger("recs.api")
 _BEAT_SECONDS, _SILENT_SECONDS = 5.0, 30
 _MOST_AT_ONCE = 2
 _CONTACTS_AT_ONCE = 20_000
+# To count an export's contacts takes minutes.
+_STORE_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -187,11 +190,7 @@ class Exports:
         return found
 
     async def _with(self, work: Callable[[Store], Result]) -> Result:
-        def run() -> Result:
-            with connected(Address.of(self.settings)) as store:
-                return work(store)
-
-        return await asyncio.to_thread(run)
+        return await in_store(self.settings, work, seconds=_STORE_SECONDS)
 
 
 def _count(store: Store, folder: Folder, export: Export, items: int) -> None:

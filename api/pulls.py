@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from api.bulk import Asked, Pull, is_too_old
 from api.bulk_chunks import NOTHING
+from api.changing import in_store
 from api.cursors import Cursor, read_cursor
 from api.refusals import BusyLaterError, GoneError, InvalidError, UnknownError
 from api.service import Service
@@ -13,7 +14,7 @@ from api.serving import Snapshot
 from data_contracts.errors import InputError, UnavailableError
 from data_contracts.overlay.rows import micros
 from data_contracts.settings import Settings
-from sql.client import Address, connected
+from sql.client import Address, Store
 from sql.pointer import moves
 from sql.states import State, state_of
 
@@ -66,12 +67,11 @@ async def _snapshot(service: Service, settings: Settings, snapshot_id: str, *, i
     if served.is_whole and served.snapshot_id == snapshot_id:
         return served
 
-    def is_held() -> bool:
-        with connected(Address.of(settings), timeout_seconds=10) as store:
-            is_published = any(move.snapshot_id == snapshot_id for move in moves(store))
-            return is_published and state_of(store, snapshot_id) is State.VERIFIED
+    def is_held(store: Store) -> bool:
+        is_published = any(move.snapshot_id == snapshot_id for move in moves(store))
+        return is_published and state_of(store, snapshot_id) is State.VERIFIED
 
-    if not await asyncio.to_thread(is_held):
+    if not await in_store(settings, is_held, seconds=10):
         if is_again:
             raise GoneError(f"cursor: snapshot {snapshot_id} is no longer in ClickHouse: {_ANEW}", field="cursor")
         raise UnknownError(f"snapshot: {snapshot_id} is not held, or was never published", field="snapshot")

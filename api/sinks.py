@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from typing import Any, Protocol
 
 import orjson
-import pyarrow as pa
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from api.outbox import Entry
@@ -46,11 +45,8 @@ class ClickHouseSink:
             rows = columns_of(self._log, [orjson.loads(entry.event) for entry in entries])
         except (ValueError, TypeError, KeyError) as error:  # pyarrow's errors are among them
             raise InputError(f"{self._log.table}: an event does not fit the table: {error}") from error
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, rows.schema) as stream:
-            stream.write_table(rows)
         try:
-            self._connected().send("load/from_body", bytes(sink.getvalue()), staging=self._log.table)
+            self._connected().insert(self._log.table, rows)
         except RecsError as error:
             # A table that is not there yet is no fault of the events.
             self.close()

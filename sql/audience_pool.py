@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from data_contracts.overlay import EVENTS
 from sql.client import Store
 from sql.states import snapshot_states
+from sql.user_events import selected_events
 
 FEWEST, SHARE = 100_000, 20  # kept of each product: so many, and one in so many of all users
-_NAMES = ("user_id", "topic", "event_type", "event_id", "item_id", "channel", "family", "event_time")
 
 
 def fill_pool(store: Store, snapshot_id: str, *, users: int) -> None:
@@ -60,7 +59,7 @@ class Pool:
         return Page(
             users=store.table("audience_pool_v1/page", **asked),
             states=store.table("audience_pool_v1/states", **asked),
-            events=events_of(store.table("audience_pool_v1/events", **asked, cut_off=self.cut_off)),
+            events=selected_events(store, "audience_pool_v1/events", **asked, cut_off=self.cut_off),
         )
 
 
@@ -71,11 +70,6 @@ class Page:
     users: pa.Table
     states: pa.Table
     events: pa.Table
-
-
-def events_of(table: pa.Table) -> pa.Table:
-    """As the overlay's EVENTS."""
-    return table.rename_columns(list(_NAMES)).select(EVENTS.names).cast(EVENTS)
 
 
 def ensure_pool(store: Store, snapshot_id: str) -> None:

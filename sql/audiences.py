@@ -56,10 +56,7 @@ def put_audience(
         }
     )
     if count:
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table)
-        store.send("load/from_body", bytes(sink.getvalue()), staging=MEMBERS)
+        store.insert(MEMBERS, table)
     store.run(
         "audiences_v1/put",
         audience_id=audience_id,

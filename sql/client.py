@@ -77,6 +77,13 @@ class Store:
         with _translated(self.address, name):
             self._client.command(statement(name), parameters=parameters, data=data, settings=dict(settings or {}))
 
+    def insert(self, table: str, rows: pa.Table) -> None:
+        """Columns are matched by name."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as stream:
+            stream.write_table(rows)
+        self.send("load/from_body", sink.getvalue().to_pybytes(), staging=table)
+
     def close(self) -> None:
         self._client.close()
 

@@ -98,11 +98,7 @@ def columns_of(log: DayLog, events: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def put_log(store: Store, log: DayLog, events: Sequence[Mapping[str, Any]]) -> None:
-    rows = columns_of(log, events)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as stream:
-        stream.write_table(rows)
-    store.send("load/from_body", bytes(sink.getvalue()), staging=log.table)
+    store.insert(log.table, columns_of(log, events))
 
 
 def forget_user(store: Store, user_id: int) -> None:

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from data_contracts.columns import EVENT_TIME, USER_ID
-from data_contracts.overlay import EVENTS
+from data_contracts.columns import USER_ID
 from data_contracts.vocabulary import Kind, Variant
 from sql.client import Store
-from sql.user_events import with_answers
+from sql.user_events import selected_events
 
 
 @dataclass(frozen=True)
@@ -68,19 +67,11 @@ def read_rows(
         variant: store.table("lists_v1/range", snapshot_id=snapshot_id, variant=variant.value, **columns, **ends)
         for variant in (Variant.PERSONAL, *others)
     }
-    events = _events(store, store.table("user_events_v1/range", cut_off=cut_off, **ends))
-    return Rows(states, lists.pop(Variant.PERSONAL), events, lists)
+    events = selected_events(store, "user_events_v1/range", cut_off=cut_off, **ends)
+    return Rows(states, lists.pop(Variant.PERSONAL), events if events.num_rows else None, lists)
 
 
 def everybodys_events(store: Store, *, cut_off: int) -> pa.Table:
     """EVENTS of all users that may change an answer from a snapshot of this cut-off, in microseconds."""
     ends = {"first": 0, "last": 2**63 - 1, **ALL.parameters}
-    found = _events(store, store.table("user_events_v1/range", cut_off=cut_off, **ends))
-    return EVENTS.empty_table() if found is None else found
-
-
-def _events(store: Store, found: pa.Table) -> pa.Table | None:
-    if not found.num_rows:
-        return None
-    named = found.rename_columns([EVENT_TIME if name == "event_micros" else name for name in found.column_names])
-    return with_answers(store, named.select(EVENTS.names).cast(EVENTS))
+    return selected_events(store, "user_events_v1/range", cut_off=cut_off, **ends)

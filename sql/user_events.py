@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
 import pyarrow as pa
 
@@ -32,10 +33,7 @@ def put_events(store: Store, rows: Iterable[EventRow]) -> None:
     table = pa.table(
         [pa.array(column, field.type) for column, field in zip(columns, _STORED, strict=True)], schema=_STORED
     )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, _STORED) as stream:
-        stream.write_table(table)
-    store.send("user_events_v1/put", sink.getvalue().to_pybytes())
+    store.insert(USER_EVENTS, table)
 
 
 async def read_events(store: AsyncStore, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
@@ -54,6 +52,15 @@ async def read_events(store: AsyncStore, user_ids: Sequence[int], *, cut_off: in
 async def _shown(store: AsyncStore, rec_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
     found, item_ids = await store.few_columns(_ITEMS_OF, rec_ids=rec_ids)
     return dict(zip(found, item_ids, strict=True))
+
+
+def selected_events(store: Store, name: str, /, **asked: Any) -> pa.Table:
+    """What a statement that selects as the look-up's does finds, as EVENTS."""
+    found = store.table(name, **asked)
+    if not found.num_rows:
+        return EVENTS.empty_table()
+    events = found.rename_columns(list(_SELECTED)).select(EVENTS.names).cast(EVENTS)
+    return with_answers(store, events)
 
 
 def events_known_at(store: Store, user_id: int, *, cut_off: int, at: int) -> pa.Table:

@@ -13,14 +13,18 @@ import pytest
 from api.app import create_app, now
 from api.store import Lists, UserState
 from data_contracts.manifest import Erasure
+from data_contracts.overlay import row_of
+from data_contracts.overlay.rows import micros
 from data_contracts.scores import dequantise
 from data_contracts.settings import Settings
 from infra.local.clickhouse.testing import clickhouse_url
 from sql.client import Address, connected
+from sql.day_logs import DAY_LOGS, put_log
 from sql.erase import erase_user
 from sql.migrate import migrate
 from sql.pointer import publish
 from sql.rules import put_rule_set
+from sql.user_events import put_events
 from tests.day_snapshots import load_snapshot
 from tests.day_world import CATALOGUE, CODES, EVERYTHING, FIRST, NOW, REASONS, RULES, ranked
 
@@ -109,6 +113,26 @@ def test_an_audience_is_the_best_who_may_be_contacted_and_is_asked_about_again_w
         erased = erase_user(store, BEST[5], manifests={}, note=Erasure(receipt="r", at=NOW))
         assert erased.before["audience_members"] == erased.before["audience_pool"] == 1
         assert set(erased.after.values()) == {0}
+
+
+def test_who_dismissed_a_whole_answer_is_in_no_audience_of_what_it_showed(address: Address, tmp_path: Path) -> None:
+    user, at = BEST[7], now()
+    shown = {"item_id": "card_gold", "tier": "personal", "score": 0.5, "propensity": 1.0}
+    said = {"event_id": "f", "event_type": "dismissed", "rec_id": "r", "event_time": micros(at), "user_id": user}
+    with connected(address) as store:
+        seen = {"event_id": "e", "event_time": at, "user_id": user, "rec_id": "r", "items": [shown]}
+        put_log(store, DAY_LOGS["recommendation.exposures"], [seen])
+        row = row_of("recommendation.feedback", said, arrived=micros(at), skew=0)
+        assert row is not None
+        put_events(store, [row])
+
+    async def act(client: httpx.AsyncClient) -> None:
+        made = (await client.post(URL, json={"product_id": "card_gold", "size": 1_000})).json()
+        members, _ = await pulled(client, made["id"])
+        assert user not in members
+        assert BEST[8] in members
+
+    scene(address, tmp_path, act)
 
 
 def test_wishes_narrow_it_what_is_missing_is_said_and_its_control_group_is_in_no_other(
