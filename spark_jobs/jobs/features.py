@@ -35,4 +35,4 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
 
 
 if __name__ == "__main__":
-    main(run, worker_module="spark_jobs.features.gold")
+    main(run)

@@ -44,4 +44,4 @@ def _champion(plan: NightModels) -> str | None:
 
 
 if __name__ == "__main__":
-    main(run, worker_module="spark_jobs.ranking.offers_night")
+    main(run)

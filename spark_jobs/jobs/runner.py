@@ -64,16 +64,10 @@ class JobReport:
     peak_mb: float = 0.0
 
 
-def main(
-    work: Callable[[SparkSession, NightParams], JobReport],
-    *,
-    writes_tables: bool = True,
-    worker_module: str | None = None,
-) -> None:
+def main(work: Callable[[SparkSession, NightParams], JobReport], *, writes_tables: bool = True) -> None:
     """Run a Spark job as a process; ends with the error's exit code and one line on standard error.
 
     `writes_tables`: the lake tables that it reports with a version are validated against their contracts.
-    `worker_module`: what its Python workers run (see spark_session).
     """
 
     def with_session(params: NightParams) -> JobReport:
@@ -85,7 +79,6 @@ def main(
             master=settings.spark_master,
             driver_memory=settings.spark_driver_memory,
             java_options=settings.spark_java_options,
-            worker_module=worker_module,
         )
         try:
             report = work(spark, params)

