@@ -7,10 +7,10 @@ export PYTHON
 TEST_WORKERS ?= 2
 
 # pytest's own -m 'not chaos' keeps the long form out of make test.
-.PHONY: help setup demo test chaos check format bench dev proto lock clean
+.PHONY: help setup demo test test-cloud chaos check format bench dev proto lock clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: ## install packages and jars into .venv and .local
 	@infra/setup.sh
@@ -19,7 +19,10 @@ demo: setup ## the main job: a sample world, one night, look-ups, a compliance s
 	@$(BIN)/recs demo
 
 test: setup ## the whole test suite
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/cloud
+
+test-cloud: setup ## what production adds: its seams, against the nearest real thing
+	@$(BIN)/python -m pytest tests/cloud
 
 check: setup ## format, lint, types, layers, SQL, the asset graph
 	@$(BIN)/ruff format --check -q . || { echo "check: formatting differs; run make format"; exit 1; }

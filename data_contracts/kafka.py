@@ -9,10 +9,16 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
+from data_contracts.errors import UnavailableError
 from data_contracts.settings import Settings
 
 _LOG = logging.getLogger("recs.kafka")
 _SECONDS = 10.0
+_REASONS = {
+    KafkaError._ALL_BROKERS_DOWN: "does not answer",
+    KafkaError._AUTHENTICATION: "refuses RECS_KAFKA_USER or its password",
+    KafkaError._SSL: "and we do not trust each other (RECS_KAFKA_CA_FILE)",
+}
 
 
 def client_config(settings: Settings) -> dict[str, Any]:
@@ -23,11 +29,12 @@ def client_config(settings: Settings) -> dict[str, Any]:
         # The client writes a line for each attempt to connect, many a second: what matters is raised or logged by us.
         "log_level": 2,
         "reconnect.backoff.ms": 500,
+        "error_cb": _tell_why_not,
     }
     if settings.kafka_user:
         config |= {
             "security.protocol": "SASL_SSL",
-            "sasl.mechanisms": "SCRAM-SHA-512",
+            "sasl.mechanisms": settings.kafka_mechanism,
             "sasl.username": settings.kafka_user,
             "sasl.password": settings.kafka_password.get_secret_value(),
         }
@@ -45,26 +52,42 @@ def consumer_config(settings: Settings, *, group: str) -> dict[str, Any]:
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "isolation.level": "read_committed",
-        "error_cb": _tell_when_away,
         "session.timeout.ms": int(settings.kafka_session_seconds * 1000),
         "heartbeat.interval.ms": int(settings.kafka_session_seconds * 1000 / 6),
     }
 
 
-def _tell_when_away(error: KafkaError) -> None:
-    if error.code() == KafkaError._ALL_BROKERS_DOWN:
-        _LOG.warning("Kafka does not answer, trying again: %s", error.str())
+def _tell_why_not(error: KafkaError) -> None:
+    """Clients try again by themselves and raise only that nobody answered: why is told here."""
+    if error.code() in _REASONS:
+        _LOG.warning("Kafka %s, trying again: %s", _REASONS[error.code()], error.str())
+
+
+def topics_there(admin: AdminClient, *, seconds: float = _SECONDS) -> Mapping[str, Any]:
+    """Topics by name, as `list_topics` describes them. Raises KafkaException, and has told why by then."""
+    try:
+        topics: Mapping[str, Any] = admin.list_topics(timeout=seconds).topics
+    except KafkaException:
+        admin.poll(0)
+        raise
+    return topics
 
 
 def make_topics(settings: Settings, topics: Iterable[str]) -> None:
-    """Make those that are not there; every client sees them then. Raises KafkaException."""
+    """Make those that are not there, as the broker makes them by default; every client sees them then.
+
+    A broker that asks who we are is no embedded one: there `recs topics --apply` makes them as they are defined.
+    Raises UnavailableError until it has; KafkaException.
+    """
     admin, wanted = AdminClient(client_config(settings)), set(topics)
-    missing = wanted - set(admin.list_topics(timeout=_SECONDS).topics)
+    missing = wanted - set(topics_there(admin))
+    if missing and settings.kafka_user:
+        raise UnavailableError(f"Kafka has no topics {', '.join(sorted(missing))}: run recs topics --apply")
     for made in admin.create_topics([NewTopic(topic) for topic in sorted(missing)]).values() if missing else ():
         _ignoring_existing(made.result)
     # The broker says yes before every client sees the topic.
     deadline = time.monotonic() + _SECONDS
-    while missing - set(admin.list_topics(timeout=_SECONDS).topics) and time.monotonic() < deadline:
+    while missing - set(topics_there(admin)) and time.monotonic() < deadline:
         time.sleep(0.1)
 
 

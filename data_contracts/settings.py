@@ -51,7 +51,10 @@ class Settings(BaseSettings):
 
     # Events
     kafka_bootstrap: str = Field("localhost:9092", description="Kafka brokers, host:port, comma separated")
-    kafka_user: str = Field("", description="Kafka user (SCRAM-SHA-512 over TLS); none: plain connections")
+    kafka_user: str = Field("", description="Kafka user, by SASL over TLS; none: plain connections")
+    kafka_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="how Kafka is shown the user's password"
+    )
     kafka_password: SecretStr = Field(SecretStr(""), description="Kafka password")
     kafka_ca_file: Path | None = Field(None, description="certificate of Kafka's authority; default the machine's")
     kafka_group: str = Field("recs-land", min_length=1, description="consumer group of `recs land`")

