@@ -1,5 +1,5 @@
 """The main job as a story: a sample world, one night, look-ups by channel, a compliance stop, an event of the day,
-and a night that the gate stops.
+a night that the gate stops, and what CRM pulls.
 """
 
 import time
@@ -16,6 +16,7 @@ from data_contracts.errors import RecsError
 from data_contracts.settings import Settings
 from infra.ask import answer_rows, answer_title, ask
 from infra.console import console, progress, show
+from infra.demo_crm import show_crm
 from infra.demo_event import running, show_event
 from infra.demo_fault import show_stopped_night
 from infra.local.clickhouse.running import running_clickhouse
@@ -67,6 +68,8 @@ def run_demo(folder: Path) -> None:
         stage("6. A night that scores with last night's models, and that the gate stops")
         show_stopped_night(settings, world, _LAST_DATE)
         show(snapshot_rows(settings), as_json=False, title="snapshots: the last good one is still served")
+        stage("7. CRM pulls lists, makes an audience, and confirms an export")
+        show_crm(settings, result.snapshot_id)
     stage("Done")
     console.print(f"See it all in the Dagster UI:  .venv/bin/recs dev --data-dir {folder} --world {world}")
     here = f"--data-dir {folder}"

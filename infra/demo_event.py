@@ -1,4 +1,4 @@
-"""The demo's last scene: one event to Kafka, and the seconds until the answer is another one."""
+"""A scene of the demo: one event to Kafka, and the seconds until the answer is another one."""
 
 import subprocess
 import sys

@@ -1,25 +1,21 @@
 """The commands `recs export`: everybody's lists as files, written by the running API."""
 
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from data_contracts.errors import InputError, RecsError, UnavailableError
+from data_contracts.errors import RecsError
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Family, Kind, Scope
-from infra.ask import detail_of
+from infra.calling import call
 from infra.console import console, progress, show_json
 from infra.options import AsJson, DataDir, settings_of
-from infra.tokens import own_token
 
 app = typer.Typer(no_args_is_help=True, help="Everybody's lists as files with a manifest.")
 
-_SECONDS, _POLL_SECONDS = 60, 0.5
+_POLL_SECONDS = 0.5
 Url = Annotated[str | None, typer.Option(help="The API. [default: this machine's, at RECS_API_PORT]")]
 ExportId = Annotated[str, typer.Argument(help="As `recs export start` tells it.")]
 
@@ -59,13 +55,19 @@ def start(
     settings = settings_of(data_dir=data_dir)
     with progress(quiet=as_json) as bars:
         bars.add_task("writing the export", total=None)
-        told = _call(settings, url, "", order)
-        while told["state"] in ("asked", "running"):
-            time.sleep(_POLL_SECONDS)
-            told = _call(settings, url, f"/{told['export_id']}")
+        told = written(settings, order, url=url)
+    _show(told, as_json=as_json)
+
+
+def written(settings: Settings, order: Mapping[str, Any], *, url: str | None = None) -> Mapping[str, Any]:
+    """Where an export stands once its manifest is there. Raises RecsError when it failed."""
+    told = _call(settings, url, "", order)
+    while told["state"] in ("asked", "running"):
+        time.sleep(_POLL_SECONDS)
+        told = _call(settings, url, f"/{told['export_id']}")
     if told["state"] == "failed":
         raise RecsError(f"export {told['export_id']} failed: {told['why']}; the same command begins it anew")
-    _show(told, as_json=as_json)
+    return told
 
 
 @app.command()
@@ -102,21 +104,7 @@ def cancel(export_id: ExportId, url: Url = None, data_dir: DataDir = None, as_js
 
 
 def _call(settings: Settings, url: str | None, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Raises InputError for what the API refuses, UnavailableError where it does not answer or has no room."""
-    base = (url or f"http://127.0.0.1:{settings.api_port}").rstrip("/")
-    token = own_token(settings, Scope.EXPORTS_WRITE)
-    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{base}/api/v1/exports{path}", data=data, headers=headers)  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310 - the API's own address
-            told: dict[str, Any] = json.loads(answer.read())
-            return told
-    except urllib.error.HTTPError as error:
-        kind = UnavailableError if error.code >= 500 else InputError
-        raise kind(f"the API refused: {detail_of(error.read())}") from error
-    except OSError as error:
-        raise UnavailableError(f"no API at {base}: start it with recs up, or give --url") from error
+    return call(settings, f"/exports{path}", scope=Scope.EXPORTS_WRITE, body=body, url=url)
 
 
 def _show(told: Mapping[str, Any], *, as_json: bool) -> None:
