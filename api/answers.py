@@ -63,12 +63,11 @@ def _experiment(reply: Reply) -> Mapping[str, Any] | None:
 
 
 def _item(serving: Serving, shown: Candidate, locale: Locale) -> Mapping[str, Any]:
+    item_id, name, family = (_product if shown.kind is Kind.PRODUCT else _offer)(serving, shown.index, locale)
     return {
-        **(
-            _product(serving, shown.index, locale)
-            if shown.kind is Kind.PRODUCT
-            else _offer(serving, shown.index, locale)
-        ),
+        "product_id": item_id,
+        "product_name": name,
+        "family": family,
         "kind": shown.kind,
         "score": probability(shown.score),
         "tier": shown.tier,
@@ -76,24 +75,16 @@ def _item(serving: Serving, shown: Candidate, locale: Locale) -> Mapping[str, An
     }
 
 
-def _product(serving: Serving, position: int, locale: Locale) -> Mapping[str, Any]:
+def _product(serving: Serving, position: int, locale: Locale) -> tuple[str, str, str | None]:
     product = serving.rule_set.catalogue.products[position]
-    return {
-        "product_id": product.product_id,
-        "product_name": _text(product.name, locale),
-        "family": product.family,
-    }
+    return product.product_id, _text(product.name, locale), product.family
 
 
-def _offer(serving: Serving, code: int, locale: Locale) -> Mapping[str, Any]:
+def _offer(serving: Serving, code: int, locale: Locale) -> tuple[str, str, str | None]:
     items = serving.snapshot.items
     item_id = items[ITEM_ID][code].as_py()
-    return {
-        "product_id": item_id,
-        # Partners' items often have no name.
-        "product_name": items[f"name_{locale}"][code].as_py() or item_id,
-        "family": None,
-    }
+    # Partners' items often have no name.
+    return item_id, items[f"name_{locale}"][code].as_py() or item_id, None
 
 
 def _reasons(serving: Serving, packed: int, locale: Locale) -> Sequence[Mapping[str, Any]]:

@@ -39,19 +39,18 @@ def arranged(
     items = np.full(shape, -1, dtype=np.int32)
     items[is_item] = [one.index for listed in found for one in listed]
     boosts = _boosts(user_ids, items, kind=kind, emphasised=emphasised, changes=changes)
-    is_boosted = boosts.any(axis=1)
-    if not is_boosted.any():
-        return list(found), items
-    scores = np.zeros(shape)
+    boosted = np.flatnonzero(boosts.any(axis=1))
+    best = list(found)
+    if not len(boosted):
+        return best, items
+    scores = np.zeros((len(boosted), shape[1]))
     # The static list has no scores: nothing there is worth more than the least of what was scored.
-    scores[is_item] = [max(one.score, 0) for listed in found for one in listed]
-    order = order_by_worth(serving, items, scores, boosts, kind=kind)
-    order[~is_boosted] = np.arange(shape[1])
-    orders = order.tolist()
-    return [
-        tuple([listed[place] for place in orders[row][: len(listed)]]) if is_boosted[row] else listed
-        for row, listed in enumerate(found)
-    ], np.take_along_axis(items, order, axis=1)
+    scores[is_item[boosted]] = [max(one.score, 0) for row in boosted.tolist() for one in found[row]]
+    order = order_by_worth(serving, items[boosted], scores, boosts[boosted], kind=kind)
+    items[boosted] = np.take_along_axis(items[boosted], order, axis=1)
+    for row, places in zip(boosted.tolist(), order.tolist(), strict=True):
+        best[row] = tuple([found[row][place] for place in places[: len(found[row])]])
+    return best, items
 
 
 def order_by_worth(serving: Serving, items: Items, scores: Floats, boosts: Floats, *, kind: Kind) -> NDArray[np.intp]:

@@ -1,6 +1,6 @@
 """What the contact policy keeps back from users of a batch, where being shown is being sent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,17 +23,19 @@ class KeptBack:
     refused: Mapping[Channel, NDArray[np.bool_]]
 
     @classmethod
-    def of(cls, serving: Serving, events: pa.Table, *, now: int) -> Self | None:
-        """`events`: EVENTS of some users; `now` in microseconds."""
-        if not has_contacts(events):
+    def of(cls, serving: Serving, events: pa.Table, *, channels: Collection[Channel], now: int) -> Self | None:
+        """`events`: EVENTS of some users; `channels`: those asked for; `now` in microseconds."""
+        policy = contact_policy()
+        sending = [channel for channel in policy.sending if channel in channels]
+        if not sending or not has_contacts(events):
             return None
-        policy, user_ids = contact_policy(), np.unique(events[USER_ID].to_numpy())
+        user_ids = np.unique(events[USER_ID].to_numpy())
         items = (*serving.policy.product_ids, "")
         return cls(
             rows={user_id: row for row, user_id in enumerate(user_ids.tolist())},
             refused={
                 channel: contact_allowed(policy, events, user_ids=user_ids, items=items, channel=channel, now=now) > 0
-                for channel in policy.sending
+                for channel in sending
             },
         )
 

@@ -12,11 +12,10 @@ from fastapi import Request, Response
 
 from api.edge import Application, Message, Receive, Send
 from api.layout import Question
-from api.models import LARGEST_USER_ID, MOST_ITEMS, USUAL_ITEMS, Locale, OneAsked
+from api.models import LARGEST_USER_ID, MOST_ITEMS, USUAL_ITEMS, Locale
 from api.problems import refusal
 from api.responses import json_response
 from api.security import Refused, Scope, admitted
-from api.service import question_of
 from data_contracts.vocabulary import Channel, Kind
 
 Reading = Callable[[str | None], Any]
@@ -71,7 +70,7 @@ def plain(query: bytes) -> tuple[Question, Locale] | None:
         read = {name: reading(asked.get(name)) for name, reading in _READ.items()}
     except ValueError:
         return None
-    return question_of(read["user_id"], OneAsked.model_construct(**read)), read["locale"]
+    return Question(read["user_id"], read["channel"], read["kind"], read["top_k"]), read["locale"]
 
 
 def _number(least: int, most: int, *, default: int | None = None) -> Reading:

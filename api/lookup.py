@@ -55,7 +55,7 @@ class Lookup:
         # While the breaker is open, one that it lets through is a trial.
         why = self._barred() or ("" if self._breaker.lets_through() else "breaker")
         (reply,) = await self._asked([question], why, self._in_time)
-        metrics.ANSWERS.labels(reply.tier.value).observe(time.perf_counter() - started)
+        metrics.ANSWERS[reply.tier].observe(time.perf_counter() - started)
         return reply
 
     async def _in_time(self, questions: Sequence[Question]) -> Sequence[Reply]:
@@ -160,4 +160,5 @@ class Lookup:
                     self._store.user_states(serving.snapshot_id, user_ids),
                     self._store.user_events(user_ids, cut_off=moment.cut_off_micros),
                 )
-        return recommend(serving, questions, moment.user_data(serving, states, lists, events))
+        channels = {question.channel for question in questions}
+        return recommend(serving, questions, moment.user_data(serving, states, lists, events, channels))

@@ -5,6 +5,7 @@ a user, a token or a text that a caller chose.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from data_contracts.policy import Drop
+from data_contracts.vocabulary import Tier
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 REGISTRY = CollectorRegistry()
@@ -20,7 +22,7 @@ REGISTRY = CollectorRegistry()
 _SECONDS = (0.002, 0.004, 0.008, 0.015, 0.03, 0.05, 0.08, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
 REQUESTS = Counter("recs_requests", "Requests answered", ["route", "method", "status"], registry=REGISTRY)
 SECONDS = Histogram("recs_request_seconds", "Time to answer a request", ["route"], buckets=_SECONDS, registry=REGISTRY)
-ANSWERS = Histogram("recs_answer_seconds", "Time to find what to show", ["tier"], buckets=_SECONDS, registry=REGISTRY)
+_ANSWERS = Histogram("recs_answer_seconds", "Time to find what to show", ["tier"], buckets=_SECONDS, registry=REGISTRY)
 BATCHES = Histogram(
     "recs_batch_questions",
     "Questions that shared one look-up in ClickHouse",
@@ -32,6 +34,7 @@ REPLACED = Counter("recs_static_instead", "Answers from memory in place of Click
 _DROPS = Counter("recs_policy_drops", "Items of lists that a rule kept out of answers", ["rule"], registry=REGISTRY)
 _DROPS_BY_RULE = {drop.value: _DROPS.labels(drop.name.lower()) for drop in Drop if drop is not Drop.NONE}
 
+ANSWERS = {tier: _ANSWERS.labels(tier.value) for tier in Tier}
 GRPC = "gRPC"  # where HTTP has a method
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", GRPC})
 NO_ROUTE = "none"
@@ -76,6 +79,12 @@ def exposition() -> bytes:
 
 def answered(route: str | None, method: str, status: int, seconds: float) -> None:
     """`route` is the template of a path, never the path itself."""
-    label = route or NO_ROUTE
-    REQUESTS.labels(label, method if method in METHODS else "other", str(status)).inc()
-    SECONDS.labels(label).observe(seconds)
+    counter, histogram = _of_requests(route or NO_ROUTE, method if method in METHODS else "other", status)
+    counter.inc()
+    histogram.observe(seconds)
+
+
+@cache
+def _of_requests(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    """Finding them by their labels takes longer than counting."""
+    return REQUESTS.labels(route, method, str(status)), SECONDS.labels(route)

@@ -1,6 +1,6 @@
 """When an answer is given, as far as that decides on it: for look-ups now, and for explanations of then. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Self
@@ -16,6 +16,7 @@ from api.store import Lists, UserState
 from data_contracts.overlay import Overlay, overlay
 from data_contracts.overlay.rows import micros
 from data_contracts.settings import Settings
+from data_contracts.vocabulary import Channel
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,18 @@ class Moment:
         states: Mapping[int, UserState],
         lists: Mapping[int, Lists],
         events: pa.Table | None,
+        channels: Collection[Channel] = tuple(Channel),
     ) -> UserData:
         """Of a snapshot that is too old to be called personal, what it says of users only serves the policy."""
-        return UserData(states, {} if self.is_outdated else lists, self.changes(serving, events))
+        return UserData(states, {} if self.is_outdated else lists, self.changes(serving, events, channels))
 
-    def changes(self, serving: Serving, events: pa.Table | None) -> Changes | None:
-        """None where nothing happened."""
+    def changes(
+        self, serving: Serving, events: pa.Table | None, channels: Collection[Channel] = tuple(Channel)
+    ) -> Changes | None:
+        """For answers in `channels`; None where nothing happened."""
         if events is None:
             return None
-        kept_back = KeptBack.of(serving, events, now=micros(self.now))
+        kept_back = KeptBack.of(serving, events, channels=channels, now=micros(self.now))
         return Changes.of(serving, self.overlay(events), kept_back)
 
 

@@ -104,6 +104,8 @@ def _marked(places: Sequence[Sequence[int]], width: int) -> Bools | None:
 
 def woven(pattern: Sequence[Kind], lists: Mapping[Kind, Sequence[Item]], most: int) -> list[Item]:
     """Lists in one, each in its order, in the pattern's turns as long as there are both, then what is left."""
+    if len(set(pattern)) == 1:
+        return list(lists[pattern[0]][:most])
     left = {kind: iter(lists[kind]) for kind in dict.fromkeys(pattern)}
     mixed: list[Item] = []
     turns = cycle(pattern)

@@ -154,7 +154,7 @@ def test_a_look_up_for_crm_shows_nothing_to_who_was_told_enough_and_the_app_goes
     sent = [happened(CAMPAIGNS, "sent", "mortgage_new", event_id=str(number), channel="crm") for number in range(3)]
     control = happened(CAMPAIGNS, "held_out", "card_gold", BOB, channel="crm")
     read = table(*sent, control)
-    kept = KeptBack.of(SERVING, read, now=NOON)
+    kept = KeptBack.of(SERVING, read, channels=Channel, now=NOON)
     changes = Changes.of(SERVING, overlay(read, cut_off=NOON - DAY, now=NOON), kept)
 
     def shown(user_id: int, channel: Channel, kind: Kind = Kind.PRODUCT) -> set[int]:
