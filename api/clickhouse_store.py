@@ -1,12 +1,13 @@
 """The store on ClickHouse: our statements' rows as the values that serving uses."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -63,20 +64,15 @@ class ClickHouseStore:
             segments={segment: one for (tier, segment), one in lists.items() if tier == Tier.SEGMENT},
         )
 
-    async def lists(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, Lists]:
+    async def users(
+        self, snapshot_id: str, user_ids: Sequence[int]
+    ) -> tuple[Mapping[int, UserState], Mapping[int, Lists]]:
         store = await self._store()
-        rows = await store.few_rows("lists_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
-        personal = {user_id: _lists(arrays) for user_id, variant, *arrays in rows if variant == Variant.PERSONAL}
-        others = defaultdict[int, dict[Variant, Lists]](dict)
-        for user_id, variant, *arrays in rows:
-            if variant in _OTHERS:
-                others[user_id][Variant(variant)] = _lists(arrays)
-        return {**personal, **{one: replace(personal.get(one, Lists()), variants=of) for one, of in others.items()}}
-
-    async def user_states(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, UserState]:
-        store = await self._store()
-        rows = await store.few_rows("user_state_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
-        return {user_id: UserState(*state) for user_id, *state in rows}
+        rows = await store.few_rows("user_rows_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
+        bodies = {user_id: orjson.loads(body) for user_id, body in rows}
+        states = {user_id: UserState(*state) for user_id, (_, states) in bodies.items() for state in states}
+        found = {user_id: _of_user(lists) for user_id, (lists, _) in bodies.items()}
+        return states, {user_id: lists for user_id, lists in found.items() if lists is not None}
 
     async def user_events(self, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
         return await read_events(await self._store(), user_ids, cut_off=cut_off)
@@ -125,6 +121,16 @@ def _opted_out(customers: pa.Table, events: pa.Table) -> Mapping[Channel, NDArra
         channel: np.concatenate([hashes[consents & CHANNEL_CONSENT[channel] == 0], told[where == channel.value]])
         for channel in CHANNELS
     }
+
+
+def _of_user(rows: Sequence[Sequence[Any]]) -> Lists | None:
+    """A user's lists, by variant; None where there are none that are served."""
+    by_variant = {variant: _lists(arrays) for variant, *arrays in rows}
+    others = {Variant(variant): lists for variant, lists in by_variant.items() if variant in _OTHERS}
+    personal = by_variant.get(Variant.PERSONAL)
+    if not others:
+        return personal
+    return replace(personal or Lists(), variants=others)
 
 
 def _lists(arrays: Sequence[Sequence[int]]) -> Lists:

@@ -172,8 +172,5 @@ async def _again(service: Service, serving: Serving, past: _Past, moment: Moment
     from_memory = rebuilt(serving, question, None)
     if not serving.snapshot_id or (past.logged.tier == Tier.STATIC and is_same(from_memory, past.logged)):
         return from_memory, True
-    lists, states = await asyncio.gather(
-        service.store.lists(serving.snapshot_id, [question.user_id]),
-        service.store.user_states(serving.snapshot_id, [question.user_id]),
-    )
+    states, lists = await service.store.users(serving.snapshot_id, [question.user_id])
     return rebuilt(serving, question, moment.user_data(serving, states, lists, past.events)), False

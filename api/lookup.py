@@ -144,7 +144,7 @@ class Lookup:
         ]
 
     async def _answer(self, questions: Sequence[Question]) -> Sequence[Reply]:
-        """Raises where any of the three cannot be read.
+        """Raises where either of the two cannot be read.
 
         Without events nobody knows what a user holds and consents to by now: as without a state, only what is safe for
         anyone may be shown.
@@ -155,9 +155,8 @@ class Lookup:
         user_ids = sorted({question.user_id for question in questions})
         with self._waiting():
             async with asyncio.timeout(max(self._deadline, ABANDON_SECONDS)):
-                lists, states, events = await asyncio.gather(
-                    self._store.lists(serving.snapshot_id, user_ids),
-                    self._store.user_states(serving.snapshot_id, user_ids),
+                (states, lists), events = await asyncio.gather(
+                    self._store.users(serving.snapshot_id, user_ids),
                     self._store.user_events(user_ids, cut_off=moment.cut_off_micros),
                 )
         channels = {question.channel for question in questions}

@@ -31,9 +31,8 @@ async def profile(service: Service, settings: Settings, user_id: int) -> Profile
     if not snapshot.is_whole:
         raise UnavailableError("no snapshot is served now")
     moment = watch.moment(snapshot)
-    lists, states, events, recent = await asyncio.gather(
-        service.store.lists(snapshot.snapshot_id, [user_id]),
-        service.store.user_states(snapshot.snapshot_id, [user_id]),
+    (states, lists), events, recent = await asyncio.gather(
+        service.store.users(snapshot.snapshot_id, [user_id]),
         service.store.user_events([user_id], cut_off=moment.cut_off_micros),
         asyncio.to_thread(_recent, settings, user_id),
     )

@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
     A tuple, since a look-up makes dozens of them and a frozen dataclass takes four times as long to make.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # in place of a tuple's method of this name
     score: int  # as stored; NO_SCORE where nobody scored it
     reasons: int  # as stored
     tier: Tier

@@ -107,11 +107,10 @@ class Store(Protocol):
 
     async def fallback_lists(self, snapshot_id: str) -> FallbackLists: ...
 
-    async def lists(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, Lists]:
-        """Personal lists of those users who have one, with their lists of other variants."""
-
-    async def user_states(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, UserState]:
-        """Policy data of those users who have any."""
+    async def users(
+        self, snapshot_id: str, user_ids: Sequence[int]
+    ) -> tuple[Mapping[int, UserState], Mapping[int, Lists]]:
+        """Policy data of those users who have any; personal lists, with those of other variants, of who has such."""
 
     async def user_events(self, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
         """Streamed events that the overlay of those users needs (data_contracts.overlay.EVENTS); None for none at all.

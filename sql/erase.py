@@ -14,9 +14,10 @@ from data_contracts.manifest import Erasure, Manifest
 from sql.audience_pool import fill_pool
 from sql.client import Store
 from sql.day_logs import forget_user
-from sql.load import replace_staged
+from sql.staging import begin_staging, put_staged
 from sql.states import SnapshotState, State, put_state, snapshot_states
 from sql.user_events import USER_EVENTS, erase_events
+from sql.user_rows import fill_user_rows
 from sql.verify import loaded_counts, verify
 
 PEOPLE_TABLES = tuple(table for table, columns in SNAPSHOT_COLUMNS.items() if USER_ID in columns)
@@ -41,6 +42,7 @@ def erase_user(store: Store, user_id: int, *, manifests: Mapping[str, Manifest],
         if entry.state is not State.DROPPED:
             removed = sum(_rewrite(store, table, entry.snapshot_id, user_id) for table in PEOPLE_TABLES)
             if removed:
+                fill_user_rows(store, entry.snapshot_id)
                 fill_pool(store, entry.snapshot_id, users=entry.manifest.tables["user_state"].rows)
             _seal(store, entry, manifests.get(entry.snapshot_id), note=note, has_changed=removed > 0)
     if before[USER_EVENTS]:
@@ -56,15 +58,11 @@ def rows_of(store: Store, user_id: int) -> Mapping[str, int]:
 
 def _rewrite(store: Store, table: str, snapshot_id: str, user_id: int) -> int:
     """Returns how many rows were taken out."""
-    store.run(f"{table}_v1/stage")
-    store.run(f"{table}_v1/unstage", snapshot_id=snapshot_id)
+    begin_staging(store, table=table, snapshot_id=snapshot_id)
     ((rows,),) = store.rows("erase/count_in_snapshot", table=table, snapshot_id=snapshot_id, user_id=user_id)
     if rows:
         store.run(f"{table}_v1/without_user", snapshot_id=snapshot_id, user_id=user_id)
-        if store.rows("load/parts", table=f"{table}_staging", snapshot_id=snapshot_id)[0][0]:
-            replace_staged(store, table=table, snapshot_id=snapshot_id)
-        else:  # nobody else is in it, and ClickHouse refuses to replace a partition by an empty one
-            store.run(f"{table}_v1/drop", snapshot_id=snapshot_id)
+        put_staged(store, table=table, snapshot_id=snapshot_id)
     return int(rows)
 
 

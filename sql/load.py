@@ -11,7 +11,9 @@ from data_contracts.night import parse_snapshot_id
 from sql.audience_pool import drop_pool
 from sql.client import Store
 from sql.sources import S3_ENDPOINT, Source, Target, open_source
+from sql.staging import begin_staging, put_staged
 from sql.states import State, put_state
+from sql.user_rows import fill_user_rows
 
 TABLES = tuple(SNAPSHOT_COLUMNS)
 
@@ -43,6 +45,7 @@ def load_from(store: Store, source: Source) -> Manifest:
     store.run("load/stop", load=_mark(manifest.snapshot_id))
     for table in TABLES:
         _load_table(store, source, table=table)
+    fill_user_rows(store, manifest.snapshot_id)
     # It was of what was loaded before; it is made after the pointer has moved, or when somebody asks.
     drop_pool(store, manifest.snapshot_id)
     put_state(store, manifest, State.LOADED)
@@ -55,22 +58,12 @@ def _load_table(store: Store, source: Source, *, table: str) -> None:
         # ClickHouse refuses to replace a partition by an empty one.
         store.run(f"{table}_v1/drop", snapshot_id=snapshot_id)
         return
-    store.run(f"{table}_v1/stage")
-    store.run(f"{table}_v1/unstage", snapshot_id=snapshot_id)
+    begin_staging(store, table=table, snapshot_id=snapshot_id)
     ((structure,),) = store.rows("load/structure", table=table)
     settings = {**_INSERT_SETTINGS, "log_comment": _mark(snapshot_id)}
     target = Target(table=table, structure=structure, settings=settings)
     source.insert(store, target)
-    replace_staged(store, table=table, snapshot_id=snapshot_id)
-
-
-def replace_staged(store: Store, *, table: str, snapshot_id: str) -> None:
-    """Put what was staged of a snapshot, which is not nothing, in the place of its partition."""
-    staging = f"{table}_staging"
-    if store.rows("load/parts", table=staging, snapshot_id=snapshot_id)[0][0] > 1:
-        store.run(f"{table}_v1/merge", snapshot_id=snapshot_id)
-    store.run(f"{table}_v1/replace", snapshot_id=snapshot_id)
-    store.run(f"{table}_v1/unstage", snapshot_id=snapshot_id)
+    put_staged(store, table=table, snapshot_id=snapshot_id)
 
 
 def _mark(snapshot_id: str) -> str:

@@ -6,8 +6,12 @@ from dataclasses import replace
 import yaml
 
 from data_contracts.errors import InputError
-from sql.client import Address, connected
+from sql.client import Address, Store, connected
 from sql.statements import SQL_FOLDER, statement
+from sql.states import State, snapshot_states
+from sql.user_rows import fill_user_rows
+
+_USER_ROWS = "user_rows_v1/create"
 
 
 def migrate(address: Address) -> tuple[str, ...]:
@@ -27,11 +31,20 @@ def migrate(address: Address) -> tuple[str, ...]:
                 store.run(file)
                 store.run("migrations_v1/put", step=step, file=file, digest=digest)
                 done.append(file)
+                if file == _USER_ROWS:
+                    _fill_user_rows(store)
             elif applied[step] != (file, digest):
                 raise InputError(
                     f"sql/{file}.sql (step {step}) has changed since it was applied: add a new step instead"
                 )
     return tuple(done)
+
+
+def _fill_user_rows(store: Store) -> None:
+    """Of snapshots that were loaded before there was such a table."""
+    for entry in snapshot_states(store):
+        if entry.state in (State.LOADED, State.VERIFIED):
+            fill_user_rows(store, entry.snapshot_id)
 
 
 def steps() -> list[str]:

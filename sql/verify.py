@@ -5,6 +5,7 @@ from data_contracts.manifest import Manifest, TableCounts
 from sql.client import Store
 from sql.load import TABLES
 from sql.states import State, put_state
+from sql.user_rows import counted_user_rows
 
 
 def verify(store: Store, manifest: Manifest) -> None:
@@ -16,6 +17,9 @@ def verify(store: Store, manifest: Manifest) -> None:
             faults.append(f"{table} has {found.rows} rows instead of {expected.rows}")
         elif found.checksum != expected.checksum:
             faults.append(f"{table} has other content (checksum {found.checksum} instead of {expected.checksum})")
+    for table, rows in counted_user_rows(store, manifest.snapshot_id).items():
+        if rows != manifest.tables[table].rows:
+            faults.append(f"user_rows were made of {rows} rows of {table} instead of {manifest.tables[table].rows}")
     if faults:
         raise GateError(f"snapshot {manifest.snapshot_id} in ClickHouse differs from its manifest: {'; '.join(faults)}")
     put_state(store, manifest, State.VERIFIED)

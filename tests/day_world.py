@@ -162,14 +162,13 @@ class FakeStore:
         await self._reached()
         return self.fallback
 
-    async def lists(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, Lists]:
+    async def users(
+        self, snapshot_id: str, user_ids: Sequence[int]
+    ) -> tuple[Mapping[int, UserState], Mapping[int, Lists]]:
         self.asked.append((snapshot_id, tuple(user_ids)))
         await self._reached()
-        return {user_id: self.personal[user_id] for user_id in user_ids if user_id in self.personal}
-
-    async def user_states(self, snapshot_id: str, user_ids: Sequence[int]) -> Mapping[int, UserState]:
-        await self._reached()
-        return {user_id: self.states[user_id] for user_id in user_ids if user_id in self.states}
+        states = {user_id: self.states[user_id] for user_id in user_ids if user_id in self.states}
+        return states, {user_id: self.personal[user_id] for user_id in user_ids if user_id in self.personal}
 
     async def user_events(self, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
         await self._reached()

@@ -383,13 +383,12 @@ def test_the_store_reads_what_was_written(server: Server) -> None:
     async def scene() -> None:
         real, fake = ClickHouseStore(server.address), FakeStore()
         everyone = [ALICE, BOB, CAROL, DAVE, STRANGER]
-        assert await real.lists(FIRST, everyone) == await fake.lists(FIRST, everyone)
-        assert await real.user_states(FIRST, everyone) == await fake.user_states(FIRST, everyone)
+        assert await real.users(FIRST, everyone) == await fake.users(FIRST, everyone)
         assert await real.fallback_lists(FIRST) == await fake.fallback_lists(FIRST)
         assert (await real.snapshot_items(FIRST)).equals(await fake.snapshot_items(FIRST))
         assert await real.rule_set() == await fake.rule_set()
         assert [row.snapshot_id for row in await real.snapshots()][:2] == [SECOND, FIRST]
-        assert await real.lists("2020-01-01.1", everyone) == {}
+        assert await real.users("2020-01-01.1", everyone) == ({}, {})
         (line,) = await real.portrait(FIRST, "card_gold")
         assert (line.feature, line.holders, line.holders_mean) == ("f_spend", 0, None)
         await real.close()

@@ -1,0 +1,1 @@
+CREATE TABLE IF NOT EXISTS user_rows_staging AS user_rows

@@ -1,0 +1,98 @@
+"""A look-up's rows hold all that the published tables say of a user, whenever and however these were loaded."""
+
+from pathlib import Path
+
+import orjson
+import pyarrow as pa
+import pytest
+
+from data_contracts.errors import GateError
+from sql.client import Address, Store, connected
+from sql.load import load
+from sql.migrate import migrate
+from sql.user_rows import fill_user_rows
+from sql.verify import verify
+from tests.sql.snapshots import user_ids, write_snapshot
+
+ID = "2026-03-15.1"
+LISTS = ("product_items", "product_scores", "product_reasons", "offer_items", "offer_scores", "offer_reasons")
+STATE = (
+    "segment",
+    "holdings",
+    "birth_year",
+    "region",
+    "income_band",
+    "employment",
+    "score_band",
+    "arrears_days",
+    "consents",
+)
+
+
+def test_a_user_s_row_says_what_lists_and_states_say(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sql.user_rows._USERS", 7)  # many ranges
+    write_snapshot(tmp_path, snapshot_id=ID)
+    load(store, snapshot_uri=str(tmp_path))
+    asked = user_ids(300).to_pylist()
+    rows = store.rows("user_rows_v1/lookup", snapshot_id=ID, user_ids=asked)
+    found = {user_id: orjson.loads(body) for user_id, body in rows}
+    lists = _by_user(store.table("lists_v1/lookup", snapshot_id=ID, user_ids=asked), ("variant", *LISTS))
+    states = _by_user(store.table("user_state_v1/lookup", snapshot_id=ID, user_ids=asked), STATE)
+    assert found == {one: [lists.get(one, []), states.get(one, [])] for one in {*lists, *states}}
+    assert len(rows) == len(found) > 7
+
+
+def test_a_user_with_a_list_alone_has_a_row_too(store: Store, tmp_path: Path) -> None:
+    write_snapshot(tmp_path, snapshot_id=ID)
+    load(store, snapshot_uri=str(tmp_path))
+    somebody = _everybody(store)[-1][0]
+    store.run("user_state_v1/stage")
+    store.run("user_state_v1/without_user", snapshot_id=ID, user_id=somebody)
+    store.run("user_state_v1/replace", snapshot_id=ID)
+    fill_user_rows(store, ID)
+    ((_, body),) = store.rows("user_rows_v1/lookup", snapshot_id=ID, user_ids=[somebody])
+    lists, states = orjson.loads(body)
+    assert lists and not states
+
+
+def test_snapshots_that_were_loaded_before_the_table_came_get_their_rows(
+    address: Address, store: Store, tmp_path: Path
+) -> None:
+    write_snapshot(tmp_path, snapshot_id=ID)
+    load(store, snapshot_uri=str(tmp_path))
+    before = _everybody(store)
+    _forget_step(address, "user_rows_v1/create")
+    assert migrate(address) == ("user_rows_v1/create",)
+    assert _everybody(store) == before
+
+
+def test_rows_that_are_not_those_of_the_tables_fail_the_gate(store: Store, tmp_path: Path) -> None:
+    write_snapshot(tmp_path, snapshot_id=ID)
+    manifest = load(store, snapshot_uri=str(tmp_path))
+    store.run("user_rows_v1/drop", snapshot_id=ID)
+    with pytest.raises(GateError, match="user_rows were made of 0 rows of lists"):
+        verify(store, manifest)
+
+
+def _everybody(store: Store) -> list[tuple[int, str]]:
+    rows = store.rows("user_rows_v1/lookup", snapshot_id=ID, user_ids=user_ids(300).to_pylist())
+    return sorted((user_id, body) for user_id, body in rows)
+
+
+def _by_user(table: pa.Table, columns: tuple[str, ...]) -> dict[int, list[list[object]]]:
+    found: dict[int, list[list[object]]] = {}
+    for row in table.sort_by("user_id").to_pylist():
+        found.setdefault(row["user_id"], []).append([row[name] for name in columns])
+    return {user_id: sorted(rows, key=str) for user_id, rows in found.items()}
+
+
+def _forget_step(address: Address, file: str) -> None:
+    with connected(address) as store:
+        client = store._client
+        client.command("DROP TABLE user_rows")
+        client.command(
+            "ALTER TABLE migrations DELETE WHERE file = {file:String} SETTINGS mutations_sync = 2",
+            parameters={"file": file},
+        )
