@@ -213,7 +213,7 @@ def test_before_the_person_is_in_every_store(erased: Erased) -> None:
         "api/feedback.sqlite3-wal",
     }
     assert any("_delta_log" in path for path in erased.files)
-    assert erased.rows == {"lists": 1, "user_state": 1}
+    assert erased.rows == {"lists": 1, "user_rows": 1, "user_state": 1}
 
 
 def test_after_the_person_is_in_none(erased: Erased) -> None:

@@ -482,11 +482,11 @@ def test_a_trace_goes_from_the_caller_to_the_look_up_and_names_nobody(tmp_path: 
 
     async def seen(snapshot_id: str, user_ids: Any) -> Any:
         carried.append(TRACEPARENT.get())
-        return {}
+        return {}, {}
 
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     with TestClient(create_app(one, store=store, clock=lambda: NOW, traces=traces)) as client:
-        store.lists = seen  # type: ignore[method-assign]
+        store.users = seen  # type: ignore[method-assign]
         asked = {**ASKED, "user_id": "4242424242"}
         answer = client.get(URL, params=asked, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
         client.get(URL, params=asked)
