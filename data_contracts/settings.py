@@ -159,6 +159,9 @@ class Settings(BaseSettings):
         None,
         description="folder or s3://bucket/folder that exports of lists are written to; default <data_dir>/exports",
     )
+    backups: str | None = Field(
+        None, description="folder or s3://bucket/folder of `recs backup`; default <data_dir>/backups"
+    )
     lists_pulls: int = Field(4, ge=1, description="pulls of lists at once; each takes a good part of a core")
 
     # Who may ask
@@ -257,6 +260,10 @@ class Settings(BaseSettings):
     @property
     def exports_uri(self) -> str:
         return self.exports or str((self.data_dir / "exports").absolute())
+
+    @property
+    def backups_uri(self) -> str:
+        return self.backups or str((self.data_dir / "backups").absolute())
 
     @property
     def registry_url(self) -> str:

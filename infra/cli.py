@@ -14,6 +14,7 @@ from data_contracts.vocabulary import Channel, Kind
 from infra import campaigns, contracts, experiments, exporting, lists, people, served
 from infra.backfill import backfill
 from infra.backtest import backtest
+from infra.backup import commands as backing
 from infra.console import errors, progress, show, show_json
 from infra.features import features
 from infra.landing import register as register_landing
@@ -153,6 +154,8 @@ app.command()(features)
 register_landing(app)
 app.command("overlay")(overlay_command)
 app.command("topics")(topics_command)
+app.command()(backing.backup)
+app.command()(backing.restore)
 app.command()(backfill)
 app.command()(report)
 app.command()(models)

@@ -187,6 +187,7 @@ def _documents(lake: str, user_id: int) -> Line:
 def _elsewhere(settings: Settings) -> Iterator[Line]:
     """What cannot be counted from here, and what is to be done about it."""
     yield Line(f"exports of lists ({settings.exports_uri})", None, None, "handed over: delete those written before")
+    yield Line(f"backups ({settings.backups_uri})", None, None, "until they expire; after a restore, erase again")
     yield Line("models", None, None, "hold items and weights, no people: retrained by the next night")
     for name in ("tecd", "dwh"):
         if uri := getattr(settings, name):

@@ -67,6 +67,12 @@ class Store:
         with _translated(self.address, name):
             return self._client.query_arrow(statement(name), parameters=parameters, use_strings=True)
 
+    def parquet(self, name: str, /, *, settings: Parameters | None = None, **parameters: Any) -> Iterator[bytes]:
+        """The rows as a file, block by block as they come; cut off, it is no Parquet any more."""
+        with _translated(self.address, name):
+            query, given = statement(name), dict(settings or {})
+            yield from self._client.raw_stream(query, parameters=parameters, settings=given, fmt="Parquet")
+
     def run(self, name: str, /, *, settings: Parameters | None = None, **parameters: Any) -> None:
         """Run a statement that returns nothing: DDL, or an INSERT that reads by itself."""
         with _translated(self.address, name):
