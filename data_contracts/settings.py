@@ -3,11 +3,12 @@
 import os
 from datetime import date, time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from data_contracts.lockbox import Access, resolved
 from data_contracts.night import Train
 from data_contracts.vocabulary import Domain, Variant
 
@@ -73,6 +74,15 @@ class Settings(BaseSettings):
     landing_batch_events: int = Field(50_000, ge=1, description="events after which `recs land` writes files")
     landing_flush_seconds: float = Field(60, gt=0, description="seconds after which it writes what it has")
     landed_days: int = Field(400, ge=30, description="days that a landed topic is kept of which no table is made")
+
+    # Secrets: each of these settings that is one may be `lockbox:ID#key` instead
+    lockbox_seconds: float = Field(60, gt=0, description="age at which a secret of Lockbox is read again")
+    lockbox_endpoint: str | None = Field(None, description="API endpoint of the cloud; default the public one")
+    lockbox_ca_file: Path | None = Field(None, description="certificate of its authority; default the public ones")
+    lockbox_key_file: Path | None = Field(
+        None, description="key of the service account that reads secrets, JSON; default the machine's own account"
+    )
+    lockbox_token: SecretStr = Field(SecretStr(""), description="IAM token instead, such as of a person, for hours")
 
     # Time
     timezone: str = Field("Europe/Moscow", description="the bank's time zone; date D means 00:00 of D there")
@@ -232,6 +242,22 @@ class Settings(BaseSettings):
         None, description="where OpenTelemetry traces go, such as http://localhost:4318/v1/traces; default none"
     )
     trace_share: float = Field(0.05, ge=0, le=1, description="share of the traces that begin here which are kept")
+
+    @model_validator(mode="after")
+    def _with_secrets_of_lockbox(self) -> Self:
+        for name, value in self.__dict__.items():
+            if isinstance(value, SecretStr):
+                self.__dict__[name] = resolved(value, self._lockbox_access)
+        return self
+
+    def _lockbox_access(self) -> Access:
+        return Access(
+            endpoint=self.lockbox_endpoint,
+            ca_file=self.lockbox_ca_file,
+            key_file=self.lockbox_key_file,
+            token=self.lockbox_token.get_secret_value(),
+            seconds=self.lockbox_seconds,
+        )
 
     @property
     def spark_cores(self) -> int:

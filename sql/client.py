@@ -4,11 +4,12 @@ Vendor errors are translated here, once: UnavailableError when the server does n
 InputError when it refuses what it was given. The Python types of parameters: str, int, bool, list of them.
 """
 
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import clickhouse_connect
 import orjson
@@ -16,11 +17,14 @@ import pyarrow as pa
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
+from pydantic import SecretStr
 
 from data_contracts.errors import InputError, UnavailableError
+from data_contracts.lockbox import LockboxSecret
 from data_contracts.settings import Settings
 from sql.statements import statement
 
+C = TypeVar("C", bound=Client)  # the asynchronous one is one too
 Parameters = Mapping[str, Any]
 Rows = Sequence[Sequence[Any]]
 
@@ -29,6 +33,8 @@ TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
 
 # Codes of a server that is alive but cannot work now: timeouts, memory, too many queries, read-only or lost replicas.
 _TRY_LATER = frozenset({159, 202, 209, 210, 241, 242, 243, 252, 279, 319, 394, 425, 999})
+# Codes of a server that does not know the user or the password: another one may have been set meanwhile.
+_REFUSED = frozenset({192, 193, 194, 516})
 _CONNECT_SECONDS = 2
 
 
@@ -39,7 +45,19 @@ class Address:
     url: str
     database: str = "recs"
     user: str = "default"
-    password: str = field(default="", repr=False)
+    secret: SecretStr = field(default=SecretStr(""), repr=False)
+
+    @property
+    def password(self) -> str:
+        """As it is now: it may be changed while we run."""
+        return self.secret.get_secret_value()
+
+    def refused(self) -> bool:
+        """Told that the password is not accepted; whether another one may be on its way."""
+        if isinstance(self.secret, LockboxSecret):
+            self.secret.refused()
+            return True
+        return False
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -47,7 +65,7 @@ class Address:
             url=settings.clickhouse_url,
             database=settings.clickhouse_database,
             user=settings.clickhouse_user,
-            password=settings.clickhouse_password.get_secret_value(),
+            secret=settings.clickhouse_password,
         )
 
 
@@ -55,8 +73,12 @@ class Store:
     """Runs statements by name. Safe to share between threads."""
 
     def __init__(self, client: Client, address: Address) -> None:
-        self._client = client
+        self._logged_in = client
         self.address = address
+
+    @property
+    def _client(self) -> Client:
+        return _with_password(self._logged_in, self.address)
 
     def rows(self, name: str, /, **parameters: Any) -> Rows:
         with _translated(self.address, name):
@@ -98,8 +120,12 @@ class AsyncStore:
     """The same for the API: any number of queries in flight."""
 
     def __init__(self, client: AsyncClient, address: Address) -> None:
-        self._client = client
+        self._logged_in = client
         self.address = address
+
+    @property
+    def _client(self) -> AsyncClient:
+        return _with_password(self._logged_in, self.address)
 
     async def rows(self, name: str, /, **parameters: Any) -> Rows:
         with _translated(self.address, name):
@@ -174,6 +200,14 @@ def _options(address: Address, timeout_seconds: int) -> dict[str, Any]:
     }
 
 
+def _with_password(client: C, address: Address) -> C:
+    """The client, which shows the password as it is now."""
+    if isinstance(address.secret, LockboxSecret):
+        shown = b64encode(f"{address.user}:{address.password}".encode()).decode()
+        client.headers["Authorization"] = f"Basic {shown}"  # type: ignore[attr-defined] # those over HTTP have them
+    return client
+
+
 def _trace_headers() -> dict[str, str] | None:
     traceparent = TRACEPARENT.get()
     return {"traceparent": traceparent} if traceparent else None
@@ -185,7 +219,7 @@ def _translated(address: Address, name: str) -> Iterator[None]:
         yield
     except ClickHouseError as error:
         code = error.code if isinstance(error, Error) else None
-        if code is None or code in _TRY_LATER:
+        if code is None or code in _TRY_LATER or (code in _REFUSED and address.refused()):
             raise UnavailableError(f"ClickHouse at {address.url} does not answer ({name}): {_short(error)}") from error
         raise InputError(f"ClickHouse at {address.url} refused {name}: {_short(error)}") from error
     except (OSError, TimeoutError) as error:

@@ -40,6 +40,7 @@ MADE_AGAIN = frozenset(
         "items",
         "portraits",
         "audience_pool",
+        "user_rows",
         "overlay_writers",
         "migrations",
     }
