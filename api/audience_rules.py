@@ -15,7 +15,7 @@ from data_contracts.columns import USER_ID
 from data_contracts.contact_policy import contact_policy
 from data_contracts.contacts import contact_allowed, contacted_within
 from data_contracts.overlay.rows import micros
-from data_contracts.policy import decide, may_profile
+from data_contracts.policy import kept, may_profile
 from data_contracts.policy.users import CHANNEL_CONSENT
 from data_contracts.vocabulary import Channel
 from sql.audience_pool import Page
@@ -50,7 +50,7 @@ def admitted(serving: Serving, moment: Moment, wanted: Wanted, page: Page) -> Bo
     if changes is not None:
         users = changes.seen_now(users, user_ids.tolist())
     items = np.full((len(user_ids), 1), wanted.product, dtype=np.int32)
-    is_in = decide(serving.policy, users, items, channel=wanted.channel, top_k=1).keep[:, 0]
+    is_in = kept(serving.policy, users, items, channel=wanted.channel, top_k=1)[:, 0]
     is_in = is_in & is_there & may_profile(users)
     if wanted.segments:
         is_in &= np.isin(states["segment"].to_numpy(), sorted(wanted.segments))

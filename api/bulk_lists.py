@@ -12,7 +12,7 @@ from api.arranging import order_by_worth
 from api.crowds import Crowd, Ground
 from api.ranks import Ranks
 from data_contracts.experiments import drawn
-from data_contracts.policy import decide, decide_offers
+from data_contracts.policy import kept, kept_offers
 from data_contracts.policy.users import CHANNEL_CONSENT
 from data_contracts.vocabulary import Kind
 
@@ -51,9 +51,9 @@ def _decided(ground: Ground, crowd: Crowd, rows: Places, tail: int) -> tuple[Ran
     ranks = _arranged(ground, crowd, rows, ranks)
     wanted, serving, users = ground.wanted, ground.serving, crowd.users[rows]
     if wanted.kind is Kind.PRODUCT:
-        return ranks, decide(serving.policy, users, ranks.items, channel=wanted.channel, top_k=wanted.top_k).keep
+        return ranks, kept(serving.policy, users, ranks.items, channel=wanted.channel, top_k=wanted.top_k)
     blocked = serving.is_blocked_item
-    return ranks, decide_offers(users, ranks.items, blocked=blocked, channel=wanted.channel, top_k=wanted.top_k).keep
+    return ranks, kept_offers(users, ranks.items, blocked=blocked, channel=wanted.channel, top_k=wanted.top_k)
 
 
 def _suppress(ground: Ground, crowd: Crowd, rows: Places, items: NDArray[np.int32]) -> None:

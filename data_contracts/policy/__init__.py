@@ -9,7 +9,7 @@ Does not: ranking, where lists come from, files, clocks, databases.
 """
 
 from data_contracts.policy.compiled import CompiledPolicy, compile_policy, policy_hash
-from data_contracts.policy.decide import decide, decide_offers, standing_drops
+from data_contracts.policy.decide import decide, decide_offers, kept, kept_offers, standing_drops
 from data_contracts.policy.decision import Decision, Drop
 from data_contracts.policy.users import Consent, Users, employment_codes, holdings_matrix, may_profile
 
@@ -24,6 +24,8 @@ __all__ = [
     "decide_offers",
     "employment_codes",
     "holdings_matrix",
+    "kept",
+    "kept_offers",
     "may_profile",
     "policy_hash",
     "standing_drops",

@@ -10,37 +10,26 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_contracts.catalogue import Catalogue, Eligibility, Product, Rules
+from data_contracts.policy.bits import Bools, as_words, united_by_byte
+from data_contracts.policy.placing import PlacingTables
+from data_contracts.policy.words import AttributeTables, StandingWords
 from data_contracts.vocabulary import Channel, Employment, Family
-
-Bools = NDArray[np.bool_]
 
 _FAMILIES = tuple(Family)
 _EMPLOYMENTS = tuple(Employment)
 OLDEST = 150
-
-
-@dataclass(frozen=True)
-class AttributeTable:
-    """Whether a value of one attribute admits to a product; `allowed[0]` is for "unknown", then from `first` on."""
-
-    first: int
-    allowed: Bools  # [values + 1, P]
-
-    def admits(self, values: NDArray[Any]) -> Bools:
-        """[U, P] for values [U]; anything below `first` is unknown, anything above the table is like its last row."""
-        row = np.clip(values.astype(np.int64) - self.first, -1, len(self.allowed) - 2) + 1
-        return np.asarray(self.allowed[row])
+# Of users, what eligibility asks; of the year of birth, how long ago it is.
+ATTRIBUTES = ("birth_year", "income_band", "score_band", "employment", "region", "arrears_days")
 
 
 @dataclass(frozen=True)
 class CompiledPolicy:
-    """All rules for one day, over P products in catalogue order, F families and W = ceil(P / 64) words of bits."""
+    """All rules for one day, over P products in catalogue order and F families."""
 
     today: date
     hash: str
@@ -49,16 +38,12 @@ class CompiledPolicy:
     sold: Bools  # [P]
     blocked: Bools  # [P]
     blocked_ids: frozenset[str]  # products and offers
-    safe_for_anyone: Bools  # [P]
-    channels: Mapping[Channel, Bools]  # [P]
-    eligibility: Mapping[str, AttributeTable]
     prohibited: NDArray[np.float32]  # [P, P], symmetric, 1 where two products never go together
-    prohibited_words: NDArray[np.uint64]  # [P, W], the same as bits
-    own_word: NDArray[np.uint64]  # [P, W], each product's own bit
     has_prerequisite: Bools  # [P]
     opens: NDArray[np.float32]  # [P, P], 1 where holding the row's product meets the column's prerequisite
     family: NDArray[np.int64]  # [P]
-    family_cap: NDArray[np.int64]  # [F]
+    words: StandingWords
+    placing: PlacingTables
 
     @property
     def products(self) -> int:
@@ -71,25 +56,35 @@ def compile_policy(
     """The policy of one day in the bank's time zone. `blocks`: items stopped since the rules were approved."""
     products = catalogue.products
     blocked_ids = frozenset(rules.blocked_items) | frozenset(blocks)
-    prohibited = _prohibited(products, rules)
+    prohibited, opens = _prohibited(products, rules), _opens(products, rules)
+    family = np.array([_FAMILIES.index(product.family) for product in products], dtype=np.int64)
+    caps = np.array([rules.family_caps.get(family, rules.default_family_cap) for family in _FAMILIES])
+    sold = _flags(products, lambda product: _is_sold(product, today))
+    blocked = _flags(products, lambda product: product.product_id in blocked_ids)
     return CompiledPolicy(
         today=today,
         hash=policy_hash(catalogue, rules, blocks),
         product_ids=tuple(product.product_id for product in products),
         position={product.product_id: position for position, product in enumerate(products)},
-        sold=_flags(products, lambda product: _is_sold(product, today)),
-        blocked=_flags(products, lambda product: product.product_id in blocked_ids),
+        sold=sold,
+        blocked=blocked,
         blocked_ids=blocked_ids,
-        safe_for_anyone=_flags(products, lambda product: product.safe_for_anyone),
-        channels={channel: _offered_in(products, channel) for channel in Channel},
-        eligibility=_eligibility(products),
         prohibited=prohibited.astype(np.float32),
-        prohibited_words=_as_words(prohibited),
-        own_word=_as_words(np.eye(len(products), dtype=np.bool_)),
-        has_prerequisite=_flags(products, lambda product: product.product_id in _prerequisites(rules)),
-        opens=_opens(products, rules),
-        family=np.array([_FAMILIES.index(product.family) for product in products], dtype=np.int64),
-        family_cap=np.array([rules.family_caps.get(family, rules.default_family_cap) for family in _FAMILIES]),
+        has_prerequisite=_needing(products, rules),
+        opens=opens.astype(np.float32),
+        family=family,
+        words=StandingWords(
+            not_sold=as_words(~sold[None]),
+            blocked=as_words(blocked[None]),
+            not_safe=as_words(~_flags(products, lambda product: product.safe_for_anyone)[None]),
+            not_offered={channel: as_words(~_offered_in(products, channel)[None]) for channel in Channel},
+            eligibility=AttributeTables.of(_eligibility(products)),
+            prohibited_by_held=united_by_byte(prohibited),
+            prerequisite=as_words(_needing(products, rules)[None]),
+            opened_by_held=united_by_byte(opens),
+            everything=as_words(np.ones((1, len(products)), np.bool_)),
+        ),
+        placing=PlacingTables.of(prohibited, family, caps),
     )
 
 
@@ -135,20 +130,17 @@ def _prerequisites(rules: Rules) -> dict[str, tuple[str, ...]]:
     return {rule.product_id: rule.any_of for rule in rules.prerequisites}
 
 
-def _opens(products: tuple[Product, ...], rules: Rules) -> NDArray[np.float32]:
+def _needing(products: tuple[Product, ...], rules: Rules) -> Bools:
     needs = _prerequisites(rules)
-    opens = np.zeros((len(products), len(products)), dtype=np.float32)
+    return _flags(products, lambda product: product.product_id in needs)
+
+
+def _opens(products: tuple[Product, ...], rules: Rules) -> Bools:
+    needs = _prerequisites(rules)
+    opens = np.zeros((len(products), len(products)), dtype=np.bool_)
     for position, product in enumerate(products):
         opens[:, position] = _named(products, needs.get(product.product_id, ()))
     return opens
-
-
-def _as_words(matrix: Bools) -> NDArray[np.uint64]:
-    """Rows of booleans as 64-bit words; at least one word, so that an empty catalogue needs no special case."""
-    rows, columns = matrix.shape
-    padded = np.zeros((rows, max(1, -(-columns // 64)) * 64), dtype=np.bool_)
-    padded[:, :columns] = matrix
-    return np.packbits(padded, axis=1).view(np.uint64)
 
 
 def _at_least(bound: int | None, value: int | None) -> bool:
@@ -172,13 +164,13 @@ def _employment(bounds: Eligibility, code: int | None) -> bool:
     return _one_of(bounds.employment, None if code is None else _EMPLOYMENTS[code - 1])
 
 
-def _eligibility(products: tuple[Product, ...]) -> dict[str, AttributeTable]:
-    """One table an attribute, named as in `Users`, except `years`: this year less the year of birth."""
+def _eligibility(products: tuple[Product, ...]) -> list[tuple[int, Bools]]:
+    """One table an attribute: its first known value, and its rows."""
     bounds = [product.eligibility for product in products]
     last_region = max((region for bound in bounds for region in bound.regions or ()), default=0)
     most_arrears = max((bound.max_arrears_days or 0 for bound in bounds), default=0)
-    return {
-        "years": _table(bounds, range(OLDEST + 1), _age),
+    tables = {
+        "birth_year": _table(bounds, range(OLDEST + 1), _age),
         "income_band": _table(bounds, range(5), lambda bound, value: _at_least(bound.min_income_band, value)),
         "score_band": _table(bounds, range(1, 6), lambda bound, value: _at_most(bound.max_score_band, value)),
         "employment": _table(bounds, range(1, len(_EMPLOYMENTS) + 1), _employment),
@@ -188,10 +180,11 @@ def _eligibility(products: tuple[Product, ...]) -> dict[str, AttributeTable]:
             bounds, range(most_arrears + 2), lambda bound, value: _at_most(bound.max_arrears_days, value)
         ),
     }
+    return [tables[name] for name in ATTRIBUTES]
 
 
 def _table(
     bounds: list[Eligibility], values: range, admits: Callable[[Eligibility, int | None], bool]
-) -> AttributeTable:
+) -> tuple[int, Bools]:
     rows = [[admits(bound, value) for bound in bounds] for value in (None, *values)]
-    return AttributeTable(values.start, np.array(rows, dtype=np.bool_).reshape(len(values) + 1, len(bounds)))
+    return values.start, np.array(rows, dtype=np.bool_).reshape(len(values) + 1, len(bounds))

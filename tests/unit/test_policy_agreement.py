@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_contracts.policy import Drop, compile_policy, decide, standing_drops
+from data_contracts.policy import Drop, compile_policy, decide, kept, standing_drops
 from data_contracts.vocabulary import Channel
 from tests.policy_checker import Checker
 from tests.policy_worlds import TODAY, as_items, as_users, catalogues, people, rule_sets
@@ -48,15 +48,18 @@ def test_standing_drops_are_what_is_wrong_with_a_list_of_one(case: tuple, channe
             assert (drops[row, position] == Drop.NONE) == (objections == [])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(cases(), st.sampled_from([None, *Channel]))
-def test_deciding_for_all_at_once_is_deciding_for_each(case: tuple, channel: Channel | None) -> None:
+def test_deciding_for_a_crowd_is_deciding_for_each(case: tuple, channel: Channel | None) -> None:
+    """Few users are gone through one by one, many at once."""
     catalogue, rules, blocks, crowd, lists = case
     policy = compile_policy(catalogue, rules, today=TODAY, blocks=blocks)
     users, items = as_users(crowd, policy), as_items(lists, policy)
-    most = np.arange(1, len(crowd) + 1)
-    together = decide(policy, users, items, channel=channel, top_k=most)
+    most, many = np.arange(1, len(crowd) + 1), np.tile(np.arange(len(crowd)), 20)
+    together = decide(policy, users[many], items[many], channel=channel, top_k=most[many])
     for row in range(len(crowd)):
         one = slice(row, row + 1)
         alone = decide(policy, users[one], items[one], channel=channel, top_k=row + 1)
-        assert np.array_equal(alone.reason[0], together.reason[row])
+        assert (together.reason[row :: len(crowd)] == alone.reason[0]).all()
+        assert (together.keep[row :: len(crowd)] == alone.keep[0]).all()
+    assert np.array_equal(kept(policy, users, items, channel=channel, top_k=most), together.keep[: len(crowd)])
