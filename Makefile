@@ -22,6 +22,7 @@ test: setup ## the whole test suite
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/cloud
 
 test-cloud: setup ## what production adds: its seams, against the nearest real thing
+	@infra/setup.sh cloud
 	@$(BIN)/python -m pytest tests/cloud
 
 check: setup ## format, lint, types, layers, SQL, the asset graph

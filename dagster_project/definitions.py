@@ -8,9 +8,9 @@ import dagster as dg
 from dagster_project.alerts import alerts_of
 from dagster_project.asset_specs import asset_key
 from dagster_project.assets import campaigns, features, ingest, maintenance, publish, ranking, retrieval, scoring
-from dagster_project.lake_lock import lake_lock
+from dagster_project.launching import launching
 from dagster_project.partitions import nights
-from dagster_project.runner import LocalSparkRunner
+from dagster_project.runner import SparkRunner
 from dagster_project.watch import exports_sensor, failure_sensor, nightly_schedule
 from data_contracts.settings import Settings
 
@@ -59,24 +59,28 @@ def build_defs(settings: Settings, *, resources: Mapping[str, Any] | None = None
             nightly_schedule(night, settings),
             dg.build_schedule_from_partitioned_job(upkeep, hour_of_day=_UPKEEP_HOUR, minute_of_hour=0),
         ],
-        sensors=[exports_sensor(night, settings, alerts), failure_sensor(alerts)],
-        resources={"settings": settings, "spark_runner": _local_runner(settings), **(resources or {})},
+        sensors=[exports_sensor(night, settings, alerts), failure_sensor(alerts), *_cloud_sensors(settings)],
+        resources={"settings": settings, "spark_runner": _runner(settings), **(resources or {})},
         # The lake's lock lives as long as the run, so the run is one process; Spark brings the parallelism.
         executor=dg.in_process_executor,
     )
 
 
-def _local_runner(settings: Settings) -> dg.ResourceDefinition:
-    @dg.resource
-    def local_runner(_: dg.InitResourceContext) -> Iterator[LocalSparkRunner]:
-        logs = settings.data_dir / "logs"
-        with (
-            lake_lock(settings.lake_uri, wait_seconds=_LOCK_WAIT_SECONDS) as lock,
-            LocalSparkRunner.running(logs=logs, lock=lock) as runner,
-        ):
-            yield runner
+def _cloud_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    if settings.spark_runner != "dataproc":
+        return []
+    from dagster_project.dataproc.orphans import orphan_sensor  # noqa: PLC0415 (an SDK takes a second to load)
 
-    return local_runner
+    return [orphan_sensor(settings)]
+
+
+def _runner(settings: Settings) -> dg.ResourceDefinition:
+    @dg.resource
+    def runner(_: dg.InitResourceContext) -> Iterator[SparkRunner]:
+        with launching(settings, wait_seconds=_LOCK_WAIT_SECONDS) as started:
+            yield started
+
+    return runner
 
 
 defs = build_defs(Settings())

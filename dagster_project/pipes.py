@@ -24,9 +24,14 @@ class WholeMessages(PipesMessageReader):
             try:
                 yield {PipesDefaultMessageWriter.FILE_PATH_KEY: str(path)}
             finally:
-                for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-                    if line.endswith("\n"):
-                        handler.handle_message(json.loads(line))
+                hand_over(path.read_text(encoding="utf-8"), handler)
 
     def no_messages_debug_text(self) -> str:
         return "Looked for messages in a temporary file once the job had ended."
+
+
+def hand_over(text: str, handler: PipesMessageHandler) -> None:
+    """Every whole line of what a job has told."""
+    for line in text.splitlines(keepends=True):
+        if line.endswith("\n"):
+            handler.handle_message(json.loads(line))

