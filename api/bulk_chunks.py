@@ -51,8 +51,8 @@ class Names:
 def csv_field(text: str) -> str:
     """As RFC 4180 has it, with an apostrophe before what would be a formula."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow([f"'{text}" if text.startswith(_FORMULA) else text])
-    return out.getvalue()
+    csv.writer(out).writerow([f"'{text}" if text.startswith(_FORMULA) else text])
+    return out.getvalue().removesuffix("\r\n")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ and tests hold both to the same answers. Most users' answers are found in the ow
 or is reordered by events or holdings, is decided again with what follows it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,6 +39,14 @@ def lists_of(ground: Ground, crowd: Crowd) -> Ranks:
         shown.put(rows, ranks, keep & is_done[:, None])
         is_open[rows[is_done]] = False
     return _explored(ground, crowd, _with_reasons(ground, crowd, shown))
+
+
+def still_shown(ground: Ground, crowd: Crowd, items: NDArray[np.int32]) -> Bools:
+    """Of lists that were made before [N, L], best first, -1 for none: what may be shown of them now."""
+    listed, everybody = Ranks.none(*items.shape), np.ones(len(crowd), np.bool_)
+    listed.items[:] = items
+    as_it_is = replace(crowd, own=listed, has_own=everybody, boosted=np.full(len(crowd), -1))
+    return _decided(ground, as_it_is, np.arange(len(crowd)), 0)[1]
 
 
 def _decided(ground: Ground, crowd: Crowd, rows: Places, tail: int) -> tuple[Ranks, Bools]:

@@ -4,19 +4,18 @@ Without a manifest there is no export: what a killed one left behind is cleared 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 from pyarrow import fs
 
 from api.bulk import Pull
-from api.bulk_formats import Format, Writer, export_writer_of
+from api.bulk_formats import Writer, export_writer_of
 from data_contracts.errors import InputError
 from sql.ranges import Shard
 
@@ -72,16 +71,20 @@ class Folder:
                 size += len(part)
         return size, digest.hexdigest()
 
-    def publish(self, name: str, content: bytes) -> None:
+    def publish(self, name: str, parts: Iterator[bytes]) -> None:
         """Whole or not at all."""
         filesystem, path = self._opened
-        self.write(f".{name}", iter([content]))
+        self.write(f".{name}", parts)
         filesystem.move(f"{path}/.{name}", f"{path}/{name}")
 
     def rename(self, name: str, to: str) -> None:
         filesystem, path = self._opened
-        if filesystem.get_file_info(f"{path}/{name}").type is not fs.FileType.NotFound:
+        if self.has(name):
             filesystem.move(f"{path}/{name}", f"{path}/{to}")
+
+    def has(self, name: str) -> bool:
+        filesystem, path = self._opened
+        return bool(filesystem.get_file_info(f"{path}/{name}").type is not fs.FileType.NotFound)
 
     def read(self, name: str) -> pa.NativeFile:
         filesystem, path = self._opened
@@ -119,7 +122,7 @@ def write_export(
         **{name: sum(getattr(part, name) for part in parts) for name in ("users", "lists", "items")},
     }
     go_on(manifest["users"])
-    folder.publish(MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+    folder.publish(MANIFEST, iter([orjson.dumps(manifest, option=orjson.OPT_INDENT_2)]))
     return manifest
 
 
@@ -136,36 +139,14 @@ class _Counted:
         self.told = yield from self._pull.through(self._writer, self._go_on)
 
 
-def contacts_in(folder: Folder, manifest: Mapping[str, Any], *, format_: Format, items: int) -> Iterator[Sequence[Any]]:
-    """Chunks of (user id, item id) of the first `items` of every list. Raises InputError for changed files."""
-    for file in manifest["files"]:
-        with folder.read(file["name"]) as opened:
-            digest = hashlib.sha256()
-            while block := opened.read(1 << 20):
-                digest.update(block)
-            if digest.hexdigest() != file["sha256"]:
-                raise InputError(f"{file['name']}: is not what was exported")
-            opened.seek(0)
-            yield from _parquet(opened, items) if format_ is Format.PARQUET else _csv(opened, items)
-
-
-def _parquet(opened: pa.NativeFile, items: int) -> Iterator[Sequence[Any]]:
-    file = pq.ParquetFile(opened)
-    for group in range(file.num_row_groups):
-        table = file.read_row_group(group, columns=["user_id", "item_ids"])
-        rows = zip(table["user_id"].to_pylist(), table["item_ids"].to_pylist(), strict=True)
-        yield [(user_id, item) for user_id, listed in rows for item in listed[:items]]
-
-
-def _csv(opened: pa.NativeFile, items: int) -> Iterator[Sequence[Any]]:
-    types = {"user_id": pa.int64(), "item_id": pa.string(), "rank": pa.int32()}
-    convert = pa_csv.ConvertOptions(column_types=types, include_columns=list(types), strings_can_be_null=False)
-    parsed = pa_csv.ParseOptions(newlines_in_values=True)
-    for batch in pa_csv.open_csv(opened, convert_options=convert, parse_options=parsed):
-        rows = zip(*(batch[name].to_pylist() for name in types), strict=True)
-        yield [(user_id, _plain(item)) for user_id, item, rank in rows if rank <= items]
-
-
-def _plain(item: str) -> str:
-    """Without the apostrophe that kept spreadsheets from taking it for a formula."""
-    return item[1:] if item[:1] == "'" and item[1:2] in tuple("=+-@\t\r\n") else item
+@contextmanager
+def verified(folder: Folder, file: Mapping[str, Any]) -> Iterator[pa.NativeFile]:
+    """A part, opened at its beginning; `file` as the manifest has it. Raises InputError for a changed one."""
+    with folder.read(file["name"]) as opened:
+        digest = hashlib.sha256()
+        while block := opened.read(1 << 20):
+            digest.update(block)
+        if digest.hexdigest() != file["sha256"]:
+            raise InputError(f"{file['name']}: is not what was exported")
+        opened.seek(0)
+        yield opened

@@ -10,16 +10,16 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import orjson
 
 from api.bulk import Asked, Pull
-from api.bulk_formats import Format
 from api.changing import in_store
-from api.export_files import MANIFEST, Folder, StoppedError, contacts_in, write_export
+from api.export_check import Check, Prepared, contacts_in, removed_name
+from api.export_files import MANIFEST, Folder, StoppedError, write_export
 from api.pulls import opened
 from api.refusals import BusyLaterError, ConflictError, UnknownError
 from api.service import Service
@@ -38,7 +38,7 @@ _LOG = logging.getLogger("recs.api")
 
 _BEAT_SECONDS, _SILENT_SECONDS = 5.0, 30
 _MOST_AT_ONCE = 2
-_CONTACTS_AT_ONCE = 20_000
+_CONTACTS_AT_ONCE = 2_000
 # To count an export's contacts takes minutes.
 _STORE_SECONDS = 300
 
@@ -95,17 +95,44 @@ class Exports:
     async def look(self, export_id: str) -> Export | None:
         return await self._with(lambda store: export_of(store, export_id))
 
-    async def sent(self, export_id: str, *, actor: str, items: int) -> Export:
-        """Counts what was sent as contacts: the first `items` of each list. The same again changes nothing."""
+    async def sent(self, service: Service, export_id: str, *, actor: str, items: int) -> Export:
+        """Counts what was sent as contacts: the first `items` of each list. The same again changes nothing.
+
+        What a check took out is not counted; a part that nobody had checked is checked now.
+        """
         found = await self._known(export_id)
         if found.step is Step.SENT:
             if found.told["sent_items"] != items:
                 raise ConflictError(f"items: {found.told['sent_items']} of a list were confirmed", field="items")
             return found
+        prepared = await self._prepared(found, "only what is written can have been sent")
+        check = Check(service.watch, prepared)
+        contacts = await self._with(lambda store: _count(store, found, check, items))
+        return await self._put(export_id, Step.SENT, actor, {}, {"sent_items": items, "contacts": contacts})
+
+    async def part(self, service: Service, export_id: str, name: str) -> IO[bytes]:
+        """A part of what was not sent yet, as it may be sent now. Raises UnknownError, ConflictError."""
+        prepared = await self._prepared(await self._known(export_id), "only what is written can be pulled")
+        if name not in prepared.files:
+            raise UnknownError(f"the export has no file {name}: its files are {', '.join(prepared.files)}")
+        return await self._with(lambda store: Check(service.watch, prepared).part(store, name))
+
+    async def removed(self, service: Service, export_id: str) -> Sequence[IO[bytes]]:
+        """What may not be sent of it any more, part by part, as lines of CSV. Raises UnknownError, ConflictError."""
+        prepared = await self._prepared(await self._known(export_id), "only what is written can be checked")
+        check = Check(service.watch, prepared)
+        return await self._with(lambda store: [check.removed(store, name) for name in prepared.files])
+
+    async def _prepared(self, found: Export, why_not: str) -> Prepared:
         if found.step is not Step.WRITTEN:
-            raise ConflictError(f"the export is {found.step}: only what is written can have been sent")
-        await self._with(lambda store: _count(store, self.folder(export_id), found, items))
-        return await self._put(export_id, Step.SENT, actor, {}, {"sent_items": items})
+            raise ConflictError(f"the export is {found.step}: {why_not}")
+        folder = self.folder(found.export_id)
+
+        def read() -> Prepared:
+            with folder.read(MANIFEST) as opened:
+                return Prepared.of(folder, orjson.loads(opened.read()), found.request)
+
+        return await asyncio.to_thread(read)
 
     async def cancel(self, export_id: str, *, actor: str) -> Export:
         """Its manifest is taken away; nothing of it counts as sent."""
@@ -175,7 +202,8 @@ class Exports:
                 about={"export_id": order.export_id, "request": order.request},
                 go_on=go_on,
             )
-            put(Step.WRITTEN, {name: manifest[name] for name in ("snapshot_id", "users", "lists", "items")})
+            told = {name: manifest[name] for name in ("snapshot_id", "users", "lists", "items")}
+            put(Step.WRITTEN, told | {"files": [file["name"] for file in manifest["files"]]})
 
     async def _put(
         self, export_id: str, step: Step, actor: str, request: Mapping[str, Any], told: Mapping[str, Any]
@@ -193,19 +221,20 @@ class Exports:
         return await in_store(self.settings, work, seconds=_STORE_SECONDS)
 
 
-def _count(store: Store, folder: Folder, export: Export, items: int) -> None:
-    """Every contact as an event that the contact policy counts; told twice it is one."""
-    with folder.read(MANIFEST) as opened:
-        manifest = orjson.loads(opened.read())
-    at, channel = micros(export.at), export.request["channel"]
-    format_ = Format(export.request["format"])
-    for contacts in contacts_in(folder, manifest, format_=format_, items=items):
+def _count(store: Store, export: Export, check: Check, items: int) -> int:
+    """Every contact as an event that the contact policy counts; told twice it is one. Who was erased is not told of."""
+    prepared, told = check.prepared, 0
+    for name in prepared.files:
+        if not prepared.folder.has(removed_name(name)):
+            check.removed(store, name).close()
+    at = micros(export.at)
+    for contacts in contacts_in(prepared, items=items):
         for start in range(0, len(contacts), _CONTACTS_AT_ONCE):
-            rows = (
-                row_of(CAMPAIGNS, _event(export.export_id, user_id, item, at, channel), arrived=at, skew=0)
-                for user_id, item in contacts[start : start + _CONTACTS_AT_ONCE]
-            )
-            put_events(store, [row for row in rows if row])
+            known = check.known(store, contacts[start : start + _CONTACTS_AT_ONCE])
+            events = (_event(export.export_id, user_id, item, at, prepared.channel) for user_id, item in known)
+            put_events(store, [row for one in events if (row := row_of(CAMPAIGNS, one, arrived=at, skew=0))])
+            told += len(known)
+    return told
 
 
 def _event(export_id: str, user_id: int, item: str, at: int, channel: str) -> Mapping[str, Any]:

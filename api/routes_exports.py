@@ -1,17 +1,23 @@
 """Everybody's lists as files: asked for by a key, looked at, confirmed when sent, or cancelled."""
 
+import asyncio
+import base64
+import io
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Path, Request
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.bulk import Asked
 from api.bulk_formats import Format
 from api.crowds import Wanted
+from api.export_check import bytes_of, digest_of
+from api.export_rows import PAIRS_HEAD
 from api.exports import Exports, Order
 from api.models import MOST_EXCLUDED, USUAL_ITEMS, ItemId, TopK
 from api.problems import documented
-from api.pulls import CURRENT
+from api.pulls import CURRENT, Slots, in_threads
 from api.refusals import UnknownError
 from api.running import Running
 from api.security import Principal, Scope, requires
@@ -27,6 +33,10 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
     409: documented("Where it stands, that cannot be done any more, or not yet."),
     503: documented("ClickHouse does not answer."),
 }
+
+
+_FILE: dict[str, Any] = {"description": "The file.", "content": {"application/octet-stream": {}}}
+_REMOVED: dict[str, Any] = {"description": "Lines of user_id,item_id below a header.", "content": {"text/csv": {}}}
 
 
 class _Body(BaseModel):
@@ -74,7 +84,9 @@ class ExportInfo(_Body):
     users: int | None = Field(None, description="looked at so far")
     lists: int | None = None
     items: int | None = None
+    files: tuple[str, ...] = Field((), description="once it is written")
     sent_items: int | None = Field(None, description="of each list, once it was sent")
+    contacts: int | None = Field(None, description="counted when it was sent")
     why: str | None = Field(None, description="it failed")
 
 
@@ -110,15 +122,55 @@ async def look(request: Request, export_id: ExportId, caller: Exporter) -> Expor
     return _info(exports, found)
 
 
+@router.get("/{export_id}/files/{name}", response_class=StreamingResponse, responses={200: _FILE, **_REFUSED})
+async def part(
+    request: Request,
+    service: Running,
+    export_id: ExportId,
+    caller: Exporter,
+    name: Annotated[str, Path(pattern=r"^part-\d{5}\.(parquet|csv)$", description="as the manifest names it")],
+) -> StreamingResponse:
+    """A file of an export that was not sent yet, without what may not be sent any more at this moment.
+
+    Consents, suppressions, erasures, compliance stops and the contact policy are asked about again; nothing is added.
+    What was taken out is also left beside the manifest. Repr-Digest tells the SHA-256 of what comes.
+    """
+    await look(request, export_id, caller)
+    slots: Slots = request.app.state.pulls
+    async with slots.one():
+        file = await _exports(request).part(service, export_id, name)
+        size, digest = await asyncio.to_thread(digest_of, file)
+    headers = {"Content-Length": str(size), "Repr-Digest": f"sha-256=:{base64.b64encode(digest).decode()}:"}
+    return StreamingResponse(in_threads(bytes_of(file)), media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/{export_id}/removed", response_class=StreamingResponse, responses={200: _REMOVED, **_REFUSED})
+async def removed(request: Request, service: Running, export_id: ExportId, caller: Exporter) -> StreamingResponse:
+    """For who reads an export's files where they lie: users and items that may not be sent any more at this moment."""
+    await look(request, export_id, caller)
+    slots: Slots = request.app.state.pulls
+    async with slots.one():
+        files = await _exports(request).removed(service, export_id)
+    return StreamingResponse(in_threads(bytes_of(io.BytesIO(PAIRS_HEAD), *files)), media_type="text/csv")
+
+
 @router.post("/{export_id}/sent", responses=_REFUSED)
 async def sent(
-    request: Request, export_id: ExportId, caller: Exporter, confirmed: Annotated[Confirmation | None, Body()] = None
+    request: Request,
+    service: Running,
+    export_id: ExportId,
+    caller: Exporter,
+    confirmed: Annotated[Confirmation | None, Body()] = None,
 ) -> ExportInfo:
-    """Confirm that its messages were sent: from then on the contact policy counts them. Twice is once."""
+    """Confirm that its messages were sent: from then on the contact policy counts them. Twice is once.
+
+    What was taken out when its files were pulled is not counted, nor, of files that nobody pulled, what may not be sent
+    now.
+    """
     await look(request, export_id, caller)
     items = (confirmed or Confirmation()).items
     exports = _exports(request)
-    return _info(exports, await exports.sent(export_id, actor=caller.client, items=items))
+    return _info(exports, await exports.sent(service, export_id, actor=caller.client, items=items))
 
 
 @router.post("/{export_id}/cancel", responses=_REFUSED)

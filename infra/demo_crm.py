@@ -13,7 +13,7 @@ from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Scope
 from infra.calling import base_url, call, opened
 from infra.console import console, show
-from infra.exporting import written
+from infra.exporting import fetch, written
 from infra.pulling import Source, pull
 from infra.tokens import own_token
 
@@ -30,7 +30,11 @@ def show_crm(settings: Settings, snapshot_id: str) -> None:
     rows = [
         {"what": "lists, NDJSON", "users": lists["lists"], "came": f"{lists['items']} items, checksum right"},
         {"what": f"audience of {product}", "users": len(best), "came": _expectation(audience)},
-        {"what": f"export of segment {segment}, CSV", "users": export["lists"], "came": f"{export['state']}: counted"},
+        {
+            "what": f"export of segment {segment}, CSV",
+            "users": export["lists"],
+            "came": f"pulled, {export['state']}, {export['contacts']} contacts",
+        },
     ]
     show(rows, as_json=False, title=f"for CRM, in {time.monotonic() - started:.1f} s")
     show(best[:_TOP_K], as_json=False, title=f"best of {product}")
@@ -44,12 +48,12 @@ def _lists(settings: Settings) -> Mapping[str, Any]:
 
 
 def _subject(snapshot: Path) -> tuple[str, int]:
-    """The product that heads most lists, and a segment of middling size."""
+    """The product that heads most lists, and the largest segment."""
     heads = pq.read_table(snapshot / "lists", columns=["product_items"])["product_items"].to_pandas()
     code = int(heads[heads.str.len() > 0].str[0].mode()[0])
     items = pq.read_table(snapshot / "items", columns=["item_code", "item_id"]).to_pandas()
     segments = pq.read_table(snapshot / "user_state", columns=["segment"])["segment"].to_pandas().value_counts()
-    return str(items.set_index("item_code")["item_id"][code]), int(segments.index[len(segments) // 2])
+    return str(items.set_index("item_code")["item_id"][code]), int(segments.index[0])
 
 
 def _audience(settings: Settings, product: str) -> tuple[Mapping[str, Any], list[dict[str, Any]]]:
@@ -77,4 +81,6 @@ def _export(settings: Settings, snapshot_id: str, segment: int) -> Mapping[str, 
         "top_k": 1,
     }
     told = written(settings, order)
+    for name in told["files"]:
+        fetch(settings, told["export_id"], name, settings.data_dir)
     return call(settings, f"/exports/{told['export_id']}/sent", scope=Scope.EXPORTS_WRITE, body={"items": 1})

@@ -1,7 +1,10 @@
 """The commands `recs export`: everybody's lists as files, written by the running API."""
 
+import base64
+import hashlib
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,13 +12,13 @@ import typer
 from data_contracts.errors import RecsError
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Family, Kind, Scope
-from infra.calling import call
+from infra.calling import call, opened
 from infra.console import console, progress, show_json
 from infra.options import AsJson, DataDir, settings_of
 
 app = typer.Typer(no_args_is_help=True, help="Everybody's lists as files with a manifest.")
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS, _BLOCK = 0.5, 1 << 20
 Url = Annotated[str | None, typer.Option(help="The API. [default: this machine's, at RECS_API_PORT]")]
 ExportId = Annotated[str, typer.Argument(help="As `recs export start` tells it.")]
 
@@ -80,6 +83,32 @@ def show(export_id: ExportId, url: Url = None, data_dir: DataDir = None, as_json
 
 
 @app.command()
+def pull(
+    export_id: ExportId,
+    out: Annotated[Path, typer.Option(help="Folder; each file is there only when it is whole.")],
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch an export's files without what may not be sent any more since they were written; do it before sending.
+
+    Example: `recs export pull 8f0c… --out crm --data-dir .local/demo`
+    """
+    settings = settings_of(data_dir=data_dir)
+    out.mkdir(parents=True, exist_ok=True)
+    files = _call(settings, url, f"/{export_id}")["files"]
+    with progress(quiet=as_json) as bars:
+        task = bars.add_task("pulling the export", total=len(files))
+        for name in files:
+            fetch(settings, export_id, name, out, url=url)
+            bars.advance(task)
+    if as_json:
+        show_json({"export_id": export_id, "files": [str(out / name) for name in files]})
+        return
+    console.print(f"{len(files)} files in {out}, checked and verified", soft_wrap=True)
+
+
+@app.command()
 def sent(
     export_id: ExportId,
     items: Annotated[int, typer.Option(min=1, max=100, help="So many of each list were sent.")] = 1,
@@ -105,6 +134,19 @@ def cancel(export_id: ExportId, url: Url = None, data_dir: DataDir = None, as_js
 
 def _call(settings: Settings, url: str | None, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return call(settings, f"/exports{path}", scope=Scope.EXPORTS_WRITE, body=body, url=url)
+
+
+def fetch(settings: Settings, export_id: str, name: str, out: Path, *, url: str | None = None) -> None:
+    """A file of an export, checked, into a folder. Raises RecsError when it did not come whole."""
+    path, draft, digest = f"/exports/{export_id}/files/{name}", out / f"{name}.part", hashlib.sha256()
+    with opened(settings, path, scope=Scope.EXPORTS_WRITE, url=url) as answer, draft.open("wb") as file:
+        expected = answer.headers["Repr-Digest"]  # type: ignore[attr-defined]
+        while block := answer.read(_BLOCK):
+            digest.update(block)
+            file.write(block)
+    if expected != f"sha-256=:{base64.b64encode(digest.digest()).decode()}:":
+        raise RecsError(f"{out / name}: did not come whole: run it again")
+    draft.replace(out / name)
 
 
 def _show(told: Mapping[str, Any], *, as_json: bool) -> None:

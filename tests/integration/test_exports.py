@@ -1,8 +1,10 @@
 """Exports on a real ClickHouse: whole or not at all, once a key, and counted when they were sent."""
 
 import asyncio
+import base64
 import csv
 import hashlib
+import io
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -167,7 +169,75 @@ def test_an_export_that_is_killed_leaves_no_manifest_and_is_begun_anew(
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("format_", ["parquet", "csv"])
+def test_who_is_suppressed_or_erased_after_an_export_was_written_is_neither_pulled_nor_counted(
+    bulk_address: Address, tmp_path: Path, format_: str
+) -> None:
+    async def scene() -> None:
+        async with service(bulk_address, tmp_path) as client:
+            order = {"request_key": f"check {format_}", "format": format_, "bom": True, "partitions": 2}
+            found = await until(client, (await asked(client, **order))["export_id"], "written")
+            one, folder = found["export_id"], Path(found["uri"])
+            files = [file["name"] for file in orjson.loads((folder / "manifest.json").read_bytes())["files"]]
+            listed = _listed([(folder / name).read_bytes() for name in files], format_)
+            assert await _pulled(client, one, files, format_) == listed
+            assert (await client.get(f"{URL}/{one}/removed")).text.splitlines() == ["user_id,item_id"]
+
+            silent, unfond, *rest = list(listed)
+            disliked = listed[unfond][0]
+            for body in (
+                {"user_ids": [str(silent)], "kind": "opt_out", "channel": "web"},
+                {"user_ids": [str(unfond)], "kind": "opt_out", "channel": "web", "product_id": disliked},
+            ):
+                assert (await client.post("/api/v1/suppressions", json=body)).status_code == 202
+            left = {**listed, unfond: listed[unfond][1:]}
+            del left[silent]
+            left = {user: items for user, items in left.items() if items}
+            assert await _pulled(client, one, files, format_) == left
+            gone = [f"{silent},{item}" for item in listed[silent]] + [f"{unfond},{disliked}"]
+            assert sorted((await client.get(f"{URL}/{one}/removed")).text.splitlines()[1:]) == sorted(gone)
+
+            assert (await client.get(f"{URL}/{one}/files/part-00009.parquet")).status_code == 404
+            sent = (await client.post(f"{URL}/{one}/sent", json={"items": 1})).json()
+            assert sent["contacts"] == len(left)
+            with connected(bulk_address) as store:
+                events = store.table("user_events_v1/range", first=0, last=10**6, shards=1, shard=0, cut_off=0)
+            told = {(row["user_id"], row["item_id"]) for row in events.to_pylist() if row["event_id"].startswith(one)}
+            assert told == {(user, items[0]) for user, items in left.items()}
+            assert rest
+            assert (await client.get(f"{URL}/{one}/files/{files[0]}")).status_code == 409
+
+    try:
+        asyncio.run(scene())
+    finally:
+        _forget_contacts(bulk_address)
+
+
+async def _pulled(client: httpx.AsyncClient, export_id: str, files: list[str], format_: str) -> dict[int, list[str]]:
+    bodies = []
+    for name in files:
+        response = await client.get(f"{URL}/{export_id}/files/{name}")
+        digest = base64.b64encode(hashlib.sha256(response.content).digest()).decode()
+        assert response.headers["repr-digest"] == f"sha-256=:{digest}:"
+        bodies.append(response.content)
+    return _listed(bodies, format_)
+
+
+def _listed(bodies: list[bytes], format_: str) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for body in bodies:
+        if format_ == "parquet":
+            found |= {row["user_id"]: row["item_ids"] for row in pq.read_table(io.BytesIO(body)).to_pylist()}
+            continue
+        for row in csv.DictReader(body.decode("utf-8-sig").splitlines()):
+            items = found.setdefault(int(row["user_id"]), [])
+            items.append(row["item_id"])
+            assert int(row["rank"]) == len(items)
+    return found
+
+
 def _forget_contacts(address: Address) -> None:
     """Others look at the same users."""
     with connected(address) as store:
-        store._client.command("ALTER TABLE user_events DELETE WHERE event_type = 'sent' SETTINGS mutations_sync = 2")
+        mine = "event_type = 'sent' OR topic = 'contact.suppressions'"
+        store._client.command(f"ALTER TABLE user_events DELETE WHERE {mine} SETTINGS mutations_sync = 2")
