@@ -49,8 +49,12 @@ dev: setup ## the embedded stack and the Dagster UI, until Ctrl-C
 proto: setup ## generate code from the API's Protobuf; refuses what would break clients
 	@$(BIN)/python -m infra.proto
 
-lock: setup ## resolve pyproject.toml into requirements.lock
-	@$(BIN)/uv pip compile -q pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements.lock
+COMPILE := $(BIN)/uv pip compile -q pyproject.toml --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+lock: setup ## resolve pyproject.toml into requirements.lock, and the images' parts of it
+	@$(COMPILE) --extra dev -o requirements.lock
+	@$(COMPILE) -c requirements.lock -o infra/images/day.lock
+	@$(COMPILE) --extra night -c requirements.lock -o infra/images/night.lock
 
 clean: ## remove everything that setup, demo and tests made
 	rm -rf .venv .local build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

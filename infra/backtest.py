@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -17,8 +17,10 @@ from infra.console import console, progress, show, show_json
 from infra.options import AsJson
 from infra.rolling import show_rolling
 from spark_jobs.candidates.base import RetrievalParams
-from spark_jobs.evaluation.intervals import Estimate
-from spark_jobs.evaluation.report import Row
+
+if TYPE_CHECKING:
+    from spark_jobs.evaluation.intervals import Estimate
+    from spark_jobs.evaluation.report import Row
 
 
 def _knob(text: str) -> Any:
@@ -157,7 +159,7 @@ def _retrieval(defaults: RetrievalParams, knobs: Mapping[str, int | float | None
         raise InputError(f"hyperparameters: {first['loc'][0]}: {first['msg']}") from error
 
 
-def _rows_by_source(rows: Iterable[Row]) -> list[dict[str, Any]]:
+def _rows_by_source(rows: Iterable["Row"]) -> list[dict[str, Any]]:
     """One row a label, slice and source; metrics become columns."""
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in rows:
@@ -175,7 +177,7 @@ def _rows_of_files(figures: Mapping[str, Mapping[str, Sequence[float]]]) -> list
     ]
 
 
-def _interval(estimate: Estimate) -> str:
+def _interval(estimate: "Estimate") -> str:
     return f"{estimate.value:.4f} [{estimate.low:.4f}, {estimate.high:.4f}]{_range(estimate.seeds)}"
 
 
