@@ -39,7 +39,12 @@ def now() -> datetime:
 
 
 def create_app(
-    settings: Settings, *, store: Store | None = None, clock: Callable[[], datetime] = now, traces: Traces | None = None
+    settings: Settings,
+    *,
+    store: Store | None = None,
+    clock: Callable[[], datetime] = now,
+    traces: Traces | None = None,
+    when_ready: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """The application. Without `store`, the ClickHouse of the settings."""
 
@@ -48,6 +53,7 @@ def create_app(
         await app.state.guard.start()
         async with running_service(settings, store or ClickHouseStore(Address.of(settings)), clock) as service:
             app.state.service = service
+            when_ready()
             yield
             await app.state.exports.stop()
         kept.close()

@@ -30,6 +30,7 @@ from api.refusals import InvalidError
 from api.room import Room
 from api.security import Guard, Scope
 from api.service import Service, question_of, running_service
+from api.settled import settle
 from api.store import Store
 from api.tls import TlsFiles
 from api.traces import Traces
@@ -176,6 +177,7 @@ async def serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     async with running_grpc(settings) as port:
         with told_metrics(settings):
+            settle()
             _LOG.info("gRPC answers at port %s", port)
             await told.wait()
 
