@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from data_contracts.columns import EVENT_TIME, ITEM_ID, USER_ID
@@ -22,7 +23,7 @@ _STORED = pa.schema(
         ("expires_at", pa.uint32()),
     ]
 )
-# As the look-up selects them.
+# As statements select them, and the look-up's body has them.
 _SELECTED = (USER_ID, *(name for name in EVENTS.names if name not in (USER_ID, EVENT_TIME)), EVENT_TIME)
 
 
@@ -38,9 +39,10 @@ def put_events(store: Store, rows: Iterable[EventRow]) -> None:
 
 async def read_events(store: AsyncStore, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
     """What the overlay of these users needs, as EVENTS; None where nothing happened. `cut_off` in microseconds."""
-    columns = await store.few_columns("user_events_v1/lookup", user_ids=list(user_ids), cut_off=cut_off)
-    if not columns or not columns[0]:
+    rows = await store.few_rows("user_events_v1/lookup", user_ids=list(user_ids), cut_off=cut_off)
+    if not rows:
         return None
+    columns = zip(*[(user_id, *orjson.loads(body)) for user_id, body in rows], strict=True)
     named = dict(zip(_SELECTED, columns, strict=True))
     events = pa.table([pa.array(named[field.name], field.type) for field in EVENTS], schema=EVENTS)
     rec_ids = answers_in(named[ITEM_ID])
