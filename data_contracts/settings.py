@@ -33,6 +33,11 @@ class Settings(BaseSettings):
     # Places
     data_dir: Path = Field(Path(".local/data"), description="folder of the embedded stack: lake, ClickHouse, logs")
     lake: str | None = Field(None, description="URI of the lake; default <data_dir>/lake")
+    s3_endpoint: str = Field(
+        "https://storage.yandexcloud.net",
+        description="Object Storage; what is not read by ClickHouse goes by AWS_ENDPOINT_URL, so set that one",
+        validation_alias=AliasChoices("RECS_S3_ENDPOINT", "AWS_ENDPOINT_URL"),
+    )
     clickhouse_url: str = Field(
         "http://localhost:8123",
         description="ClickHouse over HTTP",

@@ -21,6 +21,7 @@ from infra.landing import register as register_landing
 from infra.models import demote, models, promote
 from infra.options import AsJson, DataDir, settings_of
 from infra.overlay import overlay as overlay_command
+from infra.plan import plan
 from infra.report import report
 from infra.suppress import suppress
 from infra.tokens import token
@@ -158,6 +159,7 @@ app.command()(backing.backup)
 app.command()(backing.restore)
 app.command()(backfill)
 app.command()(report)
+app.command()(plan)
 app.command()(models)
 app.command()(promote)
 app.command()(demote)

@@ -8,9 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
+from dagster_project.files import read_bytes
 from dagster_project.reporting import REPORT
 from data_contracts.errors import GateError, InputError
-from data_contracts.manifest import Manifest
+from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.settings import Settings
 from infra.console import console, errors, progress, show_json
 from infra.night import AssetDone, NightResult, run_night
@@ -57,8 +58,8 @@ def _point_to(reports: Sequence[str], where: Console) -> None:
 
 def manifest_of(settings: Settings, snapshot_id: str) -> Manifest:
     """The manifest of a snapshot in the lake."""
-    path = Path(settings.lake_uri.removeprefix("file://")) / "snapshots" / snapshot_id / "manifest.json"
-    return Manifest.from_json(path.read_bytes(), where=str(path))
+    uri = f"{settings.lake_uri}/snapshots/{snapshot_id}/{MANIFEST_FILE}"
+    return Manifest.from_json(read_bytes(uri), where=uri)
 
 
 def date_of_number(settings: Settings, number: int) -> date:

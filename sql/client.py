@@ -46,6 +46,7 @@ class Address:
     database: str = "recs"
     user: str = "default"
     secret: SecretStr = field(default=SecretStr(""), repr=False)
+    s3_endpoint: str = ""
 
     @property
     def password(self) -> str:
@@ -66,6 +67,7 @@ class Address:
             database=settings.clickhouse_database,
             user=settings.clickhouse_user,
             secret=settings.clickhouse_password,
+            s3_endpoint=settings.s3_endpoint,
         )
 
 

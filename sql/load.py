@@ -10,7 +10,7 @@ from data_contracts.manifest import Manifest
 from data_contracts.night import parse_snapshot_id
 from sql.audience_pool import drop_pool
 from sql.client import Store
-from sql.sources import S3_ENDPOINT, Source, Target, open_source
+from sql.sources import Source, Target, open_source
 from sql.staging import begin_staging, put_staged
 from sql.states import State, put_state
 from sql.user_rows import fill_user_rows
@@ -27,12 +27,12 @@ _INSERT_SETTINGS: dict[str, str | int] = {
 }
 
 
-def load(store: Store, *, snapshot_uri: str, s3_endpoint: str = S3_ENDPOINT) -> Manifest:
+def load(store: Store, *, snapshot_uri: str) -> Manifest:
     """Load and merge every table of a snapshot. Returns its manifest; `verify` compares the two.
 
     Raises InputError naming the file when something is missing or broken; what was loaded before stays as it was.
     """
-    return load_from(store, open_source(store, snapshot_uri=snapshot_uri, s3_endpoint=s3_endpoint))
+    return load_from(store, open_source(store, snapshot_uri=snapshot_uri))
 
 
 def load_from(store: Store, source: Source) -> Manifest:

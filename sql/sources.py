@@ -20,8 +20,6 @@ from data_contracts.errors import InputError
 from data_contracts.manifest import MANIFEST_FILE, Manifest
 from sql.client import Store
 
-S3_ENDPOINT = "https://storage.yandexcloud.net"
-
 
 @dataclass(frozen=True)
 class Target:
@@ -44,11 +42,11 @@ class Source(Protocol):
         """Insert a table's Parquet into its staging table. Raises InputError for what is missing or broken."""
 
 
-def open_source(store: Store, *, snapshot_uri: str, s3_endpoint: str = S3_ENDPOINT) -> Source:
+def open_source(store: Store, *, snapshot_uri: str) -> Source:
     """The source of a snapshot's URI: a path, `file:` or `s3a:`. Raises InputError where there is no manifest."""
     parts = urlsplit(snapshot_uri)
     if parts.scheme in ("s3", "s3a"):
-        return _open_bucket(store, url=f"{s3_endpoint}/{parts.netloc}{parts.path}")
+        return _open_bucket(store, url=f"{store.address.s3_endpoint}/{parts.netloc}{parts.path}")
     return _open_folder(store, folder=Path(parts.path if parts.scheme == "file" else snapshot_uri).absolute())
 
 

@@ -51,6 +51,7 @@ _PACKAGES = (
     "threadpoolctl",
     "vl-convert-python",
     "xgboost-cpu",
+    "yandexcloud",
 )
 _ON_THE_IMAGE = {"pyspark", "py4j"}
 

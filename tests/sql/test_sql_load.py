@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import clickhouse_connect
@@ -59,8 +60,8 @@ def test_a_server_that_does_not_see_the_folder_gets_the_same(store: Store, folde
 def test_a_server_reads_a_bucket_by_itself(store: Store, folder: Path, clickhouse_is_embedded: bool) -> None:
     if not clickhouse_is_embedded:
         pytest.skip("a server elsewhere cannot reach the fake bucket of this test")
-    with serving_bucket(folder.parent) as endpoint:
-        verify(store, load(store, snapshot_uri=f"s3a://lake/{ID}", s3_endpoint=endpoint))
+    with serving_bucket(folder.parent) as endpoint, connected(replace(store.address, s3_endpoint=endpoint)) as near:
+        verify(store, load(near, snapshot_uri=f"s3a://lake/{ID}"))
 
 
 def test_a_load_run_again_leaves_one_copy(store: Store, folder: Path) -> None:
