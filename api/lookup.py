@@ -125,13 +125,18 @@ class Lookup:
     async def ask_many(self, questions: Sequence[Question]) -> list[Reply]:
         """One reply a question, in their order, apart from single questions, which are not made to wait for these.
 
-        Few large queries; between them others get their turn. What does not come in time is answered from memory.
+        Few large queries; between them others get their turn, and while one part is worked on the next is read. What
+        does not come in time is answered from memory.
         """
-        replies: list[Reply] = []
-        for start in range(0, len(questions), LARGEST_PART):
-            why = self._barred() or ("breaker" if self._breaker.is_open else "")
-            replies += await self._asked(questions[start : start + LARGEST_PART], why, self._answer)
-        return replies
+        turns = asyncio.Semaphore(BATCHES_IN_FLIGHT)
+
+        async def answered(part: Sequence[Question]) -> Sequence[Reply]:
+            async with turns:
+                why = self._barred() or ("breaker" if self._breaker.is_open else "")
+                return await self._asked(part, why, self._answer)
+
+        parts = [questions[start : start + LARGEST_PART] for start in range(0, len(questions), LARGEST_PART)]
+        return [reply for replies in await asyncio.gather(*map(answered, parts)) for reply in replies]
 
     def _from_memory(self, questions: Sequence[Question]) -> Sequence[Reply]:
         """What is safe for anyone; nothing for whom we know to have opted out."""
