@@ -18,6 +18,7 @@ def _split_commas(value: object) -> object:
 
 
 # Plain commas, not JSON: RECS_OFFER_DOMAINS=marketplace,offers
+Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
 OfferDomains = Annotated[tuple[Domain, ...], NoDecode, BeforeValidator(_split_commas)]
 Variants = Annotated[tuple[Variant, ...], NoDecode, BeforeValidator(_split_commas)]
 # Asymmetric ones only: who can check a token must not be able to make one.
@@ -46,6 +47,17 @@ class Settings(BaseSettings):
     clickhouse_user: str = Field("default", description="ClickHouse user")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="ClickHouse password")
     clickhouse_database: str = Field("recs", description="ClickHouse database")
+    clickhouse_ca_file: Path | None = Field(
+        None, description="certificate of ClickHouse's authority, where its URL is https; default the machine's"
+    )
+    clickhouse_cluster: str = Field(
+        "",
+        pattern=r"^(\{\w+\}|[\w.-]*)$",
+        description="its cluster's name or macro, such as {cluster}: tables are made on all replicas, and replicate",
+    )
+    clickhouse_replicas: Texts = Field(
+        (), description="URLs of all its replicas, comma separated: each is verified before the pointer moves"
+    )
     api_port: int = Field(8080, ge=1, le=65535, description="port of the look-up API")
     dagster_port: int = Field(3000, ge=1, le=65535, description="port of the Dagster UI")
 
@@ -258,6 +270,10 @@ class Settings(BaseSettings):
             if isinstance(value, SecretStr):
                 self.__dict__[name] = resolved(value, self._lockbox_access)
         return self
+
+    def secret(self, text: str) -> SecretStr:
+        """What a setting of this text would be. Raises ValueError for a broken name of one in Lockbox."""
+        return resolved(SecretStr(text), self._lockbox_access)
 
     def _lockbox_access(self) -> Access:
         return Access(

@@ -17,6 +17,7 @@ from infra.backtest import backtest
 from infra.backup import commands as backing
 from infra.console import errors, progress, show, show_json
 from infra.features import features
+from infra.grants import grants
 from infra.landing import register as register_landing
 from infra.models import demote, models, promote
 from infra.options import AsJson, DataDir, settings_of
@@ -155,6 +156,7 @@ app.command()(features)
 register_landing(app)
 app.command("overlay")(overlay_command)
 app.command("topics")(topics_command)
+app.command()(grants)
 app.command()(backing.backup)
 app.command()(backing.restore)
 app.command()(backfill)

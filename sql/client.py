@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import clickhouse_connect
 import orjson
@@ -22,6 +24,7 @@ from pydantic import SecretStr
 from data_contracts.errors import InputError, UnavailableError
 from data_contracts.lockbox import LockboxSecret
 from data_contracts.settings import Settings
+from sql import clustered
 from sql.statements import statement
 
 C = TypeVar("C", bound=Client)  # the asynchronous one is one too
@@ -40,13 +43,16 @@ _CONNECT_SECONDS = 2
 
 @dataclass(frozen=True)
 class Address:
-    """Where a store is and who asks."""
+    """Where a store is and who asks. `replicas`: URLs of all servers of a cluster, each of which is verified."""
 
     url: str
     database: str = "recs"
     user: str = "default"
     secret: SecretStr = field(default=SecretStr(""), repr=False)
     s3_endpoint: str = ""
+    cluster: str = ""
+    replicas: tuple[str, ...] = ()
+    ca_file: Path | None = None
 
     @property
     def password(self) -> str:
@@ -68,6 +74,9 @@ class Address:
             user=settings.clickhouse_user,
             secret=settings.clickhouse_password,
             s3_endpoint=settings.s3_endpoint,
+            cluster=settings.clickhouse_cluster,
+            replicas=settings.clickhouse_replicas,
+            ca_file=settings.clickhouse_ca_file,
         )
 
 
@@ -99,8 +108,14 @@ class Store:
 
     def run(self, name: str, /, *, settings: Parameters | None = None, **parameters: Any) -> None:
         """Run a statement that returns nothing: DDL, or an INSERT that reads by itself."""
-        with _translated(self.address, name):
-            self._client.command(statement(name), parameters=parameters, settings=dict(settings or {}))
+        self.run_text(statement(name), what=name, settings=settings, **parameters)
+
+    def run_text(self, text: str, /, *, what: str, settings: Parameters | None = None, **parameters: Any) -> None:
+        """The same for a part of a file; `what` is told of it in errors."""
+        cluster = self.address.cluster
+        given = {**(clustered.SETTINGS if cluster else {}), **(settings or {})}
+        with _translated(self.address, what):
+            self._client.command(clustered.on_cluster(text, cluster), parameters=parameters, settings=given)
 
     def send(self, name: str, data: bytes, /, *, settings: Parameters | None = None, **parameters: Any) -> None:
         """Run an INSERT whose data are the request's body."""
@@ -199,6 +214,9 @@ def _options(address: Address, timeout_seconds: int) -> dict[str, Any]:
         "tz_mode": "aware",
         # A session allows one query at a time; nothing here needs one.
         "autogenerate_session_id": False,
+        # The scheme of a URL is not asked by the client, the port only in part.
+        "interface": urlsplit(address.url).scheme or "http",
+        **({"ca_cert": str(address.ca_file)} if address.ca_file else {}),
     }
 
 

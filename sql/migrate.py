@@ -20,7 +20,9 @@ def migrate(address: Address) -> tuple[str, ...]:
     Raises InputError when a file that was applied has changed since.
     """
     with connected(replace(address, database="default")) as store:
-        store.run("migrations_v1/create_database", database=address.database)
+        # Where somebody else makes databases, the right to may be lacking.
+        if not store.rows("migrations_v1/database_there", database=address.database)[0][0]:
+            store.run("migrations_v1/create_database", database=address.database)
     with connected(address) as store:
         store.run("migrations_v1/create")
         applied = {step: (file, digest) for step, file, digest in store.rows("migrations_v1/applied")}

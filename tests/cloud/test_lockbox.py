@@ -1,14 +1,8 @@
 """Secrets of Lockbox by the cloud's own SDK: found, changed without a restart, kept while it is away, never told."""
 
-import base64
-import http.client
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -22,6 +16,7 @@ from infra.local.clickhouse.running import running_clickhouse
 from infra.settings_view import settings_rows
 from infra.stack import environment
 from sql.client import Address, connected
+from tests.cloud.clickhouse_door import Guard, guarded
 from tests.cloud.fake_lockbox import Kept, running_lockbox
 
 OLD, NEW = "swordfish-1", "swordfish-2"
@@ -95,55 +90,6 @@ def test_no_value_is_shown_written_or_sent_anywhere(lockbox: Kept, caplog: pytes
     alerts_of(settings)
     lockbox.is_away = True
     alerts_of(Settings(**lockbox.settings(token="lockbox:e6q9#x")))  # an alert does not wait for a secret
-
-
-@dataclass
-class Guard:
-    """Stands before a real engine, which knows no users, and lets in who shows the password."""
-
-    password: str
-    refused: int = 0
-
-
-@contextmanager
-def guarded(engine: str, guard: Guard) -> Iterator[str]:
-    class Door(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            shown = base64.b64encode(f"recs:{guard.password}".encode()).decode()
-            if self.headers.get("Authorization") != f"Basic {shown}":
-                guard.refused += 1
-                said = b"Code: 516. DB::Exception: recs: Authentication failed. (AUTHENTICATION_FAILED)"
-                self._answer(403, said, {"X-ClickHouse-Exception-Code": "516"})
-                return
-            inner = http.client.HTTPConnection(engine.removeprefix("http://"))
-            inner.request("POST", self.path, body, {**self.headers, "Host": "engine"})
-            answer = inner.getresponse()
-            kept = {name: value for name, value in answer.getheaders() if name.lower().startswith(("x-", "content-t"))}
-            self._answer(answer.status, answer.read(), kept)
-
-        def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def do_GET(self) -> None:
-            self.do_POST()
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def test_a_connection_to_the_database_outlives_a_change_of_its_password(lockbox: Kept, tmp_path: Path) -> None:

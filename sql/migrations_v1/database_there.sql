@@ -1,0 +1,2 @@
+SELECT count() AS databases FROM system.databases
+WHERE name = {database:String}
