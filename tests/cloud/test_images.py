@@ -128,7 +128,7 @@ for folder in ("api", "data_contracts", "sql", "spark_jobs/landing"):
     for path in sorted(pathlib.Path(folder).rglob("*.py")):
         if path.name != "__main__.py" and str(path) not in ("api/main.py", "api/openapi.py"):
             importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
-for name in ("uvloop", "httptools"):
+for name in ("uvloop", "httptools", "yandexcloud", "yandex.cloud.lockbox.v1.payload_service_pb2_grpc"):
     importlib.import_module(name)
 """
 

@@ -1,0 +1,127 @@
+{{- define "recs.labels" -}}
+app.kubernetes.io/name: recs
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .role }}
+{{- end }}
+
+{{- define "recs.meta" -}}
+name: {{ .root.Release.Name }}-{{ .role }}
+labels:
+  {{- include "recs.labels" . | nindent 2 }}
+  app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+  helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{- define "recs.image" -}}
+{{- $tag := index .root.Values.images .image | default .root.Chart.AppVersion -}}
+{{ .root.Values.images.repository }}/{{ .image }}{{ if hasPrefix "sha256:" $tag }}@{{ else }}:{{ end }}{{ $tag }}
+{{- end }}
+
+{{/* What every pod is: nobody, without rights, spread over zones and hosts. */}}
+{{- define "recs.podSpec" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+terminationGracePeriodSeconds: {{ .root.Values.graceSeconds }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+topologySpreadConstraints:
+  {{- range $key, $hard := dict "topology.kubernetes.io/zone" "ScheduleAnyway" "kubernetes.io/hostname" "ScheduleAnyway" }}
+  - maxSkew: 1
+    topologyKey: {{ $key }}
+    whenUnsatisfiable: {{ $hard }}
+    labelSelector:
+      matchLabels: {{- include "recs.labels" $ | nindent 8 }}
+  {{- end }}
+{{- end }}
+
+{{- define "recs.container" -}}
+image: {{ include "recs.image" . }}
+imagePullPolicy: {{ .root.Values.images.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+envFrom:
+  - configMapRef: {name: {{ .root.Release.Name }}-settings}
+resources: {{- toYaml .resources | nindent 2 }}
+volumeMounts:
+  - {name: data, mountPath: /data}
+  - {name: tmp, mountPath: /tmp}
+  - {name: lockbox, mountPath: /etc/recs/lockbox, readOnly: true}
+  {{- if .root.Values.tls.enabled }}
+  - {name: tls, mountPath: /etc/recs/tls, readOnly: true}
+  {{- end }}
+{{- end }}
+
+{{/* Volumes but `data`. */}}
+{{- define "recs.volumes" -}}
+- name: tmp
+  emptyDir: {}
+- name: lockbox
+  secret: {secretName: {{ .root.Values.lockboxKeySecret }}, defaultMode: 0440}
+{{- if .root.Values.tls.enabled }}
+- name: tls
+  secret: {secretName: {{ .root.Values.tls.secret }}, defaultMode: 0440}
+{{- end }}
+{{- end }}
+
+{{/* A changed setting is a new pod. */}}
+{{- define "recs.podMeta" -}}
+labels:
+  {{- include "recs.labels" . | nindent 2 }}
+annotations:
+  checksum/settings: {{ include (print .root.Template.BasePath "/settings.yaml") .root | sha256sum }}
+{{- end }}
+
+{{/* REST. Alive: the process answers. Ready: it could answer of any tier, for a look-up never fails; where clients must
+     show certificates the kubelet has none, and a port that is listened at is one whose first look has been taken. */}}
+{{- define "recs.rest" -}}
+- name: api
+  {{- include "recs.container" . | nindent 2 }}
+  command: [python, -m, api]
+  ports:
+    - {name: http, containerPort: 8080}
+  {{- $scheme := ternary "HTTPS" "HTTP" .root.Values.tls.enabled }}
+  {{- range $probe, $path := dict "startupProbe" "/healthz" "livenessProbe" "/healthz" "readinessProbe" "/readyz" }}
+  {{ $probe }}:
+    {{- if $.root.Values.tls.clientCa }}
+    tcpSocket: {port: http}
+    {{- else }}
+    httpGet: {path: {{ $path }}, port: http, scheme: {{ $scheme }}}
+    {{- end }}
+    periodSeconds: {{ eq $probe "livenessProbe" | ternary 10 2 }}
+    timeoutSeconds: 2
+    failureThreshold: {{ eq $probe "startupProbe" | ternary 60 3 }}
+  {{- end }}
+  lifecycle:
+    preStop:
+      exec: {command: [sleep, {{ .root.Values.drainSeconds | quote }}]}
+{{- end }}
+
+{{- define "recs.grpcServer" -}}
+- name: grpc
+  {{- include "recs.container" . | nindent 2 }}
+  command: [python, -m, api.grpc]
+  ports:
+    - {name: grpc, containerPort: 50051}
+    - {name: metrics, containerPort: 9464}
+  {{- range $probe := list "startupProbe" "livenessProbe" "readinessProbe" }}
+  {{ $probe }}:
+    {{- if $.root.Values.tls.enabled }}
+    tcpSocket: {port: grpc}
+    {{- else }}
+    grpc: {port: 50051}
+    {{- end }}
+    periodSeconds: {{ eq $probe "livenessProbe" | ternary 10 2 }}
+    timeoutSeconds: 2
+    failureThreshold: {{ eq $probe "startupProbe" | ternary 60 3 }}
+  {{- end }}
+  lifecycle:
+    preStop:
+      exec: {command: [sleep, {{ .root.Values.drainSeconds | quote }}]}
+{{- end }}

@@ -1,0 +1,219 @@
+"""The chart as it renders for dev and prod: of Kubernetes' schema, and keeping what the service promises.
+
+The renders are kept in infra/helm/golden (REGOLD=1 writes them anew), so that a change of the chart shows what it
+changes, and is checked where Helm is not to be had.
+"""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+
+from dagster_project.dataproc.plan import ClusterPlan
+from data_contracts.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+HELM = ROOT / "infra" / "helm"
+CHART, GOLDEN = HELM / "recs", HELM / "golden"
+BOTH = pytest.mark.parametrize("name", ["dev", "prod"])
+NEEDS_HELM = pytest.mark.skipif(shutil.which("helm") is None, reason="helm is not here (.ci/run builds it where Go is)")
+# Their schemas come with the operators that define them.
+CUSTOM = {"Certificate", "ServiceMonitor", "PrometheusRule"}
+Manifest = dict[str, Any]
+
+
+@functools.cache
+def manifests(name: str) -> list[Manifest]:
+    return [one for one in yaml.safe_load_all((GOLDEN / f"{name}.yaml").read_text(encoding="utf-8")) if one]
+
+
+def of_kind(name: str, *kinds: str) -> list[Manifest]:
+    return [one for one in manifests(name) if one["kind"] in kinds]
+
+
+def the(name: str, kind: str, called: str) -> Manifest:
+    [found] = [one for one in of_kind(name, kind) if one["metadata"]["name"] == called]
+    return found
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["helm", *arguments], capture_output=True, text=True, check=False)
+
+
+def render(name: str, *more: str) -> subprocess.CompletedProcess[str]:
+    files = ["-f", str(CHART / f"values-{name}.yaml")]
+    return helm("template", "recs", str(CHART), "--namespace", "recs", "--kube-version", "1.31", *files, *more)
+
+
+@functools.cache
+def kubernetes() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads((Path(__file__).parent / "kubernetes-1.31.json").read_text())
+    return schema
+
+
+def faults(manifest: Manifest) -> list[str]:
+    schema = kubernetes()
+    kind = schema["kinds"]["/".join((manifest["apiVersion"], manifest["kind"]))]
+    root = {"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]}
+    return [
+        f"{'.'.join(map(str, one.path))}: {one.message[:200]}" for one in Draft7Validator(root).iter_errors(manifest)
+    ]
+
+
+@NEEDS_HELM
+@BOTH
+def test_the_kept_renders_are_what_the_chart_makes(name: str) -> None:
+    made = render(name)
+    assert made.returncode == 0, made.stderr
+    kept = GOLDEN / f"{name}.yaml"
+    if os.environ.get("REGOLD"):
+        kept.write_text(made.stdout, encoding="utf-8")
+    assert made.stdout == kept.read_text(encoding="utf-8"), "see what changed: REGOLD=1, then git diff"
+    linted = helm("lint", "--strict", str(CHART), "-f", str(CHART / f"values-{name}.yaml"))
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+@NEEDS_HELM
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "lookup.replica=3",
+        "secrets.rec_id_key=hunter2",
+        "settings.rec_id_key=hunter2",
+        "settings.clickhouse_password=hunter2",
+        "lookup.replicas=none",
+        "feedback.storage=much",
+    ],
+)
+def test_values_that_are_misspelt_or_hold_a_secret_are_refused(wrong: str) -> None:
+    made = render("prod", "--set", wrong)
+    assert made.returncode != 0
+    assert wrong.split("=", maxsplit=1)[0].split(".", maxsplit=1)[0] in made.stderr
+
+
+@BOTH
+def test_every_manifest_is_of_kubernetes_schema(name: str) -> None:
+    for one in manifests(name):
+        if one["kind"] not in CUSTOM:
+            assert faults(one) == [], one["metadata"]["name"]
+
+
+def test_the_schema_finds_what_is_misspelt() -> None:
+    wrong = json.loads(json.dumps(the("prod", "Deployment", "recs-lookup")))
+    wrong["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+    wrong["spec"]["strategy"]["rollingUpdate"] = "slowly"
+    assert len(faults(wrong)) == 2
+
+
+@BOTH
+def test_no_pod_has_rights_and_every_one_is_spread(name: str) -> None:
+    for one in of_kind(name, "Deployment", "StatefulSet"):
+        pod = one["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] and pod["automountServiceAccountToken"] is False
+        assert len(pod["topologySpreadConstraints"]) == 2
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        volumes |= {claim["metadata"]["name"] for claim in one["spec"].get("volumeClaimTemplates", [])}
+        for container in pod["containers"]:
+            held = container["securityContext"]
+            assert held["readOnlyRootFilesystem"] and held["capabilities"] == {"drop": ["ALL"]}
+            assert held["allowPrivilegeEscalation"] is False
+            assert container["resources"]["requests"] and container["resources"]["limits"]["memory"]
+            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+            assert not container["image"].endswith(":latest")
+
+
+@BOTH
+def test_what_feedback_was_accepted_outlives_its_pod_and_nothing_else_needs_a_disk(name: str) -> None:
+    [claim] = the(name, "StatefulSet", "recs-feedback")["spec"]["volumeClaimTemplates"]
+    assert claim["metadata"]["name"] == "data"
+    retained = the(name, "StatefulSet", "recs-feedback")["spec"]["persistentVolumeClaimRetentionPolicy"]
+    assert retained == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    for role in ("lookup", "grpc", "overlay", "land"):
+        pod = the(name, "Deployment", f"recs-{role}")["spec"]["template"]["spec"]
+        assert {"name": "data", "emptyDir": {}} in pod["volumes"]
+
+
+@BOTH
+def test_a_rollout_takes_nobody_away_and_drains_before_it_ends(name: str) -> None:
+    for role in ("lookup", "grpc"):
+        spec = the(name, "Deployment", f"recs-{role}")["spec"]
+        assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+        assert "replicas" not in spec, "an upgrade would undo what the autoscaler decided"
+        pod = spec["template"]["spec"]
+        drain = int(pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"][1])
+        # gRPC gives calls in progress 5 s, uvicorn as long as they take.
+        assert 5 <= drain < pod["terminationGracePeriodSeconds"] - 10
+
+
+def test_probes_ask_of_life_and_of_tiers_and_only_listen_where_clients_need_certificates() -> None:
+    plain = the("dev", "Deployment", "recs-lookup")["spec"]["template"]["spec"]["containers"][0]
+    assert plain["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert plain["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    secured = the("prod", "Deployment", "recs-lookup")["spec"]["template"]["spec"]["containers"][0]
+    assert "tcpSocket" in secured["livenessProbe"] and "tcpSocket" in secured["readinessProbe"]
+
+
+@BOTH
+def test_every_setting_exists_and_no_secret_is_in_a_manifest(name: str) -> None:
+    told = the(name, "ConfigMap", "recs-settings")["data"]
+    for variable, value in told.items():
+        field = variable.removeprefix("RECS_").lower()
+        assert field in Settings.model_fields, variable
+        if "SecretStr" in str(Settings.model_fields[field].annotation):
+            assert value.startswith("lockbox:"), variable
+    assert of_kind(name, "Secret") == []
+
+
+def test_services_and_budgets_select_the_pods_of_their_role_alone() -> None:
+    roles = {
+        one["metadata"]["name"]: one["spec"]["template"]["metadata"]["labels"]
+        for one in of_kind("prod", "Deployment", "StatefulSet")
+    }
+    for one in of_kind("prod", "Service", "PodDisruptionBudget"):
+        selector = one["spec"]["selector"].get("matchLabels", one["spec"]["selector"])
+        assert [role for role, labels in roles.items() if selector.items() <= labels.items()] == [
+            one["metadata"]["name"]
+        ]
+    for scaler in of_kind("prod", "HorizontalPodAutoscaler"):
+        assert scaler["spec"]["scaleTargetRef"]["name"] in roles
+        assert scaler["spec"]["minReplicas"] < scaler["spec"]["maxReplicas"]
+
+
+def test_nobody_is_reached_but_through_a_policy() -> None:
+    closed = the("prod", "NetworkPolicy", "recs-closed")["spec"]
+    assert closed["policyTypes"] == ["Ingress", "Egress"] and "ingress" not in closed
+    for one in of_kind("prod", "Deployment", "StatefulSet"):
+        labels = one["spec"]["template"]["metadata"]["labels"]
+        assert closed["podSelector"]["matchLabels"].items() <= labels.items()
+    asked = the("prod", "NetworkPolicy", "recs-asked")["spec"]["ingress"]
+    assert all(rule["from"] and rule["ports"] for rule in asked)
+
+
+def test_prod_has_mutual_tls_monitoring_and_a_cluster_for_spark() -> None:
+    settings = the("prod", "ConfigMap", "recs-settings")["data"]
+    certificate = the("prod", "Certificate", "recs-tls")["spec"]
+    mounted = the("prod", "Deployment", "recs-lookup")["spec"]["template"]["spec"]["volumes"]
+    assert certificate["secretName"] in {volume["secret"]["secretName"] for volume in mounted if "secret" in volume}
+    assert {"server auth", "client auth"} == set(certificate["usages"])
+    assert settings["RECS_TLS_CLIENT_CA"] == "/etc/recs/tls/ca.crt"
+    groups = the("prod", "PrometheusRule", "recs-rules")["spec"]["groups"]
+    assert groups == yaml.safe_load((ROOT / "infra" / "monitoring" / "rules.yaml").read_text())["groups"]
+    plan = the("prod", "ConfigMap", "recs-dagster")["data"]["dataproc.yaml"]
+    assert ClusterPlan.model_validate(yaml.safe_load(plan)).bucket == "recs-prod-dataproc"
+
+
+@BOTH
+def test_only_one_process_writes_the_lake(name: str) -> None:
+    dagster = the(name, "StatefulSet", "recs-dagster")["spec"]
+    assert dagster["replicas"] == 1
+    instance = yaml.safe_load(the(name, "ConfigMap", "recs-dagster")["data"]["dagster.yaml"])
+    embedded = yaml.safe_load((ROOT / "infra" / "local" / "dagster.yaml").read_text())
+    assert instance.pop("storage")["postgres"]["postgres_db"]["password"] == {"env": "DAGSTER_POSTGRES_PASSWORD"}
+    assert instance == embedded
