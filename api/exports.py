@@ -203,7 +203,9 @@ class Exports:
                 go_on=go_on,
             )
             told = {name: manifest[name] for name in ("snapshot_id", "users", "lists", "items")}
-            put(Step.WRITTEN, told | {"files": [file["name"] for file in manifest["files"]]})
+            files = manifest["files"]
+            size = sum(file["bytes"] for file in files)
+            put(Step.WRITTEN, told | {"files": [file["name"] for file in files], "bytes": size})
 
     async def _put(
         self, export_id: str, step: Step, actor: str, request: Mapping[str, Any], told: Mapping[str, Any]

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import io
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Request
 from fastapi.responses import StreamingResponse
@@ -15,13 +15,12 @@ from api.crowds import Wanted
 from api.export_check import bytes_of, digest_of
 from api.export_rows import PAIRS_HEAD
 from api.exports import Exports, Order
-from api.models import MOST_EXCLUDED, USUAL_ITEMS, ItemId, TopK
 from api.problems import documented
 from api.pulls import CURRENT, Slots, in_threads
 from api.refusals import UnknownError
 from api.running import Running
 from api.security import Principal, Scope, requires
-from data_contracts.vocabulary import Channel, Family, Kind, Variant
+from data_contracts.exports import ExportTerms
 from sql.exports import Export, Step
 
 router = APIRouter(prefix="/api/v1/exports", tags=["exports"])
@@ -39,11 +38,7 @@ _FILE: dict[str, Any] = {"description": "The file.", "content": {"application/oc
 _REMOVED: dict[str, Any] = {"description": "Lines of user_id,item_id below a header.", "content": {"text/csv": {}}}
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ExportOrder(_Body):
+class ExportOrder(ExportTerms):
     request_key: str = Field(
         min_length=1,
         max_length=128,
@@ -51,16 +46,6 @@ class ExportOrder(_Body):
         description="of this client: the same key is the same export, and is refused with other fields",
         examples=["crm-2026-03-16"],
     )
-    channel: Channel
-    format: Literal["parquet", "csv"] = "parquet"
-    partitions: int = Field(1, ge=1, le=256, description="files, by a hash of the user's id")
-    bom: bool = Field(False, description="CSV begins with a byte order mark, as spreadsheets want it")
-    kind: Kind = Kind.PRODUCT
-    top_k: TopK = USUAL_ITEMS
-    variant: Variant = Variant.PERSONAL
-    segment: int | None = Field(None, ge=0, le=32_767)
-    families: frozenset[Family] = Field(frozenset(), max_length=len(Family))
-    exclude: frozenset[ItemId] = Field(frozenset(), max_length=MOST_EXCLUDED)
     snapshot: str = Field(CURRENT, pattern=r"^(current|\d{4}-\d\d-\d\d\.\d{1,6})$")
 
     def order(self, actor: str) -> Order:
@@ -71,11 +56,15 @@ class ExportOrder(_Body):
         return Order(actor, self.request_key, asked, self.snapshot, self.partitions, self.bom, request)
 
 
-class Confirmation(_Body):
+class Confirmation(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     items: int = Field(1, ge=1, le=100, description="how many of each list, from the first on, were sent")
 
 
-class ExportInfo(_Body):
+class ExportInfo(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     export_id: str
     state: Step
     since: str
@@ -84,6 +73,7 @@ class ExportInfo(_Body):
     users: int | None = Field(None, description="looked at so far")
     lists: int | None = None
     items: int | None = None
+    bytes: int | None = Field(None, description="of its files, once it is written")
     files: tuple[str, ...] = Field((), description="once it is written")
     sent_items: int | None = Field(None, description="of each list, once it was sent")
     contacts: int | None = Field(None, description="counted when it was sent")

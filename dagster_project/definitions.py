@@ -7,7 +7,17 @@ import dagster as dg
 
 from dagster_project.alerts import alerts_of
 from dagster_project.asset_specs import asset_key
-from dagster_project.assets import campaigns, features, ingest, maintenance, publish, ranking, retrieval, scoring
+from dagster_project.assets import (
+    campaigns,
+    exports,
+    features,
+    ingest,
+    maintenance,
+    publish,
+    ranking,
+    retrieval,
+    scoring,
+)
 from dagster_project.launching import launching
 from dagster_project.partitions import nights
 from dagster_project.runner import SparkRunner
@@ -20,10 +30,11 @@ _LOCK_WAIT_SECONDS = 3600.0
 
 
 def night_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """Every asset of the night, in the order of the house; campaigns only where the bank has some of its own."""
+    """Every asset of the night, in the order of the house; campaigns and exports only where the bank has some."""
     partitions = nights(settings)
     groups = (ingest, features, retrieval, ranking, scoring, publish, maintenance)
     outbound = campaigns.build(partitions) if settings.campaigns else []
+    outbound += exports.build(partitions) if settings.standing_exports else []
     return [*(asset for group in groups for asset in group.build(partitions)), *outbound]
 
 

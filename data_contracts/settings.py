@@ -59,6 +59,7 @@ class Settings(BaseSettings):
         (), description="URLs of all its replicas, comma separated: each is verified before the pointer moves"
     )
     api_port: int = Field(8080, ge=1, le=65535, description="port of the look-up API")
+    api_url: str | None = Field(None, description="API that our own commands ask; default this machine's, at its port")
     dagster_port: int = Field(3000, ge=1, le=65535, description="port of the Dagster UI")
 
     # Sources of the night; each may be absent
@@ -196,6 +197,7 @@ class Settings(BaseSettings):
     lists_pulls: int = Field(4, ge=1, description="pulls of lists at once; each takes a good part of a core")
 
     # Who may ask
+    standing_exports: Path | None = Field(None, description="folder of YAML: exports that published nights make")
     auth: Literal["on", "off"] = Field("on", description="bearer tokens; off admits everybody who reaches the port")
     oauth_issuer: str = Field("recs-local", min_length=1, description="claim iss of tokens that are accepted")
     oauth_audience: str = Field("recs", min_length=1, description="claim aud of tokens that are accepted")
@@ -247,9 +249,7 @@ class Settings(BaseSettings):
     )
 
     # Campaigns
-    campaigns: Path | None = Field(
-        None, description="folder of the campaigns' YAML files; default the package's own, two examples"
-    )
+    campaigns: Path | None = Field(None, description="folder of the campaigns' YAML files; default two examples")
 
     # When things are down
     breaker_failures: int = Field(5, ge=1, description="failed look-ups in a row after which ClickHouse is spared")

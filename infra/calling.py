@@ -48,4 +48,4 @@ def opened(
 
 
 def base_url(settings: Settings, url: str | None) -> str:
-    return (url or f"http://127.0.0.1:{settings.api_port}").rstrip("/")
+    return (url or settings.api_url or f"http://127.0.0.1:{settings.api_port}").rstrip("/")

@@ -4,21 +4,27 @@ import base64
 import hashlib
 import time
 from collections.abc import Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from data_contracts.errors import RecsError
+from data_contracts.errors import InputError, RecsError
+from data_contracts.exports import standing_exports
+from data_contracts.night import parse_snapshot_id
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Family, Kind, Scope
 from infra.calling import call, opened
 from infra.console import console, progress, show_json
+from infra.console import show as show_table
 from infra.options import AsJson, DataDir, settings_of
 
 app = typer.Typer(no_args_is_help=True, help="Everybody's lists as files with a manifest.")
 
 _POLL_SECONDS, _BLOCK = 0.5, 1 << 20
+# An API follows the pointer within a second or two.
+_FOLLOW_SECONDS = 20.0
 Url = Annotated[str | None, typer.Option(help="The API. [default: this machine's, at RECS_API_PORT]")]
 ExportId = Annotated[str, typer.Argument(help="As `recs export start` tells it.")]
 
@@ -71,6 +77,50 @@ def written(settings: Settings, order: Mapping[str, Any], *, url: str | None = N
     if told["state"] == "failed":
         raise RecsError(f"export {told['export_id']} failed: {told['why']}; the same command begins it anew")
     return told
+
+
+@app.command()
+def standing(
+    day: Annotated[datetime, typer.Option("--date", formats=["%Y-%m-%d"], help="Of the night whose lists they are.")],
+    folder: Annotated[
+        Path | None, typer.Option("--standing", help="Folder of YAML files. [default: RECS_STANDING_EXPORTS]")
+    ] = None,
+    url: Url = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a morning's standing exports, each once a date and name; as the night does once it is published.
+
+    Example: `recs export standing --date 2026-03-16`
+    """
+    settings = settings_of(standing_exports=folder, data_dir=data_dir)
+    orders = standing_exports(settings.standing_exports)
+    if not orders:
+        raise InputError("there are no standing exports: name a folder of YAML files by RECS_STANDING_EXPORTS")
+    _await_night(settings, url, day.date())
+    with progress(quiet=as_json) as bars:
+        task = bars.add_task("writing exports", total=len(orders))
+        rows = []
+        for one in orders:
+            rows.append({"name": one.name, **written(settings, one.order(day.date()), url=url)})
+            bars.advance(task)
+    if as_json:
+        show_json(rows)
+        return
+    told = ("name", "state", "lists", "bytes", "uri")
+    show_table([{name: row[name] for name in told} for row in rows], as_json=False, title=f"exports of {day.date()}")
+
+
+def _await_night(settings: Settings, url: str | None, day: date) -> None:
+    """Raises InputError when the API does not come to serve a snapshot of the day."""
+    deadline = time.monotonic() + _FOLLOW_SECONDS
+    while True:
+        served = call(settings, "/snapshots", scope=Scope.RECOMMENDATIONS_READ, url=url)["current"]
+        if served and parse_snapshot_id(served)[0] == day:
+            return
+        if time.monotonic() > deadline:
+            raise InputError(f"the API serves {served or 'no snapshot'}, not one of {day}: publish that first")
+        time.sleep(_POLL_SECONDS)
 
 
 @app.command()

@@ -12,6 +12,7 @@ import pytest
 from dagster_project.asset_specs import asset_key
 from dagster_project.assets import publish
 from dagster_project.assets.campaigns import ASSIGNED
+from dagster_project.assets.exports import EXPORTED
 from dagster_project.definitions import NIGHT_JOB, REPAIR_JOB, build_defs, night_assets
 from dagster_project.partitions import nights
 from dagster_project.runner import LocalSparkRunner
@@ -30,7 +31,7 @@ def test_the_graph_loads_with_its_job_and_schedule() -> None:
 
 
 def test_every_asset_says_what_it_is_and_whose() -> None:
-    for asset in night_assets(Settings(campaigns=Path("campaigns"))):
+    for asset in night_assets(Settings(campaigns=Path("campaigns"), standing_exports=Path("exports"))):
         for spec in asset.specs:
             assert spec.description, spec.key
             assert spec.owners, spec.key
@@ -38,19 +39,24 @@ def test_every_asset_says_what_it_is_and_whose() -> None:
 
 
 def test_every_dependency_is_an_asset_of_the_graph() -> None:
-    specs = [spec for asset in night_assets(Settings(campaigns=Path("campaigns"))) for spec in asset.specs]
+    specs = [
+        spec
+        for asset in night_assets(Settings(campaigns=Path("campaigns"), standing_exports=Path("exports")))
+        for spec in asset.specs
+    ]
     keys = {spec.key for spec in specs}
     assert {dep.asset_key for spec in specs for dep in spec.deps} <= keys
 
 
-def test_campaigns_are_assigned_only_where_the_bank_has_some() -> None:
+def test_campaigns_and_standing_exports_are_there_only_where_the_bank_has_some() -> None:
     def keys(settings: Settings) -> set[dg.AssetKey]:
         return {spec.key for asset in night_assets(settings) for spec in asset.specs}
 
-    settings = Settings(campaigns=Path("campaigns"))
-    assert keys(settings) - keys(Settings()) == {asset_key(ASSIGNED)}
+    settings = Settings(campaigns=Path("campaigns"), standing_exports=Path("exports"))
+    mine = {asset_key(ASSIGNED), asset_key(EXPORTED)}
+    assert keys(settings) - keys(Settings()) == mine
     jobs = {name: build_defs(settings).resolve_job_def(name).asset_layer for name in (NIGHT_JOB, REPAIR_JOB)}
-    assert [asset_key(ASSIGNED) in layer.executable_asset_keys for layer in jobs.values()] == [True, False]
+    assert [mine & set(layer.executable_asset_keys) for layer in jobs.values()] == [mine, set()]
 
 
 def test_a_failing_job_fails_its_asset_with_the_jobs_own_words(tmp_path: Path) -> None:

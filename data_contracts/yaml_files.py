@@ -1,0 +1,91 @@
+"""A folder's YAML files as models; whatever is wrong in them is told with file, line and field."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from data_contracts.errors import InputError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Document:
+    """`lines`: where each field stands, by its dotted path; "" is the document."""
+
+    path: Path
+    lines: Mapping[str, int]
+
+    def refusal(self, where: str, why: str) -> InputError:
+        place = where
+        while place not in self.lines and "." in place:
+            place = place.rpartition(".")[0]
+        line = self.lines.get(place, self.lines.get("", 1))
+        return InputError(f"{self.path.name}:{line}: {f'{where}: ' if where else ''}{why}")
+
+
+def documents_in(folder: Path, model: type[Model]) -> Sequence[tuple[Document, Model]]:
+    """In the order of their names. Raises InputError for the first file that is no such model."""
+    return [_read(path, model) for path in sorted(folder.glob("*.yaml"))]
+
+
+def _read(path: Path, model: type[Model]) -> tuple[Document, Model]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines = _lines(document, path) if isinstance(document, yaml.MappingNode) else {}
+        content = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path.name}:{line}: is no YAML: {error.problem}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name}:1: is no YAML: {error}") from error
+    file = Document(path, lines)
+    if not lines:
+        raise file.refusal("", "is no mapping of fields")
+    try:
+        return file, model.model_validate(content)
+    except ValidationError as error:
+        raise file.refusal(*_first_fault(error.errors()[0])) from error
+
+
+def _first_fault(fault: Any) -> tuple[str, str]:
+    """Field and complaint; what a whole document is accused of begins with its field."""
+    where, what = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
+    if where:
+        return where, what
+    field, _, why = what.partition(": ")
+    return field, why
+
+
+def _lines(node: yaml.Node, path: Path, prefix: str = "") -> dict[str, int]:
+    """Line of every field and list entry. Raises InputError for a field that stands twice, of which YAML would take the
+    last, and for a day that no calendar has, of which it would not say where.
+    """
+    lines = {prefix: node.start_mark.line + 1}
+    if node.tag == "tag:yaml.org,2002:timestamp" and not _is_date(node.value):
+        raise InputError(f"{path.name}:{lines[prefix]}: {prefix}: {node.value} is no date")
+    entries: list[tuple[str, yaml.Node, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        entries = [(str(key.value), key, value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        entries = [(str(number), value, value) for number, value in enumerate(node.value)]
+    for name, key, value in entries:
+        place = f"{prefix}.{name}" if prefix else name
+        if place in lines:
+            raise InputError(f"{path.name}:{key.start_mark.line + 1}: {place}: stands twice in the file")
+        lines |= _lines(value, path, place) | {place: key.start_mark.line + 1}
+    return lines
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
