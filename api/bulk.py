@@ -12,11 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from api.bulk_chunks import NOTHING, Chunk, Totals
 from api.bulk_formats import Format, Writer, writer_of
 from api.bulk_lists import lists_of
 from api.crowds import Crowd, Ground, Wanted
 from api.cursors import Cursor
+from api.ranks import Ranks
 from api.serving import Serving, Snapshot
 from api.watch import Watch
 from data_contracts.columns import USER_ID
@@ -130,13 +134,13 @@ class Pull:
             "crc32": totals.checksum,
         }
 
-    def _shown(self, ground: Ground, rows: Rows) -> Any:
+    def _shown(self, ground: Ground, rows: Rows) -> tuple[NDArray[np.int64], Ranks]:
         crowd = Crowd.of(ground, rows, self.watch.moment(self.snapshot))
         shown = lists_of(ground, crowd)
         if self.asked.segment is None:
             return crowd.user_ids, shown
         is_asked = crowd.segments == self.asked.segment
-        return [one for one, asked in zip(crowd.user_ids, is_asked.tolist(), strict=True) if asked], shown[is_asked]
+        return crowd.user_ids[is_asked], shown[is_asked]
 
     def _sign(self, following: int) -> Callable[[Totals], str]:
         return lambda totals: Cursor(

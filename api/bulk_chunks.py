@@ -3,7 +3,6 @@
 import csv
 import io
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -91,10 +90,12 @@ class Chunk:
     names: Names
 
     @classmethod
-    def of(cls, user_ids: Sequence[int], shown: Ranks, names: Names) -> Self:
+    def of(cls, user_ids: NDArray[np.int64], shown: Ranks, names: Names) -> Self:
         is_shown = shown.is_item[:, 0]
-        ends, flat = shown[is_shown].flat()
-        return cls(len(user_ids), np.array(user_ids, np.int64)[is_shown], ends, flat, names)
+        if not is_shown.all():
+            shown = shown[is_shown]
+        ends, flat = shown.flat()
+        return cls(len(user_ids), user_ids[is_shown], ends, flat, names)
 
     def taken(self, words: pa.Array) -> pa.Array:
         """Words by item, item by item."""

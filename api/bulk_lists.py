@@ -21,23 +21,21 @@ from data_contracts.vocabulary import Kind
 Bools = NDArray[np.bool_]
 Places = NDArray[np.intp]
 
-# Of what follows an own list, so much is tried before all of it.
+# So much of what follows an own list, or of an order made anew, is tried before all of it.
 _NEXT = 20
 
 
 def lists_of(ground: Ground, crowd: Crowd) -> Ranks:
     """What each user is shown [N, top_k], from the left."""
     shown = Ranks.none(len(crowd), ground.wanted.top_k)
-    is_open, is_plain = np.ones(len(crowd), np.bool_), crowd.boosted < 0
     longest = ground.tails(crowd.segments[:1]).width
-    for tail, may_do in ((0, crowd.has_own & is_plain), (_NEXT, is_plain), (longest, np.ones_like(is_plain))):
-        rows = np.flatnonzero(is_open & may_do)
-        if not len(rows) or _NEXT == tail >= longest:
-            continue
-        ranks, keep = _decided(ground, crowd, rows, tail)
-        is_done = (keep.sum(axis=1) == ground.wanted.top_k) | (tail == longest)
-        shown.put(rows, ranks, keep & is_done[:, None])
-        is_open[rows[is_done]] = False
+    is_moved = crowd.boosted >= 0
+    left = _put(ground, crowd, shown, np.flatnonzero(~is_moved & crowd.has_own), tail=0)
+    left = np.append(left, np.flatnonzero(~is_moved & ~crowd.has_own))
+    if longest > _NEXT:
+        left = _put(ground, crowd, shown, left, tail=_NEXT)
+    _put(ground, crowd, shown, left, tail=longest, is_last=True)
+    _put_moved(ground, crowd, shown, np.flatnonzero(is_moved), tail=longest)
     return _explored(ground, crowd, _with_reasons(ground, crowd, shown))
 
 
@@ -46,24 +44,61 @@ def still_shown(ground: Ground, crowd: Crowd, items: NDArray[np.int32]) -> Bools
     listed, everybody = Ranks.none(*items.shape), np.ones(len(crowd), np.bool_)
     listed.items[:] = items
     as_it_is = replace(crowd, own=listed, has_own=everybody, boosted=np.full(len(crowd), -1))
-    return _decided(ground, as_it_is, np.arange(len(crowd)), 0)[1]
+    rows = np.arange(len(crowd))
+    return _kept(ground, as_it_is, rows, _candidates(ground, as_it_is, rows, 0))
 
 
-def _decided(ground: Ground, crowd: Crowd, rows: Places, tail: int) -> tuple[Ranks, Bools]:
-    """Candidates of some rows with so much of what follows their own lists, best first, and what is kept of them."""
+def _put(ground: Ground, crowd: Crowd, shown: Ranks, rows: Places, *, tail: int, is_last: bool = False) -> Places:
+    """What rows are shown of so much of their candidates; the rows that it is not enough for."""
+    if not len(rows):
+        return rows
+    return rows[_put_kept(ground, crowd, shown, rows, _candidates(ground, crowd, rows, tail), is_last=is_last)]
+
+
+def _put_moved(ground: Ground, crowd: Crowd, shown: Ranks, rows: Places, *, tail: int) -> None:
+    """The same for whose candidates are ordered anew, which takes all of them."""
+    if not len(rows):
+        return
+    ranks = _candidates(ground, crowd, rows, tail)
+    order = _order(ground, crowd, rows, ranks)
+    left = _put_kept(ground, crowd, shown, rows, ranks.in_order(order[:, :_NEXT]))
+    if len(left):
+        _put_kept(ground, crowd, shown, rows[left], ranks[left].in_order(order[left]), is_last=True)
+
+
+def _put_kept(
+    ground: Ground, crowd: Crowd, shown: Ranks, rows: Places, ranks: Ranks, *, is_last: bool = False
+) -> Places:
+    """Put what the policy keeps; places in `rows` of those whom it leaves room for more, unless there is none."""
+    keep = _kept(ground, crowd, rows, ranks)
+    is_done = keep.sum(axis=1) == ground.wanted.top_k
+    if is_last or is_done.all():
+        shown.put(rows, ranks, keep)
+        return np.zeros(0, np.intp)
+    done = np.flatnonzero(is_done)
+    shown.put(rows[done], ranks[done], keep[done])
+    return np.flatnonzero(~is_done)
+
+
+def _candidates(ground: Ground, crowd: Crowd, rows: Places, tail: int) -> Ranks:
+    """Own lists of some rows with so much of what follows them, without what is not wanted or events take out."""
     own = crowd.own[rows]
     own.items[~crowd.has_own[rows]] = -1
     ranks = own.beside(ground.tails(crowd.segments[rows]).cut(tail)) if tail else own
     items = ranks.items
-    items[ground.is_unwanted[items]] = -1
+    if ground.is_unwanted.any():
+        items[ground.is_unwanted[items]] = -1
     _suppress(ground, crowd, rows, items)
     _keep_back(ground, crowd, rows, items)
-    ranks = _arranged(ground, crowd, rows, ranks)
+    return ranks
+
+
+def _kept(ground: Ground, crowd: Crowd, rows: Places, ranks: Ranks) -> Bools:
     wanted, serving, users = ground.wanted, ground.serving, crowd.users[rows]
     if wanted.kind is Kind.PRODUCT:
-        return ranks, kept(serving.policy, users, ranks.items, channel=wanted.channel, top_k=wanted.top_k)
+        return kept(serving.policy, users, ranks.items, channel=wanted.channel, top_k=wanted.top_k)
     blocked = serving.is_blocked_item
-    return ranks, kept_offers(users, ranks.items, blocked=blocked, channel=wanted.channel, top_k=wanted.top_k)
+    return kept_offers(users, ranks.items, blocked=blocked, channel=wanted.channel, top_k=wanted.top_k)
 
 
 def _suppress(ground: Ground, crowd: Crowd, rows: Places, items: NDArray[np.int32]) -> None:
@@ -99,25 +134,19 @@ def _keep_back(ground: Ground, crowd: Crowd, rows: Places, items: NDArray[np.int
     items[places] = np.where(np.take_along_axis(refused, by_item % refused.shape[1], axis=1), -1, found)
 
 
-def _arranged(ground: Ground, crowd: Crowd, rows: Places, ranks: Ranks) -> Ranks:
-    places = np.flatnonzero(crowd.boosted[rows] >= 0)
-    if not len(places):
-        return ranks
-    kind, some = ground.wanted.kind, ranks[places]
-    boosts = _item_boosts(ground, crowd, rows[places], some.items)
-    is_boosted = boosts.any(axis=1)
-    scores = np.maximum(some.scores, 0).astype(np.float64)
-    order = order_by_worth(ground.serving, some.items, scores, boosts, kind=kind)
-    order[~is_boosted] = np.arange(ranks.width)
-    ranks.put_rows(places, some.in_order(order))
-    return ranks
+def _order(ground: Ground, crowd: Crowd, rows: Places, ranks: Ranks) -> Places:
+    """Places of candidates, best first [R, L], of rows that something raises or tires."""
+    boosts = _item_boosts(ground, crowd, rows, ranks.items)
+    order = np.tile(np.arange(ranks.width), (len(rows), 1))
+    moved = np.flatnonzero(boosts.any(axis=1))
+    scores = np.maximum(ranks.scores[moved], 0).astype(np.float64)
+    order[moved] = order_by_worth(ground.serving, ranks.items[moved], scores, boosts[moved], kind=ground.wanted.kind)
+    return order
 
 
 def _item_boosts(ground: Ground, crowd: Crowd, rows: Places, items: NDArray[np.int32]) -> NDArray[np.float64]:
     if ground.wanted.kind is Kind.OFFER:
-        return (
-            crowd.changes.offer_boosts([crowd.user_ids[row] for row in rows], items) if crowd.changes else items * 0.0
-        )
+        return crowd.changes.offer_boosts(crowd.user_ids[rows].tolist(), items) if crowd.changes else items * 0.0
     total = np.append(crowd.boosts, np.zeros((len(crowd.boosts), 1)), axis=1)
     return np.asarray(total[crowd.boosted[rows][:, None], items])
 
@@ -140,7 +169,7 @@ def _explored(ground: Ground, crowd: Crowd, shown: Ranks) -> Ranks:
         return shown
     order = np.tile(np.arange(shown.width), (len(crowd), 1))
     counts = shown.is_item.sum(axis=1).tolist()
-    for row, (user_id, count) in enumerate(zip(crowd.user_ids, counts, strict=True)):
+    for row, (user_id, count) in enumerate(zip(crowd.user_ids.tolist(), counts, strict=True)):
         kinds = [ground.wanted.kind] * count
         order[row, :count] = drawn(kinds, share=share, user_id=user_id, snapshot_id=ground.serving.snapshot_id).order
     return shown.in_order(order)

@@ -16,7 +16,7 @@ from api.ranks import Ranks
 from api.serving import Serving
 from api.times import Moment
 from data_contracts.columns import ITEM_ID, USER_ID
-from data_contracts.context import NO_CONTEXT, Emphasis, emphasis
+from data_contracts.context import Emphasis, emphasis
 from data_contracts.experiments import MADE_ON_DEMAND, Traits, Trials, assignments, chosen
 from data_contracts.overlay.kinds import MOST_BOOST
 from data_contracts.policy import Users, employment_codes, holdings_matrix, may_profile
@@ -98,7 +98,7 @@ class Ground:
 class Crowd:
     """N users: as the snapshot has them, and as they are now; `own`: their lists, `has_own` where one may be shown."""
 
-    user_ids: list[int]
+    user_ids: NDArray[np.int64]
     segments: NDArray[np.int64]
     users: Users
     own: Ranks
@@ -116,17 +116,17 @@ class Crowd:
     @classmethod
     def of(cls, ground: Ground, rows: Rows, moment: Moment) -> Self:
         serving, states = ground.serving, rows.states
-        user_ids: list[int] = states[USER_ID].to_numpy().tolist()
+        user_ids = states[USER_ID].to_numpy().astype(np.int64)
         as_of_night = users_of_table(ground, states)
-        changes = moment.changes(serving, rows.events)
-        users = changes.seen_now(as_of_night, user_ids) if changes else as_of_night
+        changes = moment.changes(serving, rows.events, (ground.wanted.channel,))
+        row = _rows_in(changes.rows if changes else {}, user_ids)
+        users = changes.seen_at(as_of_night, row) if changes else as_of_night
         is_profiled = may_profile(users)
         variants = _variants(ground, states, user_ids)
         own, has_list = _own(ground, rows, variants)
         has_own = has_list & is_profiled & (variants != Variant.SEGMENT.value) & (not moment.is_outdated)
         speaks = users.holdings & is_profiled[:, None] & ~(as_of_night.holdings & has_own[:, None])
-        row = _rows_in(changes.rows if changes else {}, user_ids)
-        boosts, boosted, said = _boosts(ground, user_ids, speaks, changes, row)
+        boosts, boosted, said = _boosts(ground, speaks, changes, row)
         segments = states["segment"].to_numpy().astype(np.int64)
         back = changes.kept_back if changes else None
         kept_back = _rows_in(back.rows if back else {}, user_ids)
@@ -174,33 +174,42 @@ def _listed(ground: Ground, lists: pa.Table, ids: NDArray[np.int64]) -> tuple[Ra
     return own, has_list
 
 
-def _rows_in(found: Mapping[int, int], user_ids: list[int]) -> NDArray[np.int64]:
-    if not found:
-        return np.full(len(user_ids), -1, np.int64)
-    return np.array([found.get(user_id, -1) for user_id in user_ids], np.int64)
+def _rows_in(found: Mapping[int, int], user_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows by user, -1 for none; `user_ids` ascend."""
+    rows = np.full(len(user_ids), -1, np.int64)
+    if len(user_ids):
+        known = np.fromiter(found.keys(), np.int64, len(found))
+        place = np.minimum(np.searchsorted(user_ids, known), len(user_ids) - 1)
+        is_here = user_ids[place] == known
+        rows[place[is_here]] = np.fromiter(found.values(), np.int64, len(found))[is_here]
+    return rows
 
 
 def _boosts(
-    ground: Ground, user_ids: list[int], speaks: Bools, changes: Changes | None, row: NDArray[np.int64]
+    ground: Ground, speaks: Bools, changes: Changes | None, row: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], Emphasis]:
     """Of those whom something raises or tires: boosts of products by all of it, who they are, and what context says."""
     is_offer = ground.wanted.kind is Kind.OFFER
     rows = np.flatnonzero((row >= 0) | (speaks.any(axis=1) & (not is_offer)))
-    said = emphasis(ground.serving.relations, [NO_CONTEXT] * len(rows), speaks[rows])
+    said = emphasis(ground.serving.relations, (), speaks[rows])
     total = said.boosts
-    if changes and len(rows):
-        total = total + changes.product_boosts([user_ids[one] for one in rows.tolist()])
+    if changes:
+        happened = np.flatnonzero(row[rows] >= 0)
+        total = total.copy()
+        total[happened] += changes.boosts[row[rows[happened]]]
     is_boosted = np.full(len(rows), fill_value=True) if is_offer else total.any(axis=1)
-    boosted = np.full(len(user_ids), -1, np.int64)
+    boosted = np.full(len(row), -1, np.int64)
     boosted[rows[is_boosted]] = np.flatnonzero(is_boosted)
     return np.clip(total, -MOST_BOOST, MOST_BOOST), boosted, said
 
 
-def _variants(ground: Ground, states: pa.Table, user_ids: list[int]) -> NDArray[np.str_]:
+def _variants(ground: Ground, states: pa.Table, user_ids: NDArray[np.int64]) -> NDArray[np.str_]:
     """Whose lists each user is shown: those asked for or, of personal ones, what an experiment's arm says."""
     running, wanted = ground.serving.trials.experiments, ground.wanted
     if not running or wanted.variant is not Variant.PERSONAL:
         return np.full(len(user_ids), wanted.variant.value)
     traits = zip(*(states[name].to_pylist() for name in ("segment", "region", "consents")), strict=True)
-    found = (assignments(running, one, Traits(*traits_of)) for one, traits_of in zip(user_ids, traits, strict=True))
+    found = (
+        assignments(running, one, Traits(*traits_of)) for one, traits_of in zip(user_ids.tolist(), traits, strict=True)
+    )
     return np.array([chosen(arms, wanted.kind).value for arms in found])

@@ -70,10 +70,14 @@ class Changes:
 
     def seen_now(self, users: Users, user_ids: Sequence[int]) -> Users:
         """The snapshot's users with what they hold and consent to now. Who was unknown stays so."""
-        pairs = self._places(user_ids)
-        if not pairs:
+        return self.seen_at(users, np.array([self.rows.get(user_id, -1) for user_id in user_ids], np.int64))
+
+    def seen_at(self, users: Users, row: NDArray[np.int64]) -> Users:
+        """The same by row of each user here, -1 for none."""
+        places = np.flatnonzero(row >= 0)
+        if not len(places):
             return users
-        places, rows = np.array(pairs).T
+        rows = row[places]
         holdings, consents = users.holdings.copy(), users.consents.copy()
         holdings[places] = (holdings[places] & ~self.released[rows]) | self.held[rows]
         consents[places] = (consents[places] | self.given[rows]) & ~self.withdrawn[rows]

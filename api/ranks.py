@@ -58,11 +58,12 @@ class Ranks:
             getattr(self, name)[rows] = getattr(other, name)
 
     def put(self, rows: NDArray[np.intp], other: Self, keep: NDArray[np.bool_]) -> None:
-        """Write what is kept of other rows [R, L] into these, from the left."""
-        row, column = np.nonzero(keep)
-        place = (np.cumsum(keep, axis=1) - 1)[row, column]
+        """Write what is kept of other rows [R, L] into these, which lie row after row in memory, from the left."""
+        source = np.flatnonzero(keep)
+        ends = np.cumsum(keep, axis=1, dtype=np.intp) + (rows * self.width - 1)[:, None]
+        place = ends.ravel()[source]
         for name in _NAMES:
-            getattr(self, name)[rows[row], place] = getattr(other, name)[row, column]
+            getattr(self, name).reshape(-1)[place] = getattr(other, name).reshape(-1)[source]
 
     def flat(self) -> tuple[NDArray[np.int32], "Ranks"]:
         """Items alone, user after user, as matrices [1, M], and where each user's begin and end [N + 1]."""
