@@ -37,6 +37,11 @@ class AlertKind(StrEnum):
     GATE = "gate"  # a snapshot failed its gate and stays unpublished
     LATE = "late"  # exports have not arrived by the agreed hour
 
+    @property
+    def runbook(self) -> str:
+        """What to do about it, a file of the repository."""
+        return f"infra/runbooks/{'late-exports' if self is AlertKind.LATE else 'failed-gate'}.md"
+
 
 @dataclass(frozen=True)
 class Alert:
@@ -63,7 +68,7 @@ class LogAlerts:
 
 
 class WebhookAlerts:
-    """Alerts as JSON, posted to a URL: `{"kind", "title", "text", "facts"}`. Any 2xx is a receipt."""
+    """Alerts as JSON, posted to a URL: `{"kind", "title", "text", "facts", "runbook"}`. Any 2xx is a receipt."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -71,7 +76,7 @@ class WebhookAlerts:
 
     def send(self, alert: Alert) -> None:
         try:
-            answer = self._http.request("POST", self._url, json=asdict(alert))
+            answer = self._http.request("POST", self._url, json={**asdict(alert), "runbook": alert.kind.runbook})
         except urllib3.exceptions.HTTPError as error:
             # The URL may hold a token, so neither it nor the library's words, which repeat it, are told.
             raise UnavailableError(f"the alert webhook did not take the alert: {type(error).__name__}") from None

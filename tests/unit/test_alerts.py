@@ -60,6 +60,7 @@ def test_a_webhook_gets_the_alert_as_json() -> None:
         "title": "night 2026-03-15 failed",
         "text": "no data before 2026-03-15",
         "facts": {"exit_code": "2"},
+        "runbook": "infra/runbooks/failed-gate.md",
     }
 
 
