@@ -50,7 +50,7 @@ class Pull:
         serving = desk.serving
         states = store.table("user_state_v1/lookup", snapshot_id=serving.snapshot_id, user_ids=ids)
         cut_off = desk.moment.cut_off_micros
-        events = selected_events(store, "user_events_v1/lookup", user_ids=ids, cut_off=cut_off)
+        events = selected_events(store, "user_events_v1/of_users", user_ids=ids, cut_off=cut_off)
         is_in = admitted(serving, desk.moment, self.wanted, Page(pa.table({USER_ID: ids}), states, events))
         return [one for one, stays in zip(page, is_in.tolist(), strict=True) if stays]
 

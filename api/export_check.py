@@ -120,7 +120,7 @@ class Check:
         if states.num_rows:
             is_there = np.isin(users, states[USER_ID].to_numpy())
             events = selected_events(
-                store, "user_events_v1/lookup", user_ids=users.tolist(), cut_off=moment.cut_off_micros
+                store, "user_events_v1/of_users", user_ids=users.tolist(), cut_off=moment.cut_off_micros
             )
             rows = Rows(states, _NO_LISTS.empty_table(), events if events.num_rows else None)
             stays[is_there] = still_shown(ground, Crowd.of(ground, rows, moment), items[is_there])

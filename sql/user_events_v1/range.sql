@@ -1,4 +1,4 @@
--- The same as lookup, of the users of a shard between two ids.
+-- Everybody's events that may change an answer from a snapshot of this cut-off, of a shard, between two ids.
 SELECT
     user_id,
     topic,
