@@ -5,7 +5,7 @@ from sql.staging import begin_staging, put_staged
 
 USER_ROWS = "user_rows"
 # At once: their rows are held in memory while they are made.
-_USERS = 500_000
+_USERS = 1_000_000
 _LARGEST_ID = 2**64 - 1
 
 
