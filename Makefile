@@ -31,6 +31,7 @@ check: setup ## format, lint, types, layers, SQL, the asset graph
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/sqlfluff lint -q sql
+	@! command -v terraform >/dev/null || terraform fmt -check -recursive infra/terraform
 	@DAGSTER_HOME= $(BIN)/python -W ignore -m dagster definitions validate -m dagster_project.definitions --log-level error
 
 format: setup ## format Python and SQL in place
