@@ -142,7 +142,7 @@ def _over_grpc(channel: Any, token: str) -> Ask:
 def _token(data_dir: str) -> str:
     settings = Settings(data_dir=Path(data_dir))
     ensure_issuer(settings)
-    scopes = [Scope.RECOMMENDATIONS_READ, Scope.LISTS_READ, Scope.EXPORTS_WRITE]
+    scopes = [Scope.RECOMMENDATIONS_READ, Scope.LISTS_READ, Scope.EXPORTS_WRITE, Scope.AUDIENCES_WRITE]
     return issue(settings, scopes=scopes, client="bench", seconds=6 * 3600)
 
 

@@ -60,6 +60,7 @@ def run(trial: Trial | None = None) -> list[Figure]:
         grown = peak() - before
         quiet, under = uvloop.run(_looked_up(running))
         seconds = _exported(running)
+        previewed, made = (_audience(running, path, chosen) for path in ("audiences/preview", "audiences"))
     best = {name: max(found[1:], key=lambda one: one.per_core) for name, found in pulled.items()}
     fastest = max(one.per_second for one in pulled["arrow"][1:])
     users = f"{chosen.users:,} users"
@@ -97,6 +98,8 @@ def run(trial: Trial | None = None) -> list[Figure]:
             goal_on="ratio",
         ),
         Figure("export to Parquet, seconds a million users", round(1e6 * seconds / chosen.users, 1), "s", goal=20),
+        Figure(f"preview of an audience of {_members(chosen):,}", round(previewed, 2), "s", goal=1),
+        Figure(f"audience of {_members(chosen):,}", round(made, 2), "s", goal=2),
     ]
 
 
@@ -166,6 +169,23 @@ def _exported(running: Stage) -> float:
         time.sleep(0.05)
         told = _answer(_request(running, f"exports/{told['export_id']}"))
     return time.perf_counter() - started
+
+
+def _members(trial: Trial) -> int:
+    return min(100_000, trial.users // 2)
+
+
+def _audience(running: Stage, path: str, trial: Trial) -> float:
+    """Of a product that most have in their lists; the least of some seconds, since the first lays out the snapshot."""
+    order = {"product_id": "product_01", "channel": "crm", "size": _members(trial)}
+    seconds = []
+    for _ in range(trial.rounds + 1):
+        started = time.perf_counter()
+        told = _answer(_request(running, path, order))
+        seconds.append(time.perf_counter() - started)
+        if told["outcome"]["short"]:
+            raise LookupError(f"the audience: {told['outcome']['short']}")
+    return min(seconds)
 
 
 def _answer(request: urllib.request.Request) -> dict[str, Any]:

@@ -1,0 +1,211 @@
+"""Look-up, batch, gRPC, bulk list, export and audience agree on everybody, item for item and score for score.
+
+Events since the night, contact caps, a block and an experiment are at work, and it is night where the users live:
+quiet hours are about sending, so that they change nothing that is shown. An audience ranks by personal lists whatever
+arm of an experiment a user is in, so that it is held against the users of the personal arm. The long form is
+`make chaos`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import numpy as np
+import orjson
+import pyarrow.parquet as pq
+import pytest
+
+from api.app import create_app
+from api.grpc import running_grpc
+from api.store import UserState
+from data_contracts import recommendation_pb2 as pb
+from data_contracts.overlay import EventRow, row_of
+from data_contracts.overlay.rows import micros
+from data_contracts.recommendation_pb2_grpc import RecommendationServiceStub
+from data_contracts.settings import Settings
+from data_contracts.vocabulary import Channel, Kind, Tier
+from infra.local.clickhouse.testing import clickhouse_url
+from sql.client import Address, connected
+from sql.migrate import migrate
+from sql.pointer import publish
+from sql.rules import block, put_rule_set
+from sql.user_events import put_events
+from tests.bulk_world import some_lists
+from tests.day_snapshots import load_snapshot
+from tests.day_world import CATALOGUE, FIRST, NOW, PRODUCTS, REASONS, RULES
+from tests.experiment_samples import folder_of
+
+__all__ = ["clickhouse_url"]
+NIGHT = NOW.replace(hour=20)
+TOP_K, PRODUCT, AT_ONCE = 4, "card_gold", 1_000
+ARMS = {
+    "own": {"share": 0.5, "variant": "personal"},
+    "segment": {"share": 0.3, "variant": "segment"},
+    "uplift": {"share": 0.2, "variant": "uplift"},
+}
+Shown = list[tuple[str, float | None]]
+
+
+@dataclass(frozen=True)
+class World:
+    address: Address
+    users: int
+
+
+def states_of(draw: np.random.Generator, users: int) -> Mapping[int, UserState]:
+    return {
+        user_id: UserState(
+            segment=int(draw.integers(0, 4)),
+            holdings=draw.permutation(len(PRODUCTS))[: draw.integers(0, 3)].tolist(),
+            birth_year=int(draw.integers(1950, 2015)),
+            region=int(draw.integers(-1, 80)),
+            consents=int(draw.integers(0, 16)) | 16,
+        )
+        if draw.random() < 0.9
+        else UserState()
+        for user_id in range(users)
+    }
+
+
+def events_of(draw: np.random.Generator, users: int) -> Iterator[EventRow | None]:
+    feedback = [("recommendation.feedback", word) for word in ("clicked", "dismissed", "purchased", "opted_out")]
+    campaigns = [("campaign.interactions", word) for word in ("sent", "sent", "sent", "held_out", "shown")]
+    kinds = feedback + campaigns
+    for number in range(users):
+        topic, word = kinds[draw.integers(len(kinds))]
+        event = {
+            "event_id": f"e{number}",
+            "user_id": int(draw.integers(users // 2)),
+            "event_time": micros(NIGHT) - int(draw.integers(1, 40)) * 3_600_000_000,
+            "event_type": word,
+            "product_id": str(draw.choice(PRODUCTS)),
+            "channel": str(draw.choice(["web", "crm"])),
+            "rec_id": "",
+        }
+        yield row_of(topic, event, arrived=micros(NIGHT), skew=0)
+
+
+@pytest.fixture(scope="module", params=[1_000, pytest.param(50_000, marks=pytest.mark.chaos)])
+def world(request: pytest.FixtureRequest, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> World:
+    address, draw = Address(url=clickhouse_url, database=f"parity_{request.param}"), np.random.default_rng(5)
+    states = states_of(draw, request.param)
+    lists = {user_id: some_lists(draw) for user_id in states if draw.random() < 0.7}
+    migrate(address)
+    with connected(address) as store:
+        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
+        load_snapshot(store, tmp_path_factory.mktemp("snapshot"), snapshot_id=FIRST, states=states, lists=lists)
+        put_events(store, [event for event in events_of(draw, request.param) if event])
+        block(store, "deposit_year", actor="test", why="a test")
+        publish(store, FIRST, actor="test")
+    return World(address, request.param)
+
+
+@asynccontextmanager
+async def interfaces(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncClient, RecommendationServiceStub]]:
+    app = create_app(settings, clock=lambda: NIGHT)
+    beside = settings.model_copy(update={"data_dir": settings.data_dir / "grpc"})
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://api", timeout=600) as client,
+        running_grpc(beside, clock=lambda: NIGHT) as port,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as wire,
+    ):
+        yield client, RecommendationServiceStub(wire)
+
+
+def shown(items: list[Mapping[str, Any]]) -> Shown:
+    return [(item.get("product_id") or item["item_id"], item["score"]) for item in items]
+
+
+async def batched(client: httpx.AsyncClient, users: int, **asked: Any) -> dict[int, Mapping[str, Any]]:
+    found: dict[int, Mapping[str, Any]] = {}
+    for first in range(0, users, AT_ONCE):
+        body = {"user_ids": [str(one) for one in range(first, min(first + AT_ONCE, users))], **asked}
+        response = await client.post("/api/v1/recommendations/batch", json=body)
+        assert response.status_code == 200, response.text
+        found |= {int(answer["user_id"]): answer for answer in response.json()["answers"]}
+    return found
+
+
+async def pulled(client: httpx.AsyncClient, **asked: Any) -> dict[int, Shown]:
+    lines = map(orjson.loads, (await client.get("/api/v1/lists", params=asked)).content.splitlines())
+    return {int(one["user_id"]): shown(one["items"]) for one in lines if "user_id" in one}
+
+
+async def exported(client: httpx.AsyncClient, **asked: Any) -> dict[int, Shown]:
+    told = (await client.post("/api/v1/exports", json={"request_key": str(asked), "partitions": 2, **asked})).json()
+    while told["state"] != "written":
+        assert told["state"] != "failed", told
+        await asyncio.sleep(0.05)
+        told = (await client.get(f"/api/v1/exports/{told['export_id']}")).json()
+    rows = [row for file in Path(told["uri"]).glob("*.parquet") for row in pq.read_table(file).to_pylist()]
+    return {row["user_id"]: list(zip(row["item_ids"], row["scores"], strict=True)) for row in rows}
+
+
+def test_every_interface_says_the_same_of_everybody(world: World, tmp_path: Path) -> None:
+    settings = _settings(world, tmp_path)
+    tiers: set[str] = set()
+
+    async def scene() -> None:
+        async with interfaces(settings) as (client, stub):
+            for channel, kind in [(Channel.CRM, Kind.PRODUCT), (Channel.WEB, Kind.PRODUCT), (Channel.WEB, Kind.OFFER)]:
+                asked = {"channel": channel.value, "kind": kind.value, "top_k": TOP_K}
+                answers = await batched(client, world.users, **asked)
+                said = {one: shown(answer["recommendations"]) for one, answer in answers.items()}
+                is_told = {one: items for one, items in said.items() if items}
+                assert await pulled(client, **asked) == is_told
+                assert await exported(client, **asked) == is_told
+                tiers.update(item["tier"] for answer in answers.values() for item in answer["recommendations"])
+                for user_id in range(0, world.users, max(1, world.users // 40)):
+                    single = await client.get("/api/v1/recommendations", params={"user_id": user_id, **asked})
+                    assert shown(single.json()["recommendations"]) == said[user_id]
+                    request = pb.RecommendRequest(
+                        user_id=user_id, channel=f"CHANNEL_{channel.name}", kind=f"KIND_{kind.name}", top_k=TOP_K
+                    )
+                    reply = await stub.GetRecommendations(request)
+                    wired = [
+                        (one.product_id, one.score if one.HasField("score") else None) for one in reply.recommendations
+                    ]
+                    assert wired == said[user_id]
+
+    asyncio.run(scene())
+    assert tiers == {Tier.PERSONAL.value, Tier.SEGMENT.value, Tier.POPULAR.value, Tier.STATIC.value}
+
+
+def test_an_audience_is_who_is_shown_the_product_alone_from_a_personal_list(world: World, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with interfaces(_settings(world, tmp_path)) as (client, _):
+            others = [one for one in PRODUCTS if one != PRODUCT]
+            answers = await batched(client, world.users, channel="crm", top_k=1, exclude=others)
+            made = (await client.post("/api/v1/audiences", json={"product_id": PRODUCT, "size": world.users})).json()
+            lines = (await client.get(f"/api/v1/audiences/{made['id']}/members")).content.splitlines()
+            members = {int(one["user_id"]): one["score"] for one in map(orjson.loads, lines[:-1])}
+            asked = {
+                user_id: [item["score"] for item in answer["recommendations"] if item["tier"] == "personal"]
+                for user_id, answer in answers.items()
+                if answer["variant"] == "personal"
+            }
+            assert {one: scores[0] for one, scores in asked.items() if scores} == {
+                one: score for one, score in members.items() if one in asked
+            }
+            assert len(members) > world.users // 20
+
+    asyncio.run(scene())
+
+
+def _settings(world: World, folder: Path) -> Settings:
+    return Settings(
+        data_dir=folder,
+        clickhouse_url=world.address.url,
+        clickhouse_database=world.address.database,
+        max_snapshot_age_days=36_500,
+        lookup_deadline_ms=60_000,
+        lists_chunk_users=700,
+        grpc_port=0,
+        experiments=folder_of(folder / "tried", {"arms": ARMS}),
+    )
