@@ -4,8 +4,9 @@ import os
 from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from data_contracts.lockbox import Access, resolved
@@ -19,6 +20,16 @@ def _split_commas(value: object) -> object:
 
 # Plain commas, not JSON: RECS_OFFER_DOMAINS=marketplace,offers
 Texts = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_commas)]
+
+
+def _without_password(url: str) -> str:
+    """With the driver that is installed, which SQLAlchemy would not choose. Addresses are told in logs and reports."""
+    if urlsplit(url).password is not None:
+        raise ValueError("an address holds no password: give it by the setting or variable for it")
+    return url.replace("postgresql://", "postgresql+psycopg2://", 1)
+
+
+Database = Annotated[str, AfterValidator(_without_password)]
 OfferDomains = Annotated[tuple[Domain, ...], NoDecode, BeforeValidator(_split_commas)]
 Variants = Annotated[tuple[Variant, ...], NoDecode, BeforeValidator(_split_commas)]
 # Asymmetric ones only: who can check a token must not be able to make one.
@@ -136,9 +147,16 @@ class Settings(BaseSettings):
     keep_snapshots: int = Field(7, ge=2, description="snapshots that stay in ClickHouse")
 
     # Models
-    mlflow_url: str | None = Field(None, description="MLflow's server; default a SQLite registry in <data_dir>")
+    mlflow_url: Database | None = Field(
+        None, description="MLflow's server, or postgresql://user@host/name; default a SQLite registry in <data_dir>"
+    )
     train: Train = Field("auto", description="whether a night trains: auto (by age and drift), always, never")
     train_every_days: int = Field(7, ge=1, description="days after which a night trains anew")
+
+    dagster_database: Database | None = Field(
+        None, description="Dagster's runs and events, postgresql://user@host:port/name; default SQLite in <data_dir>"
+    )
+    dagster_database_password: SecretStr = Field(SecretStr(""), description="password of that user")
 
     # Upkeep of the lake
     keep_lake_snapshots: int = Field(

@@ -1,7 +1,6 @@
 """Runs a night here: the same asset graph that the UI shows, in one process, with a line an asset as it goes."""
 
 import os
-import shutil
 import signal
 import threading
 import time
@@ -21,6 +20,7 @@ from dagster_project.definitions import BACKFILL_JOB, NIGHT_JOB, build_defs
 from dagster_project.job_assets import REBUILD_TAG
 from dagster_project.launching import launching
 from dagster_project.publishing import PUBLISH
+from dagster_project.storage import YAML as DATABASE_YAML
 from data_contracts.errors import BusyError, GateError, InputError, RecsError, UnavailableError
 from data_contracts.settings import Settings
 from infra.dagster_runs import close_dead_runs, process_tag
@@ -118,12 +118,14 @@ def _dagster_home(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def dagster_home(settings: Settings) -> Path:
-    """Folder of Dagster's runs and events, with the configuration of the embedded stack."""
+    """Folder of Dagster's configuration and, without RECS_DAGSTER_DATABASE, of its runs and events."""
     home = (settings.data_dir / "dagster").absolute()
     home.mkdir(parents=True, exist_ok=True)
-    config = home / "dagster.yaml"
-    if not config.exists() or config.read_bytes() != _DAGSTER_YAML.read_bytes():
-        shutil.copyfile(_DAGSTER_YAML, config)
+    config, wanted = home / "dagster.yaml", _DAGSTER_YAML.read_text(encoding="utf-8")
+    if settings.dagster_database is not None:
+        wanted += DATABASE_YAML
+    if not config.exists() or config.read_text(encoding="utf-8") != wanted:
+        config.write_text(wanted, encoding="utf-8")
     return home
 
 

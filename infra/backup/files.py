@@ -19,7 +19,7 @@ from infra.backup.vault import Vault, blocks
 from spark_jobs.lake.files import file_system
 
 # Below the lake. Who was shown what, who people are, what was decided about them, and what was learnt of them.
-KEPT = ("landing", "quarantine/landing", "identity", "models", "campaigns", "reports/erasures")
+KEPT = ("landing", "quarantine/landing", "identity", "models", "mlflow", "campaigns", "reports/erasures")
 SNAPSHOTS = "snapshots"
 # The owner of an attempt: its number is never given again.
 _OWNER = "run.json"

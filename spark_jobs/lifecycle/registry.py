@@ -59,6 +59,7 @@ class Registry:
     def __init__(self, url: str, *, lake: str) -> None:
         self._url = url
         self._lake = lake
+        self._is_server = url.startswith("http")
         self._file = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
 
     def aliases(self) -> dict[str, Aliases]:
@@ -202,7 +203,7 @@ class Registry:
     def _source(self, model: ModelVersion, run_id: str) -> str:
         """Where the files lie. A server takes no local folder but the run's own, whose files.json tells the same."""
         is_local = model.uri.startswith(("/", "file:"))
-        if self._file is None and is_local:
+        if self._is_server and is_local:
             return str(self._client.get_run(run_id).info.artifact_uri)
         return model.uri
 
@@ -215,8 +216,16 @@ class Registry:
         found = self._client.get_experiment_by_name(_EXPERIMENT)
         if found is not None:
             return str(found.experiment_id)
-        beside = None if self._file is None else (self._file.parent / "mlflow").absolute().as_uri()
-        return str(self._client.create_experiment(_EXPERIMENT, artifact_location=beside))
+        return str(self._client.create_experiment(_EXPERIMENT, artifact_location=self._artifacts()))
+
+    def _artifacts(self) -> str | None:
+        """A server knows a place of its own; a database has none: theirs are in the lake."""
+        if self._is_server:
+            return None
+        if self._file is not None:
+            return (self._file.parent / "mlflow").absolute().as_uri()
+        folder = f"{self._lake}/mlflow"
+        return folder.replace("s3a://", "s3://", 1) if ":" in folder else Path(folder).absolute().as_uri()
 
     def _tag(self, model: ModelVersion, name: str, value: str) -> None:
         self._client.set_model_version_tag(model.name, str(model.version), name, value)
