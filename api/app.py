@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api.clickhouse_store import ClickHouseStore
+from api.console_page import ConsolePage
 from api.edge import Edge
 from api.exports import Exports
 from api.express import Express
@@ -73,6 +74,7 @@ def create_app(
     app.state.exports = Exports(settings)
     install_problems(app)
     app.include_router(router)
+    app.mount("/console", ConsolePage())
     app.add_middleware(Express)
     app.add_middleware(Edge, settings=settings, traces=kept)
     return app

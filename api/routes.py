@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from api import (
     routes_audiences,
+    routes_console,
     routes_explanations,
     routes_exports,
     routes_feedback,
@@ -29,5 +30,6 @@ for part in (
     routes_lists,
     routes_audiences,
     routes_exports,
+    routes_console,
 ):
     router.include_router(part.router)

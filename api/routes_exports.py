@@ -176,6 +176,10 @@ def _exports(request: Request) -> Exports:
     return exports
 
 
+def told_of(request: Request, found: Export) -> ExportInfo:
+    return _info(_exports(request), found)
+
+
 def _info(exports: Exports, found: Export) -> ExportInfo:
     return ExportInfo(
         export_id=found.export_id,

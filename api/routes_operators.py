@@ -11,6 +11,8 @@ from api.changing import changed
 from api.problems import documented
 from api.security import Principal, Scope, requires
 from sql import pointer, rules
+from sql.approvals import Action, ask_or_agree
+from sql.client import Store
 
 router = APIRouter()
 Why = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$", description="kept with the change")]
@@ -38,13 +40,14 @@ class Moved(_Body):
 
 class BlockOrder(_Body):
     item_id: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$", examples=["loan_cash"])
-    blocked: bool = Field(True, description="false ends the block")
+    blocked: bool = Field(True, description="false asks to end the block, or agrees to that")
     why: Why = ""
 
 
 class Blocked(_Body):
     item_id: str
     blocked: bool
+    asked_by: str | None = Field(None, description="who asked to end the stop; somebody else has to ask for it too")
 
 
 Publisher = Annotated[Principal, requires(Scope.SNAPSHOTS_WRITE)]
@@ -74,10 +77,27 @@ async def rollback(request: Request, snapshot_id: SnapshotId, caller: Publisher,
     tags=["operators"],
 )
 async def block(request: Request, order: BlockOrder, caller: Ruler) -> Blocked:
-    """Stop showing an item at once, everywhere, whatever the snapshot; or end such a stop."""
-    change = rules.block if order.blocked else rules.unblock
-    await changed(request, lambda store: change(store, order.item_id, actor=caller.client, why=order.why))
-    return Blocked(item_id=order.item_id, blocked=order.blocked)
+    """Stop showing an item at once, everywhere, whatever the snapshot; or end such a stop.
+
+    One is enough to stop; to end a stop takes two: it goes on until somebody else asks for the same within a day.
+    """
+    return await changed(request, lambda store: _ordered(store, order, actor=caller.client))
+
+
+def _ordered(store: Store, order: BlockOrder, *, actor: str) -> Blocked:
+    if order.blocked:
+        rules.block(store, order.item_id, actor=actor, why=order.why)
+        return Blocked(item_id=order.item_id, blocked=True)
+    rules.refuse_unblocked(store, order.item_id)
+    waits = ask_or_agree(
+        store,
+        Action.UNBLOCK,
+        order.item_id,
+        actor=actor,
+        reason=order.why,
+        make=lambda why: rules.unblock(store, order.item_id, actor=actor, why=why),
+    )
+    return Blocked(item_id=order.item_id, blocked=waits is not None, asked_by=waits.actor if waits else None)
 
 
 @router.get("/metrics", tags=["service"], response_class=Response)

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from dagster_project.assets.publish import load_verified
 from data_contracts.errors import InputError
 from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.night import parse_snapshot_id
@@ -15,6 +14,7 @@ from infra.stack import clickhouse
 from spark_jobs.lake.snapshot_files import manifest_of
 from sql import overrides, pointer, rules
 from sql.client import Address, Store, connected
+from sql.gated import load_verified, publish_overridden
 from sql.migrate import migrate
 from sql.states import State, snapshot_states, state_of
 
@@ -68,10 +68,8 @@ def approve_override(settings: Settings, snapshot_id: str) -> None:
     """Approve what somebody else asked for, and publish. Raises InputError, GateError (see `overrides.approve`)."""
     manifest = _manifest(settings, snapshot_id)
     with opened(settings) as store:
-        asked = overrides.approve(store, manifest, actor=actor(), now=datetime.now(UTC))
-        why = f"gate overridden: {asked.reason} (asked by {asked.actor}, approved by {actor()})"
-        load_verified(store, snapshot_uri=_uri(settings, snapshot_id))
-        pointer.publish(store, snapshot_id, actor=actor(), why=why)
+        uri = _uri(settings, snapshot_id)
+        publish_overridden(store, manifest, snapshot_uri=uri, actor=actor(), now=datetime.now(UTC))
 
 
 def _uri(settings: Settings, snapshot_id: str) -> str:

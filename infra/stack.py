@@ -164,7 +164,8 @@ def _announce(wanted: Sequence[Service]) -> None:
     for service in wanted:
         scheme = urlsplit(service.ready_url).scheme
         at = f"{scheme}://127.0.0.1:{service.port}" if service.port else "brings Kafka's events into answers"
-        console.print(f"[bold green]ready[/bold green] {service.name:<11}{at}")
+        page = f"; for people {at.replace('tcp', 'https')}/console" if service.name == "api" else ""
+        console.print(f"[bold green]ready[/bold green] {service.name:<11}{at}{page}")
     console.print("Ctrl-C stops everything.")
 
 

@@ -53,6 +53,13 @@ def export_of(store: Store, export_id: str) -> Export | None:
     return Export(export_id, step, at, request, {**written, **told}, min(ago for *_, ago in steps.values()))
 
 
+def newest_exports(store: Store, *, most: int) -> list[Export]:
+    """Those that were asked for last, newest first."""
+    ids = [export_id for (export_id,) in store.rows("exports_v1/newest", most=most)]
+    found = (export_of(store, export_id) for export_id in ids)
+    return [one for one in found if one is not None]
+
+
 def put_step(
     store: Store, export_id: str, step: Step, *, actor: str, request: Mapping[str, Any], told: Mapping[str, Any]
 ) -> None:

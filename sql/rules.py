@@ -84,9 +84,14 @@ def block(store: Store, item_id: str, *, actor: str, why: str) -> None:
 
 def unblock(store: Store, item_id: str, *, actor: str, why: str) -> None:
     """End a stop. Raises InputError when there is none."""
+    refuse_unblocked(store, item_id)
+    store.run("blocks_v1/put", item_id=item_id, blocked=False, actor=actor, why=why)
+
+
+def refuse_unblocked(store: Store, item_id: str) -> None:
+    """Raises InputError for an item that is not stopped."""
     if item_id not in {entry.item_id for entry in blocks(store)}:
         raise InputError(f"item {item_id!r} is not blocked")
-    store.run("blocks_v1/put", item_id=item_id, blocked=False, actor=actor, why=why)
 
 
 def blocks(store: Store) -> tuple[Block, ...]:

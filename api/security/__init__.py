@@ -12,6 +12,7 @@ from api.security.errors import Refused as Refused
 from api.security.guard import Guard as Guard
 from api.security.guard import admitted as admitted
 from api.security.guard import count_users as count_users
+from api.security.guard import known as known
 from api.security.guard import requires as requires
 from api.security.principal import Principal as Principal
 from data_contracts.vocabulary import Scope as Scope

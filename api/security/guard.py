@@ -64,12 +64,14 @@ class Guard:
     async def admit(
         self,
         authorization: Sequence[str],
-        scope: Scope,
+        scope: Scope | None,
         *,
         channel: str | None = None,
         certificate: bytes | None = None,
     ) -> Principal:
         """Who asks, by the values of the header (or gRPC metadata) `authorization`; raises Refused.
+
+        `scope` None: any token that holds will do.
 
         `channel`: the one asked for, where there is one. `certificate`: the client's, DER, where TLS shows one.
         """
@@ -78,7 +80,8 @@ class Guard:
         found = await self._verifier.principal(_bearer(authorization), now=self._clock().timestamp())
         if found.certificate is not None and not _is_bound_to(found.certificate, certificate):
             raise bad_token("bound to another client certificate")
-        found.refuse_without(scope)
+        if scope is not None:
+            found.refuse_without(scope)
         if channel is not None:
             found.refuse_other_channel(channel)
         return found
@@ -87,7 +90,7 @@ class Guard:
 class _Requires(SecurityBase):
     """The dependency behind `requires`; its model is what the OpenAPI document says."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope | None) -> None:
         self.model = HTTPBearer(bearerFormat="JWT", description="An access token of the bank's OAuth2 server.")
         self.scheme_name = "token"
         self._scope = scope
@@ -97,7 +100,7 @@ class _Requires(SecurityBase):
         return await admitted(request, self._scope, channel=query.get("channel"), user_id=query.get("user_id"))
 
 
-async def admitted(request: Request, scope: Scope, *, channel: str | None, user_id: str | None) -> Principal:
+async def admitted(request: Request, scope: Scope | None, *, channel: str | None, user_id: str | None) -> Principal:
     """Who asks, if they may ask this and now; raises Refused. `channel` and `user_id` are those asked for, if any."""
     guard: Guard = request.app.state.guard
     authorization = request.headers.getlist("authorization")
@@ -112,6 +115,11 @@ async def admitted(request: Request, scope: Scope, *, channel: str | None, user_
 def requires(scope: Scope) -> Any:
     """A dependency that admits callers with a scope, bound to no other channel than that of the query string."""
     return Security(_Requires(scope), scopes=[scope.value])
+
+
+def known() -> Any:
+    """A dependency that admits every caller whose token holds, whatever it allows."""
+    return Security(_Requires(None))
 
 
 def count_users(request: Request, caller: Principal, user_ids: Iterable[int]) -> None:

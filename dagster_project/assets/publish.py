@@ -16,19 +16,16 @@ from dagster_project.publishing import PUBLISH_TAG, reason_not_to_publish
 from dagster_project.reporting import REPORT, make_report
 from dagster_project.runner import SparkRunner
 from data_contracts.catalogue import Catalogue, Reasons, Rules
-from data_contracts.errors import GateError
 from data_contracts.manifest import Manifest
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
 from sql.audience_pool import ensure_pool
 from sql.client import Address, Store, connected
-from sql.load import load
+from sql.gated import load_verified
 from sql.migrate import migrate
-from sql.overrides import is_approved
 from sql.pointer import current, publish
 from sql.retention import drop_old
 from sql.rules import put_rule_set
-from sql.verify import verify
 
 _ACTOR = "night"
 PUBLISHED = "snapshot/published"
@@ -167,19 +164,6 @@ def publish_snapshot(address: Address, *, snapshot_uri: str, keep: int, why: str
         # Look-ups do not wait for it.
         ensure_pool(store, manifest.snapshot_id)
         drop_old(store, keep=keep)
-    return manifest
-
-
-def load_verified(store: Store, *, snapshot_uri: str) -> Manifest:
-    """Bring a snapshot in, checked against its manifest.
-
-    Raises InputError, and GateError for one that failed its gate unless two people have overridden that.
-    """
-    manifest = load(store, snapshot_uri=snapshot_uri)
-    if not manifest.gate.passed and not is_approved(store, manifest):
-        failed = ", ".join(check.name for check in manifest.gate.failures)
-        raise GateError(f"snapshot {manifest.snapshot_id} failed its gate ({failed}): it stays unpublished")
-    verify(store, manifest)
     return manifest
 
 

@@ -9,7 +9,6 @@ from functools import partial
 
 from confluent_kafka import TopicPartition
 
-from dagster_project.assets.publish import load_verified
 from dagster_project.lake_lock import lake_lock
 from data_contracts.errors import InputError
 from data_contracts.events import TOPICS
@@ -21,6 +20,7 @@ from infra.backup.vault import Vault
 from infra.stack import clickhouse
 from spark_jobs.landing.clients import consumer, translated
 from sql.client import Address, Store, connected
+from sql.gated import load_verified
 from sql.migrate import migrate, steps
 from sql.states import State, put_state, snapshot_states
 

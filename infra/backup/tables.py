@@ -21,6 +21,7 @@ KEPT: Mapping[str, str] = {
     POINTER: "moved_at",
     SNAPSHOTS: "moved_at",
     "gate_overrides": "at",
+    "approvals": "at",
     "blocks": "moved_at",
     "rule_sets": "approved_at",
     "suppressions": "accepted_at",

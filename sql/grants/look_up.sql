@@ -1,5 +1,6 @@
--- The service (REST and gRPC): reads everything, keeps what people say and ask, and moves the pointer or blocks an item
--- when an operator tells it to. It makes no table but the place where an audience's pool is put together.
+-- The service (REST and gRPC): reads everything, keeps what people say and ask, and moves the pointer, blocks an item
+-- or keeps what two people agree to when operators tell it to. It makes no table but the place where an audience's pool
+-- is put together.
 CREATE ROLE IF NOT EXISTS recs_look_up;
 
 GRANT
@@ -12,6 +13,8 @@ GRANT
     INSERT ON audience_members,
     INSERT ON exports,
     INSERT ON blocks,
+    INSERT ON approvals,
+    INSERT ON gate_overrides,
     INSERT ON published_snapshots,
     INSERT, ALTER DELETE, OPTIMIZE ON audience_pool,
     CREATE TABLE, INSERT, ALTER DELETE, OPTIMIZE ON audience_pool_staging

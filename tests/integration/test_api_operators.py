@@ -38,6 +38,11 @@ def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
     yield mine
 
 
+def bearer(settings: Settings, client: str, *scopes: Scope) -> dict[str, str]:
+    token = issue(settings, scopes=scopes, client=client, seconds=60, now=NOW.timestamp())
+    return {"Authorization": f"Bearer {token}"}
+
+
 @asynccontextmanager
 async def service(address: Address, folder: Path, *scopes: Scope) -> AsyncIterator[httpx.AsyncClient]:
     """The service, and a client whose token has these scopes."""
@@ -51,9 +56,9 @@ async def service(address: Address, folder: Path, *scopes: Scope) -> AsyncIterat
         breaker_retry_seconds=0.1,
     )
     ensure_issuer(settings)
-    token = issue(settings, scopes=scopes, client="back-office", seconds=60, now=NOW.timestamp())
+    token = bearer(settings, "back-office", *scopes)["Authorization"]
     app = create_app(settings, clock=lambda: NOW)
-    headers = {"Authorization": f"Bearer {token}"}
+    headers = {"Authorization": token}
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),
@@ -103,14 +108,24 @@ def test_a_block_by_an_operator_holds_until_it_is_ended(address: Address, tmp_pa
             before = await answer(client)
             first = before["recommendations"][0]["product_id"]
             order = {"item_id": first, "why": "compliance 481"}
-            assert (await client.post("/api/v1/blocks", json=order)).json() == {"item_id": first, "blocked": True}
+            stopped = await client.post("/api/v1/blocks", json=order)
+            assert stopped.json() == {"item_id": first, "blocked": True, "asked_by": None}
             with connected(address) as store:
                 assert [(one.item_id, one.actor) for one in blocks(store)] == [(first, "back-office")]
             async with asyncio.timeout(20):
                 while first in {item["product_id"] for item in (await answer(client))["recommendations"]}:
                     await asyncio.sleep(0.02)
-            assert (await client.post("/api/v1/blocks", json={**order, "blocked": False})).status_code == 200
+            end, colleague = {**order, "blocked": False}, bearer(Settings(data_dir=tmp_path), "risk", Scope.RULES_WRITE)
+            for _ in range(2):  # asking twice is no second person
+                asked = await client.post("/api/v1/blocks", json=end)
+                assert asked.json() == {"item_id": first, "blocked": True, "asked_by": "back-office"}
+            told = (await client.get("/api/v1/blocks")).json()
+            assert [one["item_id"] for one in told["blocks"]] == [one["item_id"] for one in told["waiting"]] == [first]
+            agreed = await client.post("/api/v1/blocks", json=end, headers=colleague)
+            assert agreed.json() == {"item_id": first, "blocked": False, "asked_by": None}
+            assert (await client.get("/api/v1/blocks")).json() == {"blocks": [], "waiting": []}
             await until(client, "policy_hash", before["policy_hash"])
+            assert (await client.post("/api/v1/blocks", json=end)).status_code == 422
             unknown = await client.post("/api/v1/blocks", json={"item_id": "no such ' item"})
             assert unknown.status_code == 422
             assert (await client.post(f"/api/v1/snapshots/{FIRST}/publish")).status_code == 403
@@ -125,11 +140,11 @@ def test_a_clickhouse_that_answers_with_errors_leaves_memory_until_it_works_agai
         async with service(address, tmp_path, Scope.RECOMMENDATIONS_READ) as client:
             await until(client, "tier", "personal")
             admin = clickhouse_connect.get_client(dsn=address.url, database=address.database)
-            admin.command("RENAME TABLE lists TO lists_away")
+            admin.command("RENAME TABLE user_rows TO user_rows_away")
             try:
                 broken = [await answer(client) for _ in range(10)]
             finally:
-                admin.command("RENAME TABLE lists_away TO lists")
+                admin.command("RENAME TABLE user_rows_away TO user_rows")
             assert {(one["tier"], one["snapshot_id"]) for one in broken} == {("static", FIRST)}
             assert all(one["recommendations"] for one in broken)
             assert b"recs_breaker_open 1.0" in (await client.get("/metrics")).content

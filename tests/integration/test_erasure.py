@@ -23,7 +23,6 @@ from api.events_out import outbox_path
 from api.opted_out import OptedOut, derived_key, opted_out_path, user_hash
 from api.outbox import Entry, Key, Outbox
 from api.sinks import FEEDBACK
-from dagster_project.assets.publish import load_verified
 from dagster_project.lake_lock import lake_lock
 from data_contracts.errors import BusyError, InputError
 from data_contracts.manifest import Manifest
@@ -36,6 +35,7 @@ from infra.local.clickhouse.testing import clickhouse_url
 from spark_jobs.lake.commits import changed_days, newest_version
 from sql.client import Address, connected
 from sql.erase import rows_of
+from sql.gated import load_verified
 from sql.migrate import migrate
 from sql.states import State, state_of
 from tests.spark.ingest_samples import AS_OF, Deliveries

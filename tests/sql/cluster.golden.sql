@@ -340,6 +340,18 @@ ALTER TABLE user_events ADD COLUMN IF NOT EXISTS body String MATERIALIZED toJSON
     topic, event_type, event_id, item_id, channel, family, toUnixTimestamp64Micro(event_time)
 ));
 
+-- approvals_v1/create
+CREATE TABLE IF NOT EXISTS approvals ON CLUSTER '{cluster}' (
+    at DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC'),
+    action LowCardinality(String),
+    subject String,
+    step Enum8('asked' = 1, 'approved' = 2),
+    actor String,
+    reason String
+)
+ENGINE = ReplicatedMergeTree
+ORDER BY (action, subject, at);
+
 -- audience_pool_v1/stage
 CREATE TABLE IF NOT EXISTS audience_pool_staging ON CLUSTER '{cluster}' AS audience_pool;
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.assets.publish import load_verified
 from data_contracts.errors import GateError, InputError
 from data_contracts.manifest import MANIFEST_FILE, GateCheck, GateVerdict, Manifest
 from sql.client import Store
+from sql.gated import load_verified
 from sql.overrides import Step, approve, ask, is_approved, steps
 from sql.states import State, state_of
 from tests.sql.snapshots import write_snapshot

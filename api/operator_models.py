@@ -1,0 +1,124 @@
+"""Shapes of what operators are shown: verdicts of the gate, moves of the pointer, stops, campaigns."""
+
+from datetime import date, datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from data_contracts.manifest import GateCheck, TableCounts
+from data_contracts.vocabulary import Channel, Family
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Me(_Answer):
+    """Whom the token speaks for."""
+
+    client: str
+    scopes: list[str]
+    channel: Channel | None = Field(description="the only one it may ask for; null: any")
+    expires_at: datetime | None = Field(description="null where tokens are off")
+
+
+class Step(_Answer):
+    at: datetime
+    step: str = Field(description="asked or approved")
+    actor: str
+    reason: str
+
+
+class Check(GateCheck):
+    overridable: bool = Field(description="whether two people may let it pass")
+
+
+class Verdict(_Answer):
+    snapshot_id: str
+    as_of: date
+    made_at: datetime
+    state: str = Field(description="in ClickHouse: loading, loaded, verified, dropped; absent where it never was")
+    is_current: bool = Field(description="whether this service answers from it now")
+    passed: bool
+    checks: list[Check] = Field(description="those that failed first")
+    overrides: list[Step] = Field(description="who asked to let it pass, and who agreed; oldest first")
+    tables: dict[str, TableCounts]
+
+
+class Verdicts(_Answer):
+    current: str | None
+    verdicts: list[Verdict]
+
+
+class PointerMove(_Answer):
+    moved_at: datetime
+    snapshot_id: str
+    action: str
+    actor: str
+    why: str
+
+
+class Moves(_Answer):
+    moves: list[PointerMove] = Field(description="newest first")
+
+
+class OverrideTold(_Answer):
+    snapshot_id: str
+    published: bool
+    checks: list[str] = Field(description="that are overridden")
+
+
+class Waiting(_Answer):
+    """A change that somebody asked for and somebody else has to agree to, within a day."""
+
+    item_id: str
+    at: datetime
+    actor: str
+    reason: str
+
+
+class BlockedItem(_Answer):
+    item_id: str
+    at: datetime
+    actor: str
+    why: str
+
+
+class Blocks(_Answer):
+    blocks: list[BlockedItem]
+    waiting: list[Waiting] = Field(description="blocks that somebody asked to end")
+
+
+class Reach(_Answer):
+    """What the newest assignment that the campaign took part in says: users, roubles."""
+
+    day: date
+    snapshot_id: str
+    audience: int = Field(description="users that may be asked")
+    wanted_elsewhere: int = Field(description="of them, whom another campaign may ask too")
+    held_out: int
+    contacts: int
+    budget_left: int
+    value: float = Field(description="expected, roubles")
+
+
+class CampaignInfo(_Answer):
+    name: str
+    state: str = Field(description="runs, to_come, over or off")
+    product: str | None
+    families: list[Family]
+    channel: Channel
+    start: date
+    end: date = Field(description="first day on which it runs no longer")
+    budget: int = Field(description="contacts over all its days")
+    priority: float
+    control_share: float
+    message_en: str
+    message_ru: str
+    owner: str
+    exclusive_with: list[str] = Field(description="campaigns of which a user gets only one")
+    rivals: list[str] = Field(description="campaigns that run in the same channel on some of its days")
+    reach: Reach | None = Field(description="null before it was ever assigned")
+
+
+class Campaigns(_Answer):
+    campaigns: list[CampaignInfo]
