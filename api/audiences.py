@@ -106,12 +106,9 @@ class Desk:
         )
         after: Place | None = None
         most = min(max(_LEAST_PAGE, order.size + order.size // 4), _MOST_PAGE)
-        while True:
-            page = pool.page(store, after, most=most)
+        while page := pool.page(store, after, most=most):
             users = page.users["user_id"].to_numpy().astype(np.int64)
             short = page.users["shortfall"].to_numpy().astype(np.int64)
-            if not len(users):
-                return
             is_in = admitted(self.serving, self.moment, wanted, page)
             is_in &= np.append(True, users[1:] != users[:-1])
             yield users[is_in], short[is_in]

@@ -27,7 +27,7 @@ from sql.client import Store
 from sql.ranges import Rows
 from sql.user_events import selected_events
 
-_USERS_AT_ONCE = 2_000
+_USERS_AT_ONCE = 1_000
 _IN_MEMORY = 8 << 20
 _BLOCK = 1 << 20
 _NO_LISTS = pa.schema(

@@ -38,7 +38,7 @@ _LOG = logging.getLogger("recs.api")
 
 _BEAT_SECONDS, _SILENT_SECONDS = 5.0, 30
 _MOST_AT_ONCE = 2
-_CONTACTS_AT_ONCE = 2_000
+_CONTACTS_AT_ONCE = 1_000
 # To count an export's contacts takes minutes.
 _STORE_SECONDS = 300
 

@@ -45,21 +45,25 @@ class Pool:
     least_score: int
     cut_off: int  # of the events to read, microseconds
 
-    def page(self, store: Store, after: Place | None, *, most: int) -> "Page":
+    def page(self, store: Store, after: Place | None, *, most: int) -> "Page | None":
+        """The next users; None where there are no more. Who they are is found once, then read up to the last."""
         start = after or Place()
-        asked = {
+        begin = {
             "snapshot_id": self.snapshot_id,
             "variant": self.variant,
             "item": self.item,
-            "most_short": 65_535 - self.least_score,
             "after_short": start.shortfall,
             "after_user": start.user_id,
-            "most": most,
         }
+        users = store.table("audience_pool_v1/page", **begin, most_short=65_535 - self.least_score, most=most)
+        if not users.num_rows:
+            return None
+        last = users.slice(users.num_rows - 1).to_pylist()[0]
+        ends = {**begin, "last_short": last["shortfall"], "last_user": last["user_id"]}
         return Page(
-            users=store.table("audience_pool_v1/page", **asked),
-            states=store.table("audience_pool_v1/states", **asked),
-            events=selected_events(store, "audience_pool_v1/events", **asked, cut_off=self.cut_off),
+            users=users,
+            states=store.table("audience_pool_v1/states", **ends),
+            events=selected_events(store, "audience_pool_v1/events", **ends, cut_off=self.cut_off),
         )
 
 

@@ -5,11 +5,9 @@ WITH page AS (
         snapshot_id = {snapshot_id:String}
         AND variant = {variant:String}
         AND item = {item:Int32}
-        AND shortfall <= {most_short:UInt16}
-        AND shortfall >= {after_short:UInt16}
+        AND shortfall BETWEEN {after_short:UInt16} AND {last_short:UInt16}
         AND (shortfall, user_id) > ({after_short:UInt16}, {after_user:UInt64})
-    ORDER BY shortfall, user_id
-    LIMIT {most:UInt64}
+        AND (shortfall, user_id) <= ({last_short:UInt16}, {last_user:UInt64})
 )
 
 SELECT
