@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,8 @@ def filled(here: Here, settings: Settings) -> None:
         put_events(store, [EventRow(ALICE, at, FEEDBACK, "opted_out", "e", "", "crm", "", MAX_CUT_OFF, FOR_GOOD)])
 
 
-def test_after_everything_was_destroyed_a_restore_answers_as_before(here: Here) -> None:
+def test_after_everything_was_destroyed_a_restore_from_a_bucket_answers_as_before(here: Here, bucket: str) -> None:
+    here = replace(here, vault=Vault(f"s3://{bucket}/backups"))
     with here.running() as settings:
         filled(here, settings)
         before = here.answers(settings)
@@ -135,6 +136,7 @@ def test_after_everything_was_destroyed_a_restore_answers_as_before(here: Here) 
     assert {answer["tier"] for answer in before} >= {"personal", "popular"}
     here.destroy()
     with here.running() as settings:
+        assert here.vault.backup(here.vault.ids()[-1]) == backup
         restore(settings, here.vault, backup)
         assert here.answers(settings) == before
         with here.store(settings) as store:

@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from confluent_kafka.admin import AdminClient
 from data_contracts.errors import InputError, UnavailableError
 from data_contracts.overlay.kinds import FEEDBACK, PRODUCT_EVENTS
 from data_contracts.topics import Difference, Effect, wanted_topics
+from infra.backup.manifest import Backup
+from infra.backup.restoring import rewind
 from infra.local.clickhouse.running import running_clickhouse
 from infra.topic_admin import apply_plan, plan_topics
 from spark_jobs.landing.clients import ensure_topics
@@ -176,3 +180,21 @@ def test_three_that_store_for_answers_share_the_work_and_one_that_is_killed_lose
             with connected(Address(url)) as store:
                 until(lambda: store.rows("user_events_v1/count")[0][0] == 2_000)
             until(lambda: members(kafka, group) == 2)
+
+
+def test_after_a_restore_both_groups_read_again_what_came_since_and_it_lands_once(
+    kafka: Secured, tmp_path: Path
+) -> None:
+    bank = Bank.open(kafka.plain, tmp_path, overlay_group=f"overlay-{tmp_path.name}")
+    at = datetime.now(UTC)
+    backup = Backup(backup_id="b", started_at=at, finished_at=at, lake="", steps=(), served=(), files=(), tables=())
+    for number in range(20):
+        send(bank, FEEDBACK, number, user_id=number)
+    assert bank.producer.flush(60) == 0
+    assert bank.land().landed == {FEEDBACK: 20}
+    shutil.rmtree(bank.lake / "landing")  # restored from before they came
+    again = rewind(bank.settings, backup)
+    assert min(again.values()) >= 20
+    assert bank.land().landed == {FEEDBACK: 20}
+    assert set(rewind(bank.settings, backup)) == {bank.settings.kafka_group, bank.settings.overlay_group}
+    assert bank.land().repeated == 20
