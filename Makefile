@@ -59,3 +59,5 @@ lock: setup ## resolve pyproject.toml into requirements.lock, and the images' pa
 
 clean: ## remove everything that setup, demo and tests made
 	rm -rf .venv .local build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+include infra/delivery.mk

@@ -74,6 +74,7 @@ volumeMounts:
 {{- define "recs.podMeta" -}}
 labels:
   {{- include "recs.labels" . | nindent 2 }}
+  recs/serves: {{ .root.Values.serves | default .root.Release.Name }}
 annotations:
   checksum/settings: {{ include (print .root.Template.BasePath "/settings.yaml") .root | sha256sum }}
 {{- end }}

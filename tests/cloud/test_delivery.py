@@ -1,0 +1,106 @@
+"""Pipelines call targets that exist, in an order that lets nothing out untested; a canary is part of production."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+GITLAB: dict[str, Any] = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+GITHUB: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "delivery.yml").read_text(encoding="utf-8"))
+JOBS = {name: job for name, job in GITLAB.items() if isinstance(job, dict) and "script" in job}
+STEPS = [step["run"] for job in GITHUB["jobs"].values() for step in job["steps"] if "run" in step]
+MATRIX = [
+    target for job in GITHUB["jobs"].values() for target in job.get("strategy", {}).get("matrix", {}).get("target", [])
+]
+
+
+def targets(lines: list[str]) -> set[str]:
+    words = " ".join(lines).replace("make", " ").split()
+    return {word for word in words if re.fullmatch(r"[a-z-]+", word)}
+
+
+OF_GITLAB = targets([line for job in JOBS.values() for line in job["script"]])
+OF_GITHUB = targets([*[step for step in STEPS if "matrix" not in step], *MATRIX])
+
+
+def told(*wanted: str) -> str:
+    """What make would run, without running it."""
+    environment = {
+        **os.environ,
+        "VERSION": "v1.2.3",
+        "KUBE_CONTEXT": "prod",
+        "REGISTRY": "registry",
+        "CHARTS": "oci://c",
+    }
+    done = subprocess.run(
+        ["make", "-n", *wanted], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("target", sorted(OF_GITLAB | OF_GITHUB))
+def test_a_pipeline_calls_a_target_that_exists(target: str) -> None:
+    assert told(target)
+
+
+def test_both_pipelines_do_the_same() -> None:
+    assert OF_GITLAB - {"rollback"} == OF_GITHUB
+
+
+def test_nothing_goes_out_that_was_not_tested_or_has_no_tag() -> None:
+    stages = GITLAB["stages"]
+    assert {JOBS[name]["stage"] for name in ("check", "test", "test-cloud", "audit")} == {"check"}
+    assert stages.index("check") < stages.index(JOBS["images"]["stage"]) < stages.index(JOBS["canary"]["stage"])
+    assert stages.index(JOBS["canary"]["stage"]) < stages.index(JOBS["production"]["stage"])
+    for name in ("images", "canary", "production", "rollback"):
+        assert "CI_COMMIT_TAG" in JOBS[name]["rules"][0]["if"], name
+    assert JOBS["production"]["rules"][0]["when"] == JOBS["rollback"]["rules"][0]["when"] == "manual"
+    jobs = GITHUB["jobs"]
+    needs = {name: job.get("needs") for name, job in jobs.items()}
+    assert needs == {"check": None, "images": "check", "canary": "images", "production": "canary"}
+    assert "tags/v" in jobs["images"]["if"] and jobs["production"]["environment"] == "production"
+
+
+def test_a_version_is_that_of_images_and_chart_alike() -> None:
+    made = told("images", "scan", "push", "chart", "release")
+    assert re.findall(r"/\$name:([\w.]+)", made) == ["1.2.3"] * 3
+    assert "--version 1.2.3 --app-version 1.2.3" in made
+    assert "images.day=1.2.3,images.night=1.2.3" in made and "--atomic" in made
+
+
+@pytest.mark.skipif(shutil.which("helm") is None, reason="helm is not here (.ci/run builds it where Go is)")
+def test_the_canary_stands_behind_productions_services_and_brings_none_of_the_night() -> None:
+    sets = re.findall(r"--set (\S+)", told("canary"))
+    chart = ROOT / "infra" / "helm" / "recs"
+    command = [
+        "helm",
+        "template",
+        "recs-canary",
+        str(chart),
+        "--kube-version",
+        "1.31",
+        "-f",
+        str(chart / "values-prod.yaml"),
+    ]
+    for one in sets:
+        command += ["--set", one]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    made = [one for one in yaml.safe_load_all(done.stdout) if one]
+    pods = {
+        one["metadata"]["name"]: one["spec"]["template"] for one in made if one["kind"] in ("Deployment", "StatefulSet")
+    }
+    assert set(pods) == {f"recs-canary-{role}" for role in ("lookup", "grpc", "feedback", "overlay", "land")}
+    golden = yaml.safe_load_all((ROOT / "infra" / "helm" / "golden" / "prod.yaml").read_text(encoding="utf-8"))
+    services = {one["metadata"]["name"]: one["spec"]["selector"] for one in golden if one and one["kind"] == "Service"}
+    for role in ("lookup", "grpc", "feedback"):
+        assert services[f"recs-{role}"].items() <= pods[f"recs-canary-{role}"]["metadata"]["labels"].items()
+    certificates = [one["spec"]["secretName"] for one in made if one["kind"] == "Certificate"]
+    assert certificates == ["recs-canary-tls"], "not production's"
