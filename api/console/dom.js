@@ -70,8 +70,16 @@ export async function fill(place, promise, show) {
     content = error.scope ? locked(error.scope) : failure(error);
   }
   if (place.turn !== turn) return;
+  const focused = place.contains(document.activeElement) ? document.activeElement : null;
   place.removeAttribute("aria-busy");
   place.replaceChildren(...[content].flat(Infinity).filter(Boolean));
+  if (focused) keepFocus(place, focused.getAttribute("aria-label"));
+}
+
+/** Who was on a button goes on from the one that took its place, or from the beginning, and not from nowhere. */
+function keepFocus(place, label) {
+  const same = [...place.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === label);
+  (same || document.querySelector("h1")).focus({ preventScroll: true });
 }
 
 let count = 0;

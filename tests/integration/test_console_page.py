@@ -181,6 +181,7 @@ def test_a_rollback_is_made_by_keyboard_alone_and_is_followed(console: Console) 
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#current")).to_have_text(FIRST)
+    expect(page.get_by_role("heading", level=1)).to_be_focused()  # the button is gone, the place is not lost
     expect(page.get_by_role("cell", name=HOSTILE).first).to_be_visible()
     assert page.locator("main img").count() == 0
     assert page.title() != "taken over"
