@@ -25,7 +25,7 @@ EXAMPLES = [folder for folder in FOLDERS if folder.parent.name == "examples"]
 EACH = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 EXAMPLE = pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
 # Of every resource, whatever the provider.
-_META = {"for_each", "count", "depends_on", "lifecycle", "provider", "dynamic", "__is_block__"}
+_META = {"for_each", "count", "depends_on", "lifecycle", "provider", "dynamic", "__is_block__", "__comments__"}
 Body = dict[str, Any]
 
 
@@ -120,7 +120,7 @@ def test_modules_are_given_what_they_ask_for_and_asked_for_what_they_have(folder
     for name, body in modules.items():
         inside = (folder / body["source"].strip('"')).resolve()
         variables = labelled(inside, "variable")
-        given = set(body) - {"source", "__is_block__"}
+        given = set(body) - {"source", "__is_block__", "__comments__"}
         assert given <= set(variables), f"{name}: {given - set(variables)}"
         asked = {one for one, about in variables.items() if "default" not in about}
         assert asked <= given, f"{name}: {asked - given}"

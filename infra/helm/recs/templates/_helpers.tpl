@@ -39,6 +39,14 @@ topologySpreadConstraints:
   {{- end }}
 {{- end }}
 
+{{/* Settings and names of secrets of one role, as RECS_ variables. */}}
+{{- define "recs.env" -}}
+{{- $mine := index .root.Values .role | default dict -}}
+{{- range $name, $value := merge dict ($mine.settings | default dict) ($mine.secrets | default dict) }}
+- {name: RECS_{{ upper $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+
 {{- define "recs.container" -}}
 image: {{ include "recs.image" . }}
 imagePullPolicy: {{ .root.Values.images.pullPolicy }}
@@ -48,6 +56,11 @@ securityContext:
   capabilities: {drop: [ALL]}
 envFrom:
   - configMapRef: {name: {{ .root.Release.Name }}-settings}
+{{- if not .ownEnv }}
+{{- with include "recs.env" . }}
+env: {{- . | nindent 2 }}
+{{- end }}
+{{- end }}
 resources: {{- toYaml .resources | nindent 2 }}
 volumeMounts:
   - {name: data, mountPath: /data}

@@ -34,6 +34,13 @@ variable "client_cidrs" {
   description = "where clients of the look-up are"
 }
 
+variable "clickhouse_admin_password" {
+  type        = string
+  description = "of ClickHouse's administrator; kept nowhere"
+  ephemeral   = true
+  sensitive   = true
+}
+
 locals {
   name = "recs-dev"
 }
@@ -69,17 +76,18 @@ module "storage" {
 }
 
 module "data" {
-  source            = "../../modules/data"
-  name              = local.name
-  environment       = "PRESTABLE"
-  protected         = false
-  network_id        = module.network.network_id
-  subnet_ids        = module.network.subnet_ids
-  security_group_id = module.network.security_group_ids["data"]
-  kms_key_id        = module.secrets.kms_key_id
-  clickhouse        = { preset = "s3-c2-m8", disk_gb = 100 }
-  kafka             = { preset = "s3-c2-m8", disk_gb = 50 }
-  postgresql        = { preset = "s3-c2-m8", disk_gb = 20 }
+  source                    = "../../modules/data"
+  clickhouse_admin_password = var.clickhouse_admin_password
+  name                      = local.name
+  environment               = "PRESTABLE"
+  protected                 = false
+  network_id                = module.network.network_id
+  subnet_ids                = module.network.subnet_ids
+  security_group_id         = module.network.security_group_ids["data"]
+  kms_key_id                = module.secrets.kms_key_id
+  clickhouse                = { preset = "s3-c2-m8", disk_gb = 100 }
+  kafka                     = { preset = "s3-c2-m8", disk_gb = 50 }
+  postgresql                = { preset = "s3-c2-m8", disk_gb = 20 }
 }
 
 module "kubernetes" {

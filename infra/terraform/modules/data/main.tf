@@ -1,5 +1,5 @@
 # Managed ClickHouse, Kafka and PostgreSQL. Tables and topics are not made here: recs and `recs topics --apply` do.
-# Passwords are made by the Connection Manager, so they are not in the state; Kafka's users, whose resource can only be
+# PostgreSQL's passwords are made by the Connection Manager, so they are not in the state; Kafka's users, whose resource can only be
 # given one, are made with yc (see the README).
 
 resource "yandex_mdb_clickhouse_cluster_v2" "this" {
@@ -11,6 +11,12 @@ resource "yandex_mdb_clickhouse_cluster_v2" "this" {
   embedded_keeper        = true
   disk_encryption_key_id = var.kms_key_id
   deletion_protection    = var.protected
+
+  # Users, their rights and quotas are made by `recs grants`, as this administrator; write-only, so not in the state.
+  sql_user_management       = true
+  sql_database_management   = true
+  admin_password_wo         = var.clickhouse_admin_password
+  admin_password_wo_version = 1
 
   clickhouse = {
     resources = {
@@ -34,22 +40,6 @@ resource "yandex_mdb_clickhouse_cluster_v2" "this" {
     type = "WEEKLY"
     day  = "SUN"
     hour = 12
-  }
-}
-
-resource "yandex_mdb_clickhouse_database" "recs" {
-  cluster_id = yandex_mdb_clickhouse_cluster_v2.this.id
-  name       = "recs"
-}
-
-# Loads and moves pointers; looks up; looks around. What each may do, sql/grants says.
-resource "yandex_mdb_clickhouse_user" "this" {
-  for_each          = toset(["load", "lookup", "operator"])
-  cluster_id        = yandex_mdb_clickhouse_cluster_v2.this.id
-  name              = each.key
-  generate_password = true
-  permission {
-    database_name = yandex_mdb_clickhouse_database.recs.name
   }
 }
 

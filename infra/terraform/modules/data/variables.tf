@@ -58,3 +58,9 @@ variable "postgresql" {
   description = "class and disk of a host"
 }
 
+variable "clickhouse_admin_password" {
+  type        = string
+  description = "of ClickHouse's administrator; kept nowhere"
+  ephemeral   = true
+  sensitive   = true
+}
