@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def show_crm(settings: Settings, snapshot_id: str) -> None:
     lists = _lists(settings)
     product, segment = _subject(Path(settings.lake_uri) / "snapshots" / snapshot_id)
     audience, best = _audience(settings, product)
-    export = _export(settings, snapshot_id, segment)
+    export = _export(settings, segment)
     rows = [
         {"what": "lists, NDJSON", "users": lists["lists"], "came": f"{lists['items']} items, checksum right"},
         {"what": f"audience of {product}", "users": len(best), "came": _expectation(audience)},
@@ -72,9 +73,9 @@ def _expectation(outcome: Mapping[str, Any]) -> str:
     )
 
 
-def _export(settings: Settings, snapshot_id: str, segment: int) -> Mapping[str, Any]:
+def _export(settings: Settings, segment: int) -> Mapping[str, Any]:
     order = {
-        "request_key": f"demo {snapshot_id} {segment}",
+        "request_key": f"demo {uuid.uuid4()}",
         "channel": Channel.CRM.value,
         "format": Format.CSV.value,
         "segment": segment,
