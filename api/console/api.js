@@ -60,5 +60,8 @@ async function problem(response) {
   }
   const fields = (told.errors || []).map((one) => `${one.field}: ${one.message}`).join("; ");
   const words = { 401: t("badToken"), 429: t("tooMany"), 503: t("away") }[response.status];
-  return new Problem(response.status, [words, fields || told.detail || response.statusText].filter(Boolean).join(" · "));
+  return new Problem(
+    response.status,
+    [words, fields || told.detail || response.statusText].filter(Boolean).join(" · "),
+  );
 }

@@ -22,8 +22,15 @@ async function products() {
 
 function form(all, place) {
   const named = (one) => [one.product_id, one[`name_${language()}`] || one.product_id];
-  const product = all ? select("product_id", all.map(named), last?.product_id) : h("input", { name: "product_id", required: true, value: last?.product_id });
-  const channel = select("channel", (me.channel ? [me.channel] : ["crm", "mobile", "web"]).map((one) => [one, t(`channel_${one}`)]), last?.channel);
+  const product = all ? select("product_id", all.map(named), last?.product_id) : h(
+    "input",
+    { name: "product_id", required: true, value: last?.product_id },
+  );
+  const channel = select(
+    "channel",
+    (me.channel ? [me.channel] : ["crm", "mobile", "web"]).map((one) => [one, t(`channel_${one}`)]),
+    last?.channel,
+  );
   const figure = (name, value, more) => h("input", { name, type: "number", value, required: true, ...more });
   const size = figure("size", last?.size ?? 1000, { min: 1, max: 1000000 });
   const least = figure("min_score", last?.min_score ?? 0, { min: 0, max: 1, step: "any" });
@@ -45,7 +52,19 @@ function form(all, place) {
     };
     fill(place, call("audiences/preview", { body: last }), (told) => outcome(told, last, place));
   };
-  return h("form", { class: "panel form", onsubmit: preview }, field(t("product"), product), field(t("channel"), channel), field(t("size"), size, t("sizeHint")), field(t("minScore"), least, t("minScoreHint")), field(t("controlShare"), share, t("controlHint")), field(t("contactedDays"), days), field(t("segmentsOnly"), segments, t("segmentsHint")), h("label", { class: "checkbox" }, holders, t("excludeHolders")), h("button", { class: "primary", type: "submit" }, t("preview")));
+  return h(
+    "form",
+    { class: "panel form", onsubmit: preview },
+    field(t("product"), product),
+    field(t("channel"), channel),
+    field(t("size"), size, t("sizeHint")),
+    field(t("minScore"), least, t("minScoreHint")),
+    field(t("controlShare"), share, t("controlHint")),
+    field(t("contactedDays"), days),
+    field(t("segmentsOnly"), segments, t("segmentsHint")),
+    h("label", { class: "checkbox" }, holders, t("excludeHolders")),
+    h("button", { class: "primary", type: "submit" }, t("preview")),
+  );
 }
 
 function outcome({ snapshot_id, outcome: told }, order, place) {
@@ -53,12 +72,36 @@ function outcome({ snapshot_id, outcome: told }, order, place) {
     askReason({ title: t("make"), text: t("makeText"), action: t("make"), reason: "none" }, async () => {
       const made = await call("audiences", { body: order, scope: WRITE });
       notice(`${t("madeAudience")}: ${made.id}`);
-      fill(place, Promise.resolve(made), (audience) => outcome({ snapshot_id: audience.snapshot_id, outcome: audience.outcome }, order, place));
+      fill(
+        place,
+        Promise.resolve(made),
+        (audience) => outcome({ snapshot_id: audience.snapshot_id, outcome: audience.outcome }, order, place),
+      );
     });
-  const button = h("button", { class: "secondary", type: "button", onclick: make, disabled: told.size === 0 }, t("make"));
-  const figure = (title, value, more = null) => h("div", { class: "figure" }, h("dt", {}, title), h("dd", {}, h("strong", {}, value), more && h("small", {}, more)));
+  const button = h(
+    "button",
+    { class: "secondary", type: "button", onclick: make, disabled: told.size === 0 },
+    t("make"),
+  );
+  const figure = (title, value, more = null) => h(
+    "div",
+    { class: "figure" },
+    h("dt", {}, title),
+    h("dd", {}, h("strong", {}, value), more && h("small", {}, more)),
+  );
   const range = (one, digits) => `${t("interval")}: ${number(one.low, digits)} – ${number(one.high, digits)}`;
-  const figures = h("dl", { class: "figures" }, figure(t("members"), number(told.members), told.control ? `+ ${number(told.control)}: ${t("control").toLowerCase()}` : null), figure(t("conversions"), number(told.conversions.expected, 1), range(told.conversions, 1)), figure(t("revenue"), `${number(told.revenue.expected)} ₽`, range(told.revenue, 0)), figure(t("minScore"), percent(told.least_score, 2)));
+  const figures = h(
+    "dl",
+    { class: "figures" },
+    figure(
+      t("members"),
+      number(told.members),
+      told.control ? `+ ${number(told.control)}: ${t("control").toLowerCase()}` : null,
+    ),
+    figure(t("conversions"), number(told.conversions.expected, 1), range(told.conversions, 1)),
+    figure(t("revenue"), `${number(told.revenue.expected)} ₽`, range(told.revenue, 0)),
+    figure(t("minScore"), percent(told.least_score, 2)),
+  );
   const shared = [
     [t("audience"), (one) => h("code", {}, one.audience_id)],
     [t("shared"), (one) => number(one.members), "number"],
@@ -92,10 +135,20 @@ function histogram(scores) {
   const digits = spread > 0 ? Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(spread * 100)))) : 1;
   const bars = scores.map((one, index) => {
     const label = `${percent(one.least, digits)} – ${percent(one.least + spread, digits)}: ${number(one.members)}`;
-    return svg("rect", { x: LEFT + index * width + 1.5, y: y(one.members), width: Math.max(1, width - 3), height: Math.max(0, y(0) - y(one.members)), rx: 2.5, class: "bar" }, svg("title", {}, label));
+    return svg(
+      "rect",
+      { x: LEFT + index * width + 1.5, y: y(one.members), width: Math.max(1, width - 3), height: Math.max(0, y(0) - y(one.members)), rx: 2.5, class: "bar" },
+      svg("title", {}, label),
+    );
   });
   const every = Math.ceil(scores.length / 6);
-  const labels = scores.map((one, index) => index % every === 0 && svg("text", { x: LEFT + index * width, y: H - 12, class: "axis" }, percent(one.least, digits)));
+  const labels = scores.map(
+    (one, index) => index % every === 0 && svg(
+      "text",
+      { x: LEFT + index * width, y: H - 12, class: "axis" },
+      percent(one.least, digits),
+    ),
+  );
   const told = `${t("scores")}: ${scores.map((one) => `${percent(one.least, digits)} ${number(one.members)}`).join(", ")}`;
   return svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": told, class: "plot" }, lines, bars, labels);
 }

@@ -8,34 +8,79 @@ const COLOURS = { runs: "good", to_come: "accent", over: "off", off: "off" };
 
 export function campaigns() {
   const place = h("div", { class: "stack" });
-  fill(place, call("campaigns", { scope: "lists:read" }), (told) => (told.campaigns.length ? told.campaigns.map(card) : panel(t("nothing"))));
+  fill(
+    place,
+    call("campaigns", { scope: "lists:read" }),
+    (told) => (told.campaigns.length ? told.campaigns.map(card) : panel(t("nothing"))),
+  );
   return place;
 }
 
 function card(one) {
-  const badges = h("div", { class: "badges" }, badge(t(`campaign_${one.state}`), COLOURS[one.state]), badge(t(`channel_${one.channel}`)), badge(one.product || one.families.join(", ")));
+  const badges = h(
+    "div",
+    { class: "badges" },
+    badge(t(`campaign_${one.state}`), COLOURS[one.state]),
+    badge(t(`channel_${one.channel}`)),
+    badge(one.product || one.families.join(", ")),
+  );
   const fact = (title, value) => h("div", {}, h("dt", {}, title), h("dd", {}, value));
   const names = (all) => all.map((name) => badge(name, "warn"));
   return h(
     "article",
     { class: "panel card" },
-    h("div", { class: "card-head" }, h("div", {}, h("h2", {}, one.name), h("p", { class: "hint" }, `${day(one.start)} ${t("until")} ${day(one.end)} · ${one.owner}`)), badges),
+    h(
+      "div",
+      { class: "card-head" },
+      h(
+        "div",
+        {},
+        h("h2", {}, one.name),
+        h("p", { class: "hint" }, `${day(one.start)} ${t("until")} ${day(one.end)} · ${one.owner}`),
+      ),
+      badges,
+    ),
     h("blockquote", {}, one[`message_${language()}`]),
     reach(one),
-    h("dl", { class: "facts" }, fact(t("budget"), number(one.budget)), fact(t("priority"), number(one.priority, 2)), fact(t("controlShare"), percent(one.control_share)), one.exclusive_with.length > 0 && fact(t("excludes"), names(one.exclusive_with)), fact(t("rivals"), one.rivals.length ? names(one.rivals) : t("noRivals"))),
+    h(
+      "dl",
+      { class: "facts" },
+      fact(t("budget"), number(one.budget)),
+      fact(t("priority"), number(one.priority, 2)),
+      fact(t("controlShare"), percent(one.control_share)),
+      one.exclusive_with.length > 0 && fact(t("excludes"), names(one.exclusive_with)),
+      fact(t("rivals"), one.rivals.length ? names(one.rivals) : t("noRivals")),
+    ),
   );
 }
 
 function reach({ reach: told, budget }) {
   if (!told) return h("p", { class: "empty" }, t("notAssigned"));
-  const figure = (title, value, more) => h("div", { class: "figure" }, h("dt", {}, title), h("dd", {}, h("strong", {}, value), more && h("small", {}, more)));
+  const figure = (title, value, more) => h(
+    "div",
+    { class: "figure" },
+    h("dt", {}, title),
+    h("dd", {}, h("strong", {}, value), more && h("small", {}, more)),
+  );
   const ofAll = told.audience ? percent(told.wanted_elsewhere / told.audience) : null;
   const share = Math.min(1, Math.max(0, (budget - told.budget_left) / budget)); // the file may say another one since
   const used = h("i", {});
   used.style.width = `${100 * share}%`;
   return [
     h("p", { class: "hint" }, `${t("assignedFor")} ${day(told.day)} · ${told.snapshot_id}`),
-    h("dl", { class: "figures" }, figure(t("reach"), number(told.audience)), figure(t("conflicts"), number(told.wanted_elsewhere), ofAll), figure(t("contacts"), number(told.contacts), `${t("control")}: ${number(told.held_out)}`), figure(t("expected"), `${number(told.value)} ₽`)),
-    h("div", { class: "budget" }, h("div", { class: "meter", "aria-hidden": "true" }, used), h("small", {}, `${t("budget")}: ${percent(share)} ${t("budgetUsed")}`)),
+    h(
+      "dl",
+      { class: "figures" },
+      figure(t("reach"), number(told.audience)),
+      figure(t("conflicts"), number(told.wanted_elsewhere), ofAll),
+      figure(t("contacts"), number(told.contacts), `${t("control")}: ${number(told.held_out)}`),
+      figure(t("expected"), `${number(told.value)} ₽`),
+    ),
+    h(
+      "div",
+      { class: "budget" },
+      h("div", { class: "meter", "aria-hidden": "true" }, used),
+      h("small", {}, `${t("budget")}: ${percent(share)} ${t("budgetUsed")}`),
+    ),
   ];
 }

@@ -30,24 +30,47 @@ export function table(columns, rows, empty = t("nothing")) {
   if (!rows.length) return h("p", { class: "empty" }, empty);
   const head = columns.map(([title, , kind]) => h("th", { scope: "col", class: kind || null }, title));
   const body = rows.map((row) =>
-    h("tr", {}, columns.map(([title, cell, kind]) => h("td", { class: kind || null, "data-title": title }, h("span", {}, cell(row))))),
+    h(
+      "tr",
+      {},
+      columns.map(([title, cell, kind]) => h(
+        "td",
+        { class: kind || null, "data-title": title },
+        h("span", {}, cell(row)),
+      )),
+    ),
   );
   return h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)));
 }
 
 export function panel(title, { hint = null, actions = [], id = null } = {}, ...children) {
-  const head = h("div", { class: "panel-head" }, h("div", {}, h("h2", {}, title), hint && h("p", { class: "hint" }, hint)), h("div", { class: "actions" }, actions));
+  const head = h(
+    "div",
+    { class: "panel-head" },
+    h("div", {}, h("h2", {}, title), hint && h("p", { class: "hint" }, hint)),
+    h("div", { class: "actions" }, actions),
+  );
   return h("section", { class: "panel", id }, head, ...children);
 }
 
 /** What a token's scopes do not allow, said as such. */
 export function locked(scope) {
-  return h("div", { class: "locked" }, lock(), h("div", {}, h("strong", {}, t("locked")), h("p", {}, t("needsScope"), " ", h("code", {}, scope))));
+  return h(
+    "div",
+    { class: "locked" },
+    lock(),
+    h("div", {}, h("strong", {}, t("locked")), h("p", {}, t("needsScope"), " ", h("code", {}, scope))),
+  );
 }
 
 function lock() {
   const draw = { fill: "none", stroke: "currentColor", "stroke-width": 1.8, "stroke-linecap": "round" };
-  return svg("svg", { viewBox: "0 0 24 24", width: 22, height: 22, "aria-hidden": "true" }, svg("rect", { x: 5, y: 11, width: 14, height: 9, rx: 2.5, ...draw }), svg("path", { d: "M8 11V8a4 4 0 0 1 8 0v3", ...draw }));
+  return svg(
+    "svg",
+    { viewBox: "0 0 24 24", width: 22, height: 22, "aria-hidden": "true" },
+    svg("rect", { x: 5, y: 11, width: 14, height: 9, rx: 2.5, ...draw }),
+    svg("path", { d: "M8 11V8a4 4 0 0 1 8 0v3", ...draw }),
+  );
 }
 
 export function failure(error) {
@@ -55,7 +78,12 @@ export function failure(error) {
 }
 
 export function loading() {
-  return h("div", { class: "loading", role: "status" }, h("span", { class: "spinner", "aria-hidden": "true" }), t("loading"));
+  return h(
+    "div",
+    { class: "loading", role: "status" },
+    h("span", { class: "spinner", "aria-hidden": "true" }),
+    t("loading"),
+  );
 }
 
 /** Puts what a promise brings into a place: a wheel before it, an error in its stead. Later fills win. */
@@ -89,7 +117,13 @@ export function field(label, control, hint = null) {
   const id = `field-${++count}`;
   control.id = id;
   if (hint) control.setAttribute("aria-describedby", `${id}-hint`);
-  return h("div", { class: "field" }, h("label", { for: id }, label), control, hint && h("small", { id: `${id}-hint` }, hint));
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { for: id }, label),
+    control,
+    hint && h("small", { id: `${id}-hint` }, hint),
+  );
 }
 
 export const select = (name, options, value) =>
@@ -108,7 +142,15 @@ export function askReason({ title, text, action, reason = "needed", danger = fal
   const wrong = h("div", {});
   const submit = h("button", { class: danger ? "danger" : "primary", type: "submit" }, action);
   const close = () => dialog.close();
-  const form = h("form", { method: "dialog", onsubmit: send }, h("h2", { id: "dialog-title" }, title), h("p", {}, text), asked, wrong, h("div", { class: "buttons" }, h("button", { type: "button", onclick: close }, t("cancel")), submit));
+  const form = h(
+    "form",
+    { method: "dialog", onsubmit: send },
+    h("h2", { id: "dialog-title" }, title),
+    h("p", {}, text),
+    asked,
+    wrong,
+    h("div", { class: "buttons" }, h("button", { type: "button", onclick: close }, t("cancel")), submit),
+  );
   const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => dialog.remove() }, form);
   async function send(event) {
     event.preventDefault();
@@ -130,7 +172,10 @@ export function askReason({ title, text, action, reason = "needed", danger = fal
 export const number = (value, digits = 0) =>
   value === null || value === undefined ? "–" : new Intl.NumberFormat(locale(), { maximumFractionDigits: digits }).format(value);
 export const percent = (value, digits = 1) =>
-  value === null || value === undefined ? "–" : new Intl.NumberFormat(locale(), { style: "percent", maximumFractionDigits: digits }).format(value);
+  value === null || value === undefined ? "–" : new Intl.NumberFormat(
+    locale(),
+    { style: "percent", maximumFractionDigits: digits },
+  ).format(value);
 export const moment = (text) =>
   text ? new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(text)) : "–";
 export const day = (text) => new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeZone: "UTC" }).format(new Date(`${text}T00:00Z`));

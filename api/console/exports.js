@@ -24,7 +24,14 @@ function drawn(all, refresh) {
   return table(
     [
       [t("export"), (one) => [h("code", {}, one.export_id), h("code", { class: "path" }, one.uri)]],
-      [t("state"), (one) => [badge(t(`step_${one.state}`), COLOURS[one.state]), one.state === "running" && h("progress", { "aria-label": t("step_running") }), one.why && h("small", { class: "wrong" }, one.why)]],
+      [
+        t("state"),
+        (one) => [
+          badge(t(`step_${one.state}`), COLOURS[one.state]),
+          one.state === "running" && h("progress", { "aria-label": t("step_running") }),
+          one.why && h("small", { class: "wrong" }, one.why),
+        ],
+      ],
       [t("since"), (one) => moment(one.since)],
       [t("snapshot"), (one) => one.snapshot_id || "–"],
       [t("usersSoFar"), (one) => number(one.users), "number"],
@@ -43,9 +50,16 @@ function buttons(one, refresh) {
       notice(`${one.export_id}: ${t(`step_${told.state}`)}`);
       refresh();
     };
-    return h("button", { type: "button", class: kind === "danger" ? "quiet" : "secondary", onclick: () => askReason(asked, act), "aria-label": `${t(key)}: ${one.export_id}` }, t(key));
+    return h(
+      "button",
+      { type: "button", class: kind === "danger" ? "quiet" : "secondary", onclick: () => askReason(asked, act), "aria-label": `${t(key)}: ${one.export_id}` },
+      t(key),
+    );
   };
   const canSend = one.state === "written";
   const canCancel = ["asked", "running", "written"].includes(one.state);
-  return [canSend && button("confirmSent", "secondary", "sent", { items: 1 }), canCancel && button("cancelExport", "danger", "cancel", null)];
+  return [
+    canSend && button("confirmSent", "secondary", "sent", { items: 1 }),
+    canCancel && button("cancelExport", "danger", "cancel", null),
+  ];
 }

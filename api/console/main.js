@@ -23,7 +23,14 @@ const THEMES = ["auto", "light", "dark"];
 const app = document.getElementById("app");
 
 const icon = (name) =>
-  svg("svg", { viewBox: "0 0 24 24", width: 20, height: 20, "aria-hidden": "true" }, svg("path", { d: ICONS[name], fill: "none", stroke: "currentColor", "stroke-width": 1.8, "stroke-linecap": "round", "stroke-linejoin": "round" }));
+  svg(
+    "svg",
+    { viewBox: "0 0 24 24", width: 20, height: 20, "aria-hidden": "true" },
+    svg(
+      "path",
+      { d: ICONS[name], fill: "none", stroke: "currentColor", "stroke-width": 1.8, "stroke-linecap": "round", "stroke-linejoin": "round" },
+    ),
+  );
 
 const here = () => (location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "snapshots");
 
@@ -41,13 +48,34 @@ function preferences() {
     document.getElementById("language").focus();
   };
   const options = (all, chosen) => all.map(([key, text]) => h("option", { value: key, selected: key === chosen }, text));
-  return h("div", { class: "preferences" }, h("select", { id: "language", "aria-label": t("language"), onchange: toLanguage }, options([["en", "English"], ["ru", "Русский"]], language())), h("select", { id: "theme", "aria-label": t("theme"), onchange: (event) => theme(event.target.value) }, options(THEMES.map((one) => [one, t(`theme_${one}`)]), theme())));
+  return h(
+    "div",
+    { class: "preferences" },
+    h(
+      "select",
+      { id: "language", "aria-label": t("language"), onchange: toLanguage },
+      options([["en", "English"], ["ru", "Русский"]], language()),
+    ),
+    h(
+      "select",
+      { id: "theme", "aria-label": t("theme"), onchange: (event) => theme(event.target.value) },
+      options(THEMES.map((one) => [one, t(`theme_${one}`)]), theme()),
+    ),
+  );
 }
 
-const brand = () => h("div", { class: "brand" }, h("img", { src: "mark.svg", alt: "", width: 32, height: 32 }), h("span", {}, h("b", {}, "recs"), h("small", {}, t("console"))));
+const brand = () => h(
+  "div",
+  { class: "brand" },
+  h("img", { src: "mark.svg", alt: "", width: 32, height: 32 }),
+  h("span", {}, h("b", {}, "recs"), h("small", {}, t("console"))),
+);
 
 function drawSignIn(wrong = "") {
-  const given = h("textarea", { name: "token", rows: 4, spellcheck: "false", autocomplete: "off", autocapitalize: "off", placeholder: "eyJhbGciOi…" });
+  const given = h(
+    "textarea",
+    { name: "token", rows: 4, spellcheck: "false", autocomplete: "off", autocapitalize: "off", placeholder: "eyJhbGciOi…" },
+  );
   const told = h("p", { class: "wrong", role: "alert" }, wrong);
   const submit = async (event) => {
     event.preventDefault();
@@ -67,7 +95,15 @@ function drawSignIn(wrong = "") {
       given.form.requestSubmit();
     }
   });
-  const form = h("form", { class: "panel", onsubmit: submit }, h("h1", {}, t("signIn")), h("p", { class: "hint" }, t("signInHint")), field(t("token"), given, t("tokenHint")), told, h("button", { class: "primary wide", type: "submit" }, t("signIn")));
+  const form = h(
+    "form",
+    { class: "panel", onsubmit: submit },
+    h("h1", {}, t("signIn")),
+    h("p", { class: "hint" }, t("signInHint")),
+    field(t("token"), given, t("tokenHint")),
+    told,
+    h("button", { class: "primary wide", type: "submit" }, t("signIn")),
+  );
   app.className = "signing-in";
   app.replaceChildren(h("header", {}, brand(), preferences()), h("main", { id: "main", tabindex: -1 }, form));
   given.focus();
@@ -78,12 +114,32 @@ function account() {
     signOut();
     drawSignIn();
   };
-  const scopes = h("details", { class: "scopes" }, h("summary", {}, h("b", {}, me.client), h("small", {}, me.channel ? t(`channel_${me.channel}`) : t("anyChannel"))), h("div", { class: "popover" }, h("p", { class: "hint" }, t("allowed")), h("ul", {}, me.scopes.map((one) => h("li", {}, h("code", {}, one))))));
-  return h("div", { class: "account" }, scopes, hasToken() && h("button", { class: "quiet", type: "button", onclick: leave }, t("signOut")));
+  const scopes = h(
+    "details",
+    { class: "scopes" },
+    h("summary", {}, h("b", {}, me.client), h("small", {}, me.channel ? t(`channel_${me.channel}`) : t("anyChannel"))),
+    h(
+      "div",
+      { class: "popover" },
+      h("p", { class: "hint" }, t("allowed")),
+      h("ul", {}, me.scopes.map((one) => h("li", {}, h("code", {}, one)))),
+    ),
+  );
+  return h(
+    "div",
+    { class: "account" },
+    scopes,
+    hasToken() && h("button", { class: "quiet", type: "button", onclick: leave }, t("signOut")),
+  );
 }
 
 function navigation() {
-  const link = (name) => h("a", { href: `#${name}`, "aria-current": here() === name ? "page" : null }, icon(name), h("span", {}, t(name)));
+  const link = (name) => h(
+    "a",
+    { href: `#${name}`, "aria-current": here() === name ? "page" : null },
+    icon(name),
+    h("span", {}, t(name)),
+  );
   return h("nav", { "aria-label": t("sections") }, Object.keys(VIEWS).map(link));
 }
 
@@ -95,9 +151,18 @@ function draw(moves = false) {
   const name = here();
   document.title = `${t(name)} · recs`;
   const title = h("h1", { tabindex: -1 }, t(name));
-  const main = h("main", { id: "main", tabindex: -1 }, h("div", { class: "title" }, title, h("p", { class: "hint" }, t(`${name}Hint`))), VIEWS[name]());
+  const main = h(
+    "main",
+    { id: "main", tabindex: -1 },
+    h("div", { class: "title" }, title, h("p", { class: "hint" }, t(`${name}Hint`))),
+    VIEWS[name](),
+  );
   app.className = "inside";
-  app.replaceChildren(h("header", {}, brand(), h("div", { class: "tools" }, preferences(), account())), navigation(), main);
+  app.replaceChildren(
+    h("header", {}, brand(), h("div", { class: "tools" }, preferences(), account())),
+    navigation(),
+    main,
+  );
   if (moves) title.focus({ preventScroll: true });
   return null;
 }

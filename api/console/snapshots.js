@@ -10,7 +10,11 @@ export function snapshots() {
   const list = h("div", { class: "stack" });
   const history = h("div", {});
   const refresh = () => {
-    fill(list, call("verdicts", { scope: "recommendations:read", query: { most: 20 } }), (told) => drawn(told, refresh));
+    fill(
+      list,
+      call("verdicts", { scope: "recommendations:read", query: { most: 20 } }),
+      (told) => drawn(told, refresh),
+    );
     if (may(WRITE)) fill(history, call("moves", { query: { most: 20 } }), (told) => moves(told.moves));
     else history.replaceChildren(locked(WRITE));
   };
@@ -28,17 +32,86 @@ function hero(current, served) {
   if (!current) return h("section", { class: "hero" }, h("p", {}, t("nothingServed")));
   const fact = (title, value) => h("div", {}, h("dt", {}, title), h("dd", {}, value));
   const rows = (name) => served?.tables[name]?.rows;
-  return h("section", { class: "hero", "aria-label": t("served") }, h("div", {}, h("small", {}, t("served")), h("strong", { id: "current" }, current)), served && h("dl", {}, fact(t("made"), moment(served.made_at)), fact(t("peopleCount"), number(rows("user_state"))), fact(t("listsCount"), number(rows("lists")))));
+  return h(
+    "section",
+    { class: "hero", "aria-label": t("served") },
+    h("div", {}, h("small", {}, t("served")), h("strong", { id: "current" }, current)),
+    served && h(
+      "dl",
+      {},
+      fact(t("made"), moment(served.made_at)),
+      fact(t("peopleCount"), number(rows("user_state"))),
+      fact(t("listsCount"), number(rows("lists"))),
+    ),
+  );
 }
 
 function card(one, current, served, refresh) {
   const failures = one.checks.filter((check) => !check.passed);
-  const verdict = one.passed ? badge(`${t("gate")}: ${t("gatePassed")}`, "good") : badge(`${t("gate")}: ${t("gateFailed")} ${failures.length}`, "bad");
-  const head = h("div", { class: "card-head" }, h("div", {}, h("h2", {}, one.snapshot_id), h("p", { class: "hint" }, `${t("asOf")} ${day(one.as_of)} · ${number(one.tables.user_state?.rows)} ${t("peopleCount").toLowerCase()}`)), h("div", { class: "badges" }, one.is_current && badge(t("served"), "accent"), verdict, badge(t(`state_${one.state}`))), h("div", { class: "actions" }, buttons(one, served, refresh)));
-  const why = failures.length ? h("ul", { class: "failures" }, failures.map((check) => h("li", {}, h("b", {}, check.name), check.why ? ` · ${check.why}` : "", !check.overridable && badge(t("never"), "bad")))) : null;
-  const steps = one.overrides.length ? h("ol", { class: "steps" }, one.overrides.map((step) => h("li", {}, h("b", {}, step.actor), ` ${t(step.step)} · ${moment(step.at)}`, h("q", {}, step.reason)))) : null;
-  const details = one.checks.length ? h("details", {}, h("summary", {}, `${t("showChecks")} (${one.checks.length})`), checks(one.checks)) : null;
-  return h("article", { class: `panel card${one.is_current ? " current" : ""}`, "data-snapshot": one.snapshot_id }, head, why, steps, details);
+  const verdict = one.passed ? badge(`${t("gate")}: ${t("gatePassed")}`, "good") : badge(
+    `${t("gate")}: ${t("gateFailed")} ${failures.length}`,
+    "bad",
+  );
+  const head = h(
+    "div",
+    { class: "card-head" },
+    h(
+      "div",
+      {},
+      h("h2", {}, one.snapshot_id),
+      h(
+        "p",
+        { class: "hint" },
+        `${t("asOf")} ${day(one.as_of)} · ${number(one.tables.user_state?.rows)} ${t("peopleCount").toLowerCase()}`,
+      ),
+    ),
+    h(
+      "div",
+      { class: "badges" },
+      one.is_current && badge(t("served"), "accent"),
+      verdict,
+      badge(t(`state_${one.state}`)),
+    ),
+    h("div", { class: "actions" }, buttons(one, served, refresh)),
+  );
+  const why = failures.length ? h(
+    "ul",
+    { class: "failures" },
+    failures.map(
+      (check) => h(
+        "li",
+        {},
+        h("b", {}, check.name),
+        check.why ? ` · ${check.why}` : "",
+        !check.overridable && badge(t("never"), "bad"),
+      ),
+    ),
+  ) : null;
+  const steps = one.overrides.length ? h(
+    "ol",
+    { class: "steps" },
+    one.overrides.map((step) => h(
+      "li",
+      {},
+      h("b", {}, step.actor),
+      ` ${t(step.step)} · ${moment(step.at)}`,
+      h("q", {}, step.reason),
+    )),
+  ) : null;
+  const details = one.checks.length ? h(
+    "details",
+    {},
+    h("summary", {}, `${t("showChecks")} (${one.checks.length})`),
+    checks(one.checks),
+  ) : null;
+  return h(
+    "article",
+    { class: `panel card${one.is_current ? " current" : ""}`, "data-snapshot": one.snapshot_id },
+    head,
+    why,
+    steps,
+    details,
+  );
 }
 
 function checks(all) {
@@ -57,7 +130,11 @@ function checks(all) {
 function buttons(one, served, refresh) {
   const disabled = !may(WRITE);
   const title = disabled ? `${t("needsScope")} ${WRITE}` : null;
-  const button = (text, kind, onclick) => h("button", { type: "button", class: kind, disabled, title, onclick, "aria-label": `${text}: ${one.snapshot_id}` }, text);
+  const button = (text, kind, onclick) => h(
+    "button",
+    { type: "button", class: kind, disabled, title, onclick, "aria-label": `${text}: ${one.snapshot_id}` },
+    text,
+  );
   if (one.is_current) return null;
   if (!one.passed && !one.overrides.some((step) => step.step === "approved")) return overriding(one, button, refresh);
   if (one.state !== "verified") return null;

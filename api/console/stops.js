@@ -9,7 +9,10 @@ const SUPPRESS = "suppressions:write";
 const KINDS = ["complaint", "opt_out", "erasure_request", "other"];
 
 export function stops() {
-  return [panel(t("blocks"), { hint: t("blocksHint") }, may(RULES) ? blocks() : locked(RULES)), panel(t("suppress"), { hint: t("suppressHint") }, may(SUPPRESS) ? suppressions() : locked(SUPPRESS))];
+  return [
+    panel(t("blocks"), { hint: t("blocksHint") }, may(RULES) ? blocks() : locked(RULES)),
+    panel(t("suppress"), { hint: t("suppressHint") }, may(SUPPRESS) ? suppressions() : locked(SUPPRESS)),
+  ];
 }
 
 function blocks() {
@@ -28,7 +31,14 @@ function blocks() {
     });
   };
   const wrong = h("p", { class: "wrong", role: "alert" });
-  const form = h("form", { class: "form inline", onsubmit: stop }, field(t("item"), item), field(t("why"), why), h("button", { class: "danger", type: "submit" }, t("block")), wrong);
+  const form = h(
+    "form",
+    { class: "form inline", onsubmit: stop },
+    field(t("item"), item),
+    field(t("why"), why),
+    h("button", { class: "danger", type: "submit" }, t("block")),
+    wrong,
+  );
   return [form, place];
 }
 
@@ -59,7 +69,11 @@ function ending(one, asked, refresh) {
       notice(told.blocked ? t("askedFor") : `${one.item_id} ${t("unblocked")}`);
       refresh();
     });
-  return h("button", { type: "button", class: other ? "danger" : "secondary", onclick: act, "aria-label": `${t(verb)}: ${one.item_id}` }, t(verb));
+  return h(
+    "button",
+    { type: "button", class: other ? "danger" : "secondary", onclick: act, "aria-label": `${t(verb)}: ${one.item_id}` },
+    t(verb),
+  );
 }
 
 function suppressions() {
@@ -80,7 +94,17 @@ function suppressions() {
       event.target.reset();
     });
   };
-  return h("form", { class: "form", onsubmit: send }, field(t("userIds"), ids, t("userIdsHint")), field(t("suppressKind"), kind), field(t("channel"), channel), field(t("about"), product), field(t("why"), reason), h("button", { class: "danger", type: "submit" }, t("suppressDo")), wrong);
+  return h(
+    "form",
+    { class: "form", onsubmit: send },
+    field(t("userIds"), ids, t("userIdsHint")),
+    field(t("suppressKind"), kind),
+    field(t("channel"), channel),
+    field(t("about"), product),
+    field(t("why"), reason),
+    h("button", { class: "danger", type: "submit" }, t("suppressDo")),
+    wrong,
+  );
 }
 
 async function tried(wrong, act) {

@@ -13,9 +13,15 @@ export function users() {
   if (!may(READ)) return locked(READ);
   const answers = h("div", { class: "columns" });
   const profile = h("div", {});
-  const id = h("input", { name: "user_id", inputmode: "numeric", pattern: "[0-9]{1,19}", required: true, autocomplete: "off", value: last?.user_id });
+  const id = h(
+    "input",
+    { name: "user_id", inputmode: "numeric", pattern: "[0-9]{1,19}", required: true, autocomplete: "off", value: last?.user_id },
+  );
   const channels = me.channel ? [me.channel] : CHANNELS;
-  const options = [...(channels.length > 1 ? [["all", t("channel_all")]] : []), ...channels.map((one) => [one, t(`channel_${one}`)])];
+  const options = [
+    ...(channels.length > 1 ? [["all", t("channel_all")]] : []),
+    ...channels.map((one) => [one, t(`channel_${one}`)]),
+  ];
   const channel = select("channel", options, last?.channel || options[0][0]);
   const kind = select("kind", ["product", "offer"].map((one) => [one, t(`kind_${one}`)]), last?.kind || "product");
   const most = h("input", { name: "top_k", type: "number", min: 1, max: 20, value: last?.top_k || 5, required: true });
@@ -33,7 +39,16 @@ export function users() {
     show();
   };
   if (last) show();
-  const form = h("form", { class: "panel form", onsubmit: ask }, field(t("userId"), id), field(t("channel"), channel), field(t("kind"), kind), field(t("topK"), most), h("button", { class: "primary", type: "submit" }, t("ask")), h("p", { class: "hint" }, t("askHint")));
+  const form = h(
+    "form",
+    { class: "panel form", onsubmit: ask },
+    field(t("userId"), id),
+    field(t("channel"), channel),
+    field(t("kind"), kind),
+    field(t("topK"), most),
+    h("button", { class: "primary", type: "submit" }, t("ask")),
+    h("p", { class: "hint" }, t("askHint")),
+  );
   return [form, answers, profile];
 }
 
@@ -41,16 +56,47 @@ function column(asked) {
   const content = h("div", {});
   const query = { ...asked, locale: language() };
   fill(content, call("recommendations", { query }), (told) => answer(told));
-  return h("section", { class: "panel answer", "data-channel": asked.channel }, h("h2", {}, t(`channel_${asked.channel}`)), content);
+  return h(
+    "section",
+    { class: "panel answer", "data-channel": asked.channel },
+    h("h2", {}, t(`channel_${asked.channel}`)),
+    content,
+  );
 }
 
 function answer(told) {
   const best = Math.max(...told.recommendations.map((one) => one.score || 0), 1e-9);
   const items = told.recommendations.map((one) =>
-    h("li", {}, h("div", { class: "item" }, h("div", {}, h("strong", {}, one.product_name), h("code", {}, one.product_id)), h("b", { class: "score" }, percent(one.score, 2))), meter(one.score, best), h("p", { class: "reasons" }, one.tier !== told.tier && badge(t(`tier_${one.tier}`)), one.reasons.map((reason) => h("span", {}, reason.text)))),
+    h(
+      "li",
+      {},
+      h(
+        "div",
+        { class: "item" },
+        h("div", {}, h("strong", {}, one.product_name), h("code", {}, one.product_id)),
+        h("b", { class: "score" }, percent(one.score, 2)),
+      ),
+      meter(one.score, best),
+      h(
+        "p",
+        { class: "reasons" },
+        one.tier !== told.tier && badge(t(`tier_${one.tier}`)),
+        one.reasons.map((reason) => h("span", {}, reason.text)),
+      ),
+    ),
   );
-  const head = h("p", { class: "badges" }, badge(`${t("tier")}: ${t(`tier_${told.tier}`)}`, told.tier === "personal" ? "good" : "warn"), told.snapshot_id && badge(told.snapshot_id), told.experiment && badge(`${told.experiment.name}: ${told.experiment.arm}`));
-  return [head, items.length ? h("ol", { class: "items" }, items) : h("p", { class: "empty" }, t("emptyAnswer")), explained(told)];
+  const head = h(
+    "p",
+    { class: "badges" },
+    badge(`${t("tier")}: ${t(`tier_${told.tier}`)}`, told.tier === "personal" ? "good" : "warn"),
+    told.snapshot_id && badge(told.snapshot_id),
+    told.experiment && badge(`${told.experiment.name}: ${told.experiment.arm}`),
+  );
+  return [
+    head,
+    items.length ? h("ol", { class: "items" }, items) : h("p", { class: "empty" }, t("emptyAnswer")),
+    explained(told),
+  ];
 }
 
 function meter(score, best) {
@@ -90,7 +136,14 @@ function because(told) {
   ];
   return [
     told.notes.length > 0 && h("ul", { class: "notes" }, told.notes.map((note) => h("li", {}, note))),
-    boosted.map((one) => h("p", { class: "hint" }, h("code", {}, one.item_id), ` ${t("boost")} (${number(one.boost + one.context_boost, 2)})`)),
+    boosted.map(
+      (one) => h(
+        "p",
+        { class: "hint" },
+        h("code", {}, one.item_id),
+        ` ${t("boost")} (${number(one.boost + one.context_boost, 2)})`,
+      ),
+    ),
     h("h3", {}, t("dropped")),
     table(dropped, told.dropped, t("nothingDropped")),
   ];
@@ -98,7 +151,10 @@ function because(told) {
 
 function person(told) {
   const facts = Object.entries(told.attributes).filter(([, value]) => value !== null);
-  const agreed = Object.entries(told.consents).map(([name, yes]) => badge(name === "profiling" ? t("profiling") : t(`channel_${name}`), yes ? "good" : "off"));
+  const agreed = Object.entries(told.consents).map(([name, yes]) => badge(
+    name === "profiling" ? t("profiling") : t(`channel_${name}`),
+    yes ? "good" : "off",
+  ));
   const row = (title, value) => h("div", {}, h("dt", {}, title), h("dd", {}, value));
   const events = [
     [t("when"), (one) => moment(one.at)],
@@ -109,7 +165,14 @@ function person(told) {
   return panel(
     `${t("profile")}: ${told.user_id}`,
     { hint: told.is_known ? null : t("unknownUser") },
-    h("dl", { class: "facts" }, row(t("segment"), number(told.segment)), row(t("holdings"), told.holdings.length ? told.holdings.map((one) => badge(one.product_id)) : "–"), row(t("consents"), agreed), row(t("attributes"), facts.length ? facts.map(([name, value]) => badge(`${t(name)}: ${value}`)) : "–")),
+    h(
+      "dl",
+      { class: "facts" },
+      row(t("segment"), number(told.segment)),
+      row(t("holdings"), told.holdings.length ? told.holdings.map((one) => badge(one.product_id)) : "–"),
+      row(t("consents"), agreed),
+      row(t("attributes"), facts.length ? facts.map(([name, value]) => badge(`${t(name)}: ${value}`)) : "–"),
+    ),
     h("h3", {}, t("recent")),
     table(events, told.recent_events.slice(0, 20)),
   );
