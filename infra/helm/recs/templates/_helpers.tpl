@@ -56,6 +56,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 envFrom:
   - configMapRef: {name: {{ .root.Release.Name }}-settings}
+  - secretRef: {name: {{ .root.Values.storageKeySecret }}}
 {{- if not .ownEnv }}
 {{- with include "recs.env" . }}
 env: {{- . | nindent 2 }}
