@@ -69,6 +69,8 @@ class Ranks:
         """Items alone, user after user, as matrices [1, M], and where each user's begin and end [N + 1]."""
         is_item = self.is_item
         ends = np.append(0, np.cumsum(is_item.sum(axis=1))).astype(np.int32)
+        if is_item.all():
+            return ends, self._each(lambda one: one.reshape(1, -1))
         return ends, self._each(lambda one: one[is_item][None])
 
     @classmethod
@@ -93,7 +95,13 @@ class Ranks:
         columns = [table[name].combine_chunks() for name in ("items", "scores", "reasons")]
         ends = columns[0].offsets.to_numpy()
         lengths = np.diff(ends)
-        made = cls.none(table.num_rows, max(1, int(lengths.max(initial=0))))
+        width = int(lengths.max(initial=0))
+        if width and (lengths == width).all():
+            items, scores, reasons = (
+                one.flatten().to_numpy(zero_copy_only=False).astype(np.int32).reshape(-1, width) for one in columns
+            )
+            return cls(items, scores, reasons, np.zeros(items.shape, np.int8))
+        made = cls.none(table.num_rows, max(1, width))
         is_item = np.arange(made.width) < lengths[:, None]
         for matrix, column in zip((made.items, made.scores, made.reasons), columns, strict=True):
             matrix[is_item] = column.flatten().to_numpy(zero_copy_only=False)

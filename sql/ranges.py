@@ -4,6 +4,7 @@ A shard is `intHash64(user_id) % shards`: shards are disjoint, and together they
 """
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -63,11 +64,13 @@ def read_rows(
         return None
     ends = {"first": states[USER_ID][0].as_py(), "last": states[USER_ID][-1].as_py(), **shard.parameters}
     columns = {f"{name}_column": f"{kind.value}_{name}" for name in ("items", "scores", "reasons")}
-    lists = {
-        variant: store.table("lists_v1/range", snapshot_id=snapshot_id, variant=variant.value, **columns, **ends)
-        for variant in (Variant.PERSONAL, *others)
-    }
-    events = selected_events(store, "user_events_v1/range", cut_off=cut_off, **ends)
+    with ThreadPoolExecutor(1, thread_name_prefix="events") as beside:
+        reading = beside.submit(selected_events, store, "user_events_v1/range", cut_off=cut_off, **ends)
+        lists = {
+            variant: store.table("lists_v1/range", snapshot_id=snapshot_id, variant=variant.value, **columns, **ends)
+            for variant in (Variant.PERSONAL, *others)
+        }
+        events = reading.result()
     return Rows(states, lists.pop(Variant.PERSONAL), events if events.num_rows else None, lists)
 
 
