@@ -99,6 +99,14 @@ def test_values_that_are_misspelt_or_hold_a_secret_are_refused(wrong: str) -> No
     assert wrong.split("=", maxsplit=1)[0].split(".", maxsplit=1)[0] in made.stderr
 
 
+def test_the_values_know_every_secret_among_the_settings() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))["properties"]
+    secrets = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+    for given in (schema, schema["overlay"]["properties"], schema["dagster"]["properties"]):
+        assert set(given["secrets"]["propertyNames"]["enum"]) == secrets
+        assert set(given["settings"]["propertyNames"]["not"]["enum"]) == secrets
+
+
 @BOTH
 def test_every_manifest_is_of_kubernetes_schema(name: str) -> None:
     for one in manifests(name):
