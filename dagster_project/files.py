@@ -21,5 +21,5 @@ def read_bytes(uri: str) -> bytes:
 def write_bytes(uri: str, content: bytes) -> None:
     system, path = file_system(uri)
     system.create_dir(path.rpartition("/")[0], recursive=True)
-    with system.open_output_stream(path) as stream:
+    with system.open_output_stream(path, compression=None) as stream:  # as it is, whatever it is called
         stream.write(content)

@@ -53,7 +53,7 @@ class Jobs:
     def __init__(self, api: CloudApi, plan: ClusterPlan, cluster_id: str) -> None:
         self._api = api
         self._plan = plan
-        self._cluster_id = cluster_id
+        self.cluster_id = cluster_id
 
     def newest(self, name: JobName) -> tuple[Any | None, int]:
         """The last job of this name, and how many there were. Raises TakenError while another night's job works on
@@ -69,8 +69,8 @@ class Jobs:
 
     def submit(self, name: str, job: PysparkJob) -> str:
         """Its id."""
-        request = service.CreateJobRequest(cluster_id=self._cluster_id, name=name, pyspark_job=job)
-        key = key_of(self._cluster_id, name)
+        request = service.CreateJobRequest(cluster_id=self.cluster_id, name=name, pyspark_job=job)
+        key = key_of(self.cluster_id, name)
         operation = self._api.jobs("Create", request, what=f"submitting job {name}", key=key)
         made = service.CreateJobMetadata()
         operation.metadata.Unpack(made)
@@ -96,7 +96,7 @@ class Jobs:
                     )
                 time.sleep(self._plan.poll_seconds)
         except GoneError as error:
-            raise ClusterLostError(f"cluster {self._cluster_id} went away under job {job_id}") from error
+            raise ClusterLostError(f"cluster {self.cluster_id} went away under job {job_id}") from error
         except RecsError:
             raise  # the API's own trouble: the job may go on, and is found again
         except BaseException:
@@ -106,22 +106,22 @@ class Jobs:
 
     def cancel(self, job_id: str) -> None:
         """Until it has ended, or for two minutes."""
-        request = service.CancelJobRequest(cluster_id=self._cluster_id, job_id=job_id)
+        request = service.CancelJobRequest(cluster_id=self.cluster_id, job_id=job_id)
         self._api.jobs("Cancel", request, what=f"cancelling job {job_id}")
         until = time.monotonic() + _CANCEL_SECONDS
         while self._get(job_id).status not in _ENDED and time.monotonic() < until:
             time.sleep(self._plan.poll_seconds)
 
     def _all(self) -> Iterator[Any]:
-        request = service.ListJobsRequest(cluster_id=self._cluster_id)
-        return self._api.pages(self._api.jobs, request, "jobs", what=f"listing jobs of cluster {self._cluster_id}")
+        request = service.ListJobsRequest(cluster_id=self.cluster_id)
+        return self._api.pages(self._api.jobs, request, "jobs", what=f"listing jobs of cluster {self.cluster_id}")
 
     def _get(self, job_id: str) -> Any:
-        request = service.GetJobRequest(cluster_id=self._cluster_id, job_id=job_id)
+        request = service.GetJobRequest(cluster_id=self.cluster_id, job_id=job_id)
         return self._api.jobs("Get", request, what=f"job {job_id}")
 
     def _log(self, job_id: str, token: str) -> tuple[str, str]:
-        request = service.ListJobLogRequest(cluster_id=self._cluster_id, job_id=job_id, page_token=token)
+        request = service.ListJobLogRequest(cluster_id=self.cluster_id, job_id=job_id, page_token=token)
         try:
             page = self._api.jobs("ListLog", request, what=f"log of job {job_id}")
         except GoneError:  # before the driver has written anything there is none

@@ -53,6 +53,8 @@ class DataprocSparkRunner:
         self._settings = settings
         if not settings.lake_uri.startswith(("s3a://", "s3://")):
             raise InputError(f"the lake {settings.lake_uri} is not one that a cluster sees: set RECS_LAKE=s3a://…")
+        if settings.mlflow_url is None:
+            raise InputError("a registry in the data folder is not one that a cluster sees: set RECS_MLFLOW_URL")
         self._plan = read_plan(settings.dataproc)
         self._api = CloudApi(self._plan, token=settings.dataproc_token.get_secret_value())
         self._clusters = Clusters(self._api, self._plan)
@@ -93,16 +95,29 @@ class DataprocSparkRunner:
         with dg.open_pipes_session(context, PipesEnvContextInjector(), _Stored(task.messages)) as session:
             request = _request(job, params, task, session.get_bootstrap_env_vars())
             try:
-                job_id = self._found_or_submitted(context, task, request)
-                ended = task.jobs.follow(job_id, on_output=partial(_hand_on, context, log))
-            except RecsError as error:
-                self._drop_if_lost(cluster_id, error)
+                ended = self._followed(context, task, request, log)
+            except ApiError:
+                raise  # the job goes on, and what it tells is taken by who finds it
+            except BaseException:
+                _forget(task.folder)
                 raise
-            if ended.status != Job.DONE and not _exists(task.messages):
-                self._drop_if_lost(cluster_id, None)
-        report = outcome(session.get_custom_messages(), job=job, code=int(ended.status != Job.DONE), log=log)
-        _forget(task.folder)
-        return report
+        try:
+            return outcome(session.get_custom_messages(), job=job, code=int(ended.status != Job.DONE), log=log)
+        finally:
+            _forget(task.folder)
+
+    def _followed(self, context: dg.AssetExecutionContext, task: "_Task", request: bytes, log: Path) -> Any:
+        """The job at its end. Raises ClusterLostError where that was its cluster's."""
+        cluster_id = task.jobs.cluster_id
+        try:
+            job_id = self._found_or_submitted(context, task, request)
+            ended = task.jobs.follow(job_id, on_output=partial(_hand_on, context, log))
+        except RecsError as error:
+            self._drop_if_lost(cluster_id, error)
+            raise
+        if ended.status != Job.DONE and not _exists(task.messages):
+            self._drop_if_lost(cluster_id, None)
+        return ended
 
     @property
     def _folder(self) -> str:

@@ -19,7 +19,7 @@ from data_contracts.errors import InputError
 from data_contracts.tables import Column, ColumnType
 from spark_jobs.ingest.deliveries import Delivery, SourceFile
 from spark_jobs.ingest.sources import Layout, Source
-from spark_jobs.lake.files import file_system
+from spark_jobs.lake.files import file_system, open_stream
 
 # Kinds of stored values that may fill a column of a type. A null column may fill whatever may be null.
 _ACCEPTED: Mapping[ColumnType, frozenset[str]] = {
@@ -95,7 +95,7 @@ def _avro_content(file: SourceFile, source: Source) -> Content:
     """Walks the blocks, which finds a cut-off file too."""
     system, path = file_system(file.uri)
     try:
-        with system.open_input_file(path) as stream:
+        with open_stream(system, path) as stream:
             blocks = fastavro.block_reader(stream)
             rows = sum(block.num_records for block in blocks)
             schema = json.loads(blocks.metadata["avro.schema"])

@@ -18,7 +18,7 @@ from data_contracts.columns import CLIENT_ID
 from data_contracts.pii import suspicious
 from spark_jobs.ingest.contents import Checked, Content
 from spark_jobs.ingest.sources import Layout, Source
-from spark_jobs.lake.files import file_system
+from spark_jobs.lake.files import file_system, open_stream
 
 SAMPLE_ROWS = 1000
 # A first night brings years: the latest days tell enough.
@@ -73,7 +73,7 @@ def _is_text(type_: pa.DataType) -> bool:
 def _avro_strings(content: Content) -> Strings:
     system, path = file_system(content.file.uri)
     strings: dict[str, list[str]] = defaultdict(list)
-    with system.open_input_file(path) as stream:
+    with open_stream(system, path) as stream:
         for record in islice(fastavro.reader(stream), SAMPLE_ROWS):
             for name, value in cast("Mapping[str, Any]", record).items():
                 if isinstance(value, str) and value:

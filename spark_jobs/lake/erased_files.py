@@ -21,7 +21,7 @@ from pyarrow import fs
 from data_contracts.checksums import SNAPSHOT_COLUMNS, counts_of, parquet_batches
 from data_contracts.columns import USER_ID
 from data_contracts.manifest import MANIFEST_FILE, Erasure, Manifest
-from spark_jobs.lake.files import file_system, read_bytes, write_bytes
+from spark_jobs.lake.files import file_system, open_stream, read_bytes, write_bytes
 from spark_jobs.lake.snapshot_files import manifest_of
 
 # The snapshot's tables that hold people.
@@ -122,7 +122,7 @@ Record = Mapping[str, Any]
 
 def _records(uri: str, path: str) -> list[Record]:
     system, _ = file_system(uri)
-    with system.open_input_file(path) as stream:
+    with open_stream(system, path) as stream:
         return cast("list[Record]", list(fastavro.reader(stream)))
 
 
@@ -136,7 +136,7 @@ def _rewrite_avro(uri: str, path: str, user_id: int) -> int:
     records = _records(uri, path)
     kept = [record for record in records if not _is_of(record, user_id)]
     if len(kept) < len(records):
-        with system.open_input_file(path) as stream:
+        with open_stream(system, path) as stream:
             header = fastavro.block_reader(stream)
             own = {name: value for name, value in header.metadata.items() if not name.startswith("avro.")}
             schema: Any = header.writer_schema

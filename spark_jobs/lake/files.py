@@ -1,6 +1,10 @@
 """Small files of the lake (models, JSON documents, manifests): read and written whole, wherever the URI points."""
 
+import io
+
 from pyarrow import fs
+
+_READ_AHEAD = 1 << 20
 
 
 def file_system(uri: str) -> tuple[fs.FileSystem, str]:
@@ -16,6 +20,11 @@ def read_bytes(uri: str) -> bytes:
     system, path = file_system(uri)
     with system.open_input_file(path) as file:  # whose size is known: one request, where a stream makes hundreds
         return bytes(file.read())
+
+
+def open_stream(system: fs.FileSystem, path: str) -> io.BufferedReader:
+    """For readers that ask for a few bytes at a time, such as Avro's: each would be a request to Object Storage."""
+    return io.BufferedReader(system.open_input_file(path), _READ_AHEAD)
 
 
 def write_bytes(uri: str, content: bytes) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import fastavro
 from pyarrow import fs
 
-from spark_jobs.lake.files import file_system
+from spark_jobs.lake.files import file_system, open_stream
 
 
 def landed_events(lake: str, topic: str, days: Iterable[date]) -> Iterator[Mapping[str, Any]]:
@@ -16,7 +16,7 @@ def landed_events(lake: str, topic: str, days: Iterable[date]) -> Iterator[Mappi
         system, path = file_system(f"{lake}/landing/{topic}/{day.isoformat()}")
         for info in system.get_file_info(fs.FileSelector(path, allow_not_found=True, recursive=True)):
             if info.path.endswith(".avro"):
-                with system.open_input_file(info.path) as stream:
+                with open_stream(system, info.path) as stream:
                     yield from _rows(fastavro.reader(stream))
 
 

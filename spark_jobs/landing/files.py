@@ -22,7 +22,7 @@ from pyarrow import fs
 from data_contracts.errors import InputError
 from data_contracts.events import newest
 from data_contracts.events.codec import file_schema, without_logical_types
-from spark_jobs.lake.files import delete_folder, file_system
+from spark_jobs.lake.files import delete_folder, file_system, open_stream
 
 REJECTED, ARRIVED = "rejected", "arrived"
 _STAGING = "landing/.staging"
@@ -169,7 +169,7 @@ def _keys(system: fs.FileSystem, path: str, topic: str) -> list[str]:
     name = schema.idempotency_key
     only_key = {**schema.parsed, "fields": [{"name": name, "type": "string"}]}
     try:
-        with system.open_input_file(path) as stream:
+        with open_stream(system, path) as stream:
             return [record[name] for record in fastavro.reader(stream, reader_schema=only_key)]  # type: ignore[index, call-overload]
     except (ValueError, EOFError, IndexError, KeyError) as error:
         raise InputError(

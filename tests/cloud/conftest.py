@@ -13,7 +13,9 @@ from typing import Any
 import boto3
 import pytest
 import yaml
+from pyarrow import fs
 
+from dagster_project.files import file_system
 from data_contracts.settings import Settings
 from tests.cloud.fake_cloud import Cloud, Execute, serving
 
@@ -91,6 +93,7 @@ def start_cloud(tmp_path: Path, bucket: str, jobs_bucket: str) -> Iterator[Start
                 spark_runner="dataproc",
                 dataproc=folder / "dataproc.yaml",
                 dataproc_token="token",
+                mlflow_url=f"sqlite:///{tmp_path / 'mlflow.db'}",
                 retry_seconds=0.01,
                 **settings,
             )
@@ -106,3 +109,9 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
                 return
         time.sleep(0.1)
     raise RuntimeError("moto's server does not come up")
+
+
+def files_below(uri: str) -> list[str]:
+    system, path = file_system(uri)
+    infos = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
+    return sorted(info.path for info in infos if info.type == fs.FileType.File)

@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from tests.cloud.conftest import Starts
+from tests.cloud.conftest import Starts, files_below
 from tests.cloud.fake_cloud import Cloud, Fault
 from tests.cloud.small_night import do_nothing_and_report, failed_with, published, run_small_night
 
@@ -97,15 +97,19 @@ def test_a_preempted_cluster_costs_its_job_and_a_new_cluster(start_cloud: Starts
     assert cloud.clusters == {}
 
 
-def test_a_job_that_dies_without_a_word_is_told_by_the_end_of_its_log(start_cloud: Starts) -> None:
+def test_a_job_that_dies_without_a_word_is_told_by_the_end_of_its_log_and_its_keys_are_removed(
+    start_cloud: Starts, jobs_bucket: str
+) -> None:
     def die(job: object, log: object, stop: object) -> bool:
         log.write_text("Traceback:\n  somewhere\nMemoryError: no room\n")  # type: ignore[attr-defined]
         return False
 
     cloud, settings = start_cloud(die, tecd="s3a://deliveries/tecd")
+    left = files_below(f"s3a://{jobs_bucket}/recs/jobs")
     told, text = failed_with(run_small_night(settings, RUN))
     assert (told, "MemoryError: no room" in text) == (1, True)
     assert (published(settings), cloud.clusters) == (0, {})
+    assert files_below(f"s3a://{jobs_bucket}/recs/jobs") == left
 
 
 def test_the_drivers_output_is_in_the_log_whole_and_once(start_cloud: Starts) -> None:

@@ -1,6 +1,5 @@
 """One job all the way: archives, arguments, s3a, messages, the driver's output; and no cluster left."""
 
-from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,10 +9,11 @@ from dagster_project.assets import ingest
 from dagster_project.files import file_system
 from dagster_project.launching import launching
 from dagster_project.partitions import nights
-from tests.cloud.conftest import Starts
+from tests.cloud.conftest import Starts, files_below
 from tests.cloud.container import run_in_container
 from tests.integration.dagster_fakes import QUIET
 from tests.spark.ingest_samples import AS_OF, Deliveries
+from tests.spark.test_ingest_night import deliver_bank, deliver_partners
 
 
 def test_a_job_on_a_cluster_writes_tables_over_s3a_and_reports_to_dagster(
@@ -21,10 +21,10 @@ def test_a_job_on_a_cluster_writes_tables_over_s3a_and_reports_to_dagster(
 ) -> None:
     deliveries = Deliveries(tmp_path / "deliveries")
     deliveries.root.mkdir()
-    deliveries.marketplace(AS_OF - timedelta(days=1), [(1, 1, "nfmcg_1", "view"), (2, 2, "nfmcg_1", "stare")])
-    deliveries.reference()
+    deliver_partners(deliveries)
+    deliver_bank(deliveries)
     put_folder(deliveries.root, f"s3a://{bucket}/in")
-    sources = {name: f"s3a://{bucket}/in/{name}" for name in ("tecd", "reference")}
+    sources = {name: f"s3a://{bucket}/in/{name}" for name in ("tecd", "dwh", "events", "reference")}
     cloud, settings = start_cloud(run_in_container, **sources)
     with launching(settings) as runner:
         ended = dg.materialize(
@@ -41,23 +41,17 @@ def test_a_job_on_a_cluster_writes_tables_over_s3a_and_reports_to_dagster(
         made.asset_key.to_user_string(): made.metadata["rows"].value
         for made in ended.asset_materializations_for_node("ingest_job")
     }
-    assert rows["silver/interactions"] == 1
+    assert min(rows[f"silver/{table}"] for table in ("interactions", "customers", "product_events", "catalogue")) > 0
     system, lake = file_system(settings.lake_uri)
     commits = system.get_file_info(fs.FileSelector(f"{lake}/silver/interactions/_delta_log"))
     assert any(info.base_name == "00000000000000000000.json" for info in commits)
     assert cloud.clusters == {}
     assert set(cloud.created.values()) == {1}, "one cluster, one job"
-    assert not _files(f"s3a://{jobs_bucket}/recs/jobs"), "requests hold keys and go with their job"
-    kept = {name.rpartition("/")[2].rsplit("-", 1)[0] for name in _files(f"s3a://{jobs_bucket}/recs/packages")}
+    assert not files_below(f"s3a://{jobs_bucket}/recs/jobs"), "requests hold keys and go with their job"
+    kept = {name.rpartition("/")[2].rsplit("-", 1)[0] for name in files_below(f"s3a://{jobs_bucket}/recs/packages")}
     assert {"project", "environment", "submitted"} <= kept
 
 
 def put_folder(folder: Path, uri: str) -> None:
     system, path = file_system(uri)
-    fs.copy_files(str(folder), path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=system)
-
-
-def _files(uri: str) -> list[str]:
-    system, path = file_system(uri)
-    infos = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
-    return [info.path for info in infos if info.type == fs.FileType.File]
+    fs.copyfiles_below(str(folder), path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=system)

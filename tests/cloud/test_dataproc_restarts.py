@@ -23,6 +23,7 @@ from tests.cloud.small_night import do_nothing_and_report, failed_with, publishe
 
 RUN, OTHER = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
 TECD = "s3a://deliveries/tecd"
+_PLAIN = ("data_dir", "lake", "mlflow_url", "spark_runner", "dataproc", "tecd")
 
 
 class Held:
@@ -39,7 +40,7 @@ class Held:
 
 def started(settings: Settings, folder: Path) -> subprocess.Popen[bytes]:
     """The small night in a process of its own."""
-    plain = {name: str(getattr(settings, name)) for name in ("data_dir", "lake", "spark_runner", "dataproc", "tecd")}
+    plain = {name: str(getattr(settings, name)) for name in _PLAIN}
     (folder / "settings.json").write_text(json.dumps({**plain, "dataproc_token": "token", "retry_seconds": 0.01}))
     command = [sys.executable, "-m", "tests.cloud.small_night", str(folder / "settings.json"), RUN]
     with (folder / "night.log").open("wb") as log:
