@@ -10,6 +10,7 @@ RecsError
 ├── UnavailableError
 │   ├── ApiError          the API did not answer for as long as `patience_seconds`
 │   ├── StartError        a cluster did not start
+│   ├── StorageError      Object Storage did not answer
 │   └── ClusterLostError  a cluster was preempted, stopped or deleted under its job
 └── JobTimeoutError       a job took longer than `job_hours` and was cancelled: look into it before trying again
 """
@@ -43,6 +44,10 @@ class StartError(UnavailableError):
     pass
 
 
+class StorageError(UnavailableError):
+    pass
+
+
 class ClusterLostError(UnavailableError):
     pass
 
@@ -59,6 +64,8 @@ _PASSING = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.UNKNOWN,
 }
+# As pyarrow says them.
+_REFUSALS = ("ACCESS_DENIED", "NO_SUCH_BUCKET", "allow_bucket_creation", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT")
 _KINDS: dict[grpc.StatusCode, tuple[type[RecsError], str]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: (
         QuotaError,
@@ -83,3 +90,10 @@ def refusal(code: grpc.StatusCode, text: str, *, what: str) -> RecsError:
     """The error of an answer that will be the same a moment later. `what` was being done."""
     kind, advice = _KINDS.get(code, (RefusedError, "check the file of RECS_DATAPROC"))
     return kind(f"{what}: Data Proc says {code.name}: {text}: {advice}")
+
+
+def storage_error(error: OSError) -> RecsError:
+    """Of packages, requests and messages, which pyarrow has tried again already."""
+    if any(word in str(error) for word in _REFUSALS):
+        return RefusedError(f"Object Storage refuses: {error}: check the bucket, AWS_ACCESS_KEY_ID and its rights")
+    return StorageError(f"Object Storage: {error}: check AWS_ENDPOINT_URL and the network")

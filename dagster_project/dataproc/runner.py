@@ -20,7 +20,7 @@ from yandex.cloud.dataproc.v1.job_pb2 import Job, PysparkJob
 
 from dagster_project.dataproc.api import CloudApi
 from dagster_project.dataproc.clusters import Clusters
-from dagster_project.dataproc.errors import ApiError, ClusterLostError
+from dagster_project.dataproc.errors import ApiError, ClusterLostError, storage_error
 from dagster_project.dataproc.jobs import JobName, Jobs
 from dagster_project.dataproc.packages import Packages, upload
 from dagster_project.dataproc.plan import read_plan
@@ -84,6 +84,12 @@ class DataprocSparkRunner:
         self._cluster_id = None
 
     def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
+        try:
+            return self._run(context, job=job, params=params)
+        except OSError as error:
+            raise storage_error(error) from error
+
+    def _run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
         log = job_log(self._settings.data_dir / "logs", context, job)
         night = context.run.root_run_id or context.run.run_id
         cluster_id = self._cluster(night)

@@ -118,3 +118,18 @@ def test_the_drivers_output_is_in_the_log_whole_and_once(start_cloud: Starts) ->
     (log,) = settings.data_dir.glob(f"logs/{RUN}/ingest.log")
     assert log.read_text().count("running recs-") == 1
     assert log.read_text().endswith("xx\nthe end\n")
+
+
+@pytest.mark.parametrize(
+    ("bucket", "endpoint", "expected"),
+    [("nobodys-bucket", None, (2, "check the bucket")), ("jobs", "http://127.0.0.1:9", (5, "AWS_ENDPOINT_URL"))],
+)
+def test_object_storage_that_refuses_or_is_silent_ends_the_night_with_advice(
+    start_cloud: Starts, monkeypatch: pytest.MonkeyPatch, bucket: str, endpoint: str | None, expected: tuple[int, str]
+) -> None:
+    cloud, settings = start_cloud(do_nothing_and_report, plan={"bucket": bucket}, tecd="s3a://deliveries/tecd")
+    if endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    told, text = failed_with(run_small_night(settings, RUN))
+    assert (told, expected[1] in text) == (expected[0], True), text
+    assert (published(settings), cloud.clusters) == (0, {})
