@@ -7,6 +7,7 @@ GRANT
     INSERT ON snapshots,
     INSERT ON blocks,
     INSERT ON gate_overrides,
+    INSERT ON approvals,
     INSERT ON suppressions,
     INSERT ON user_events
 TO recs_operator
