@@ -14,7 +14,6 @@ GRANT
     INSERT ON exports,
     INSERT ON blocks,
     INSERT ON approvals,
-    INSERT ON approvals,
     INSERT ON gate_overrides,
     INSERT ON published_snapshots,
     INSERT, ALTER DELETE, OPTIMIZE ON audience_pool,
