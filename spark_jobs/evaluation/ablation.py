@@ -22,7 +22,7 @@ from spark_jobs.evaluation.slices import Panel, Slice
 from spark_jobs.evaluation.tecd_log import OfferLog
 from spark_jobs.features.history import Events, Ints, Longs, build_history
 from spark_jobs.ranking.boosting import BoosterParams
-from spark_jobs.ranking.products import NEGATIVE_SHARE, LabelledUsers, told_by, train_product_ranker
+from spark_jobs.ranking.products import Cases, LabelledUsers, told_by, train_on
 
 OFFER_SOURCES = ("als", "itemcf", "blend", "ranked")
 _LABEL = "any"
@@ -48,6 +48,9 @@ class ProductCases:
     test: LabelledUsers
     feature_names: tuple[str, ...]
     pair_names: tuple[str, ...]
+
+    def seen(self, users: LabelledUsers) -> Cases:
+        return Cases(users, self.feature_names, self.pair_names)
 
 
 def ablate_offers(log: OfferLog, params: BacktestParams, *, domains: Sequence[Domain]) -> Iterator[Ablation]:
@@ -115,16 +118,7 @@ def _product_ndcg(cases: ProductCases, *, k: int, booster: BoosterParams, seed: 
 
     The calibrator, two numbers a family, is fitted on the test users too, alike for every side.
     """
-    ranker = train_product_ranker(
-        cases.train,
-        cases.test,
-        feature_names=cases.feature_names,
-        pair_names=cases.pair_names,
-        negative_share=NEGATIVE_SHARE,
-        params=booster,
-        seed=seed,
-        threads=threads,
-    )
+    ranker = train_on(cases.seen(cases.train), cases.seen(cases.test), params=booster, seed=seed, threads=threads)
     test = cases.test
     n, products = test.eligible.shape
     lists = best_products(told_by(ranker, test, cases.feature_names), test.eligible, k=min(k, products))

@@ -15,12 +15,7 @@ import numpy.typing as npt
 from spark_jobs.evaluation.product_figures import Outcomes, ProductReport, joined, product_report
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.kernel import F32
-from spark_jobs.ranking.products import (
-    NEGATIVE_SHARE,
-    LabelledUsers,
-    told_by,
-    train_product_ranker,
-)
+from spark_jobs.ranking.products import LabelledUsers, told_by, train_on
 from spark_jobs.ranking.windows import LabelWindow, training_windows
 
 # Users at whose number a segment's own rate and everybody's weigh the same.
@@ -86,16 +81,7 @@ def rolling_report(
     """Of users seen at consecutive windows, the newest first. Raises InputError where nothing was opened in one."""
     tests, reports = [], []
     for test, calibrate, train in zip(seen, seen[1:], seen[2:], strict=False):
-        ranker = train_product_ranker(
-            train.users,
-            calibrate.users,
-            feature_names=train.feature_names,
-            pair_names=train.pair_names,
-            negative_share=NEGATIVE_SHARE,
-            params=booster,
-            seed=seed,
-            threads=threads,
-        )
+        ranker = train_on(train, calibrate, params=booster, seed=seed, threads=threads)
         told = {"ranked": told_by(ranker, test.users, test.feature_names), **baselines(calibrate, test)}
         tests.append((outcomes_of(test), told))
         report = product_report(*tests[-1], k=k)

@@ -28,7 +28,7 @@ from spark_jobs.ranking.offers import OfferParams
 from spark_jobs.ranking.offers_night import fold_users, train_offer_models, train_retrieval_models
 from spark_jobs.ranking.offers_store import load_offer_ranker
 from spark_jobs.ranking.product_cases import cases_of_night
-from spark_jobs.ranking.products import NEGATIVE_SHARE, ProductRanker, judged_products, train_product_ranker
+from spark_jobs.ranking.products import NEGATIVE_SHARE, ProductRanker, judged_products, train_on
 from spark_jobs.ranking.windows import Windows, require_history, windows_of_night
 
 _RANKERS = ("products", "offers")
@@ -83,16 +83,7 @@ def _products(
     if windows is None:
         return None, ("no products or no product events: this night ranks no products",)
     train, calibrate = cases_of_night(silver, params, windows)
-    ranker = train_product_ranker(
-        train.users,
-        calibrate.users,
-        feature_names=train.feature_names,
-        pair_names=train.pair_names,
-        negative_share=NEGATIVE_SHARE,
-        params=BoosterParams(),
-        seed=params.seed,
-        threads=params.training_threads,
-    )
+    ranker = train_on(train, calibrate, seed=params.seed, threads=params.training_threads)
     ranker.save(f"{params.models_uri}/products")
     other = None if champion is None else ProductRanker.load(f"{champion.uri}/products")
     judged = judged_products(ranker, calibrate.users, calibrate.feature_names, beside=other)

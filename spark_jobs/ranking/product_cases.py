@@ -13,7 +13,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from data_contracts.catalogue import Catalogue, Rules
+from data_contracts.catalogue import Catalogue, Product, Rules
 from data_contracts.columns import DAY, EVENT_TIME, EVENT_TYPE, PRODUCT_ID, USER_ID
 from data_contracts.night import NightParams
 from data_contracts.policy import Drop, compile_policy, standing_drops
@@ -28,7 +28,8 @@ from spark_jobs.lake.collect import collected
 from spark_jobs.lake.reference import read_reference
 from spark_jobs.lake.tables import read_table
 from spark_jobs.ranking.kernel import F32
-from spark_jobs.ranking.products import LabelledUsers
+from spark_jobs.ranking.product_prior import expected_openings, likeness
+from spark_jobs.ranking.products import Cases, LabelledUsers
 from spark_jobs.ranking.rows import product_table
 from spark_jobs.ranking.user_blocks import aligned_features, aligned_pairs
 from spark_jobs.ranking.user_state import policy_users, user_state
@@ -44,13 +45,6 @@ class CaseParams:
     most_users: int = 30_000
     horizon_days: int = 30
     seed: int = 7
-
-
-@dataclass(frozen=True)
-class Cases:
-    users: LabelledUsers
-    feature_names: tuple[str, ...]
-    pair_names: tuple[str, ...]
 
 
 def cases_of_night(silver: Silver, params: NightParams, windows: Windows) -> tuple[Cases, Cases]:
@@ -145,17 +139,36 @@ def sample(users: DataFrame, *, most: int, seed: int) -> DataFrame:
 def product_priors(silver: Silver, moment: Moment, *, catalogue: Catalogue, horizon_days: int) -> F32:
     """Log odds that a user opens each product within a horizon, by the openings of the horizon before the as-of.
 
-    Where history is shorter its days are scaled up. Half an opening is added, so that a new product has odds too.
+    Where history is shorter its days are scaled up. A product without openings, or new, has odds by what is like it
+    (see `product_prior`).
     """
     first = moment.as_of - timedelta(days=horizon_days)
-    opened = _opened(silver).where((F.col(DAY) >= F.lit(first)) & (F.col(DAY) < F.lit(moment.as_of)))
-    counted = opened.groupBy(PRODUCT_ID).agg(F.count(USER_ID).alias("openings"), F.min(DAY).alias("first")).collect()
-    users = max(profiled_users(silver, moment).count(), 1)
-    seen_days = (moment.as_of - min((row["first"] for row in counted), default=first)).days
+    past = _opened(silver).where(F.col(DAY) < F.lit(moment.as_of))
+    is_recent = F.col(DAY) >= F.lit(first)
+    counted = past.groupBy(PRODUCT_ID).agg(F.count_if(is_recent).alias("openings"), F.min(DAY).alias("first")).collect()
+    began = {row[PRODUCT_ID]: row["first"] for row in counted}
     openings = {row[PRODUCT_ID]: row["openings"] for row in counted}
-    counts = np.array([openings.get(product.product_id, 0) for product in catalogue.products], np.float64)
-    rate = np.clip((counts + 0.5) * horizon_days / max(seen_days, 1) / (users + 1), 1e-9, 0.5)
+    first = max(first, min(began.values(), default=first))
+    held = silver.holdings.where(F.col("opened_on") < F.lit(moment.as_of)).groupBy(PRODUCT_ID)
+    for row in held.agg(F.min("opened_on").alias("first")).collect():
+        began[row[PRODUCT_ID]] = min(row["first"], began.get(row[PRODUCT_ID], row["first"]))
+    users = max(profiled_users(silver, moment).count(), 1)
+    products = catalogue.products
+    counts = np.array([openings.get(product.product_id, 0) for product in products], np.float64)
+    exposure = np.array([_exposure(one, began.get(one.product_id), first, moment.as_of) for one in products])
+    expected = expected_openings(counts, exposure, likeness(products))
+    rate = np.clip(expected * horizon_days / max((moment.as_of - first).days, 1) / (users + 1), 1e-9, 0.5)
     return np.asarray(np.log(rate / (1 - rate)), np.float32)
+
+
+def _exposure(product: Product, began: date | None, first: date, as_of: date) -> float:
+    """Share of the days from `first` to the as-of on which a product was on sale.
+
+    Where the catalogue does not say since when, it is since somebody first had it (`began`); never, where nobody has.
+    """
+    since = product.on_sale_from or began or as_of
+    until = as_of if product.on_sale_to is None else min(as_of, product.on_sale_to + timedelta(days=1))
+    return max(0, (until - max(first, since)).days) / max((as_of - first).days, 1)
 
 
 def midnight(as_of: date, *, like: Moment) -> Moment:

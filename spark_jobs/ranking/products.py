@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xgboost as xgb
@@ -116,6 +116,42 @@ class ProductScorer:
     def listed_rows(self, users: NDArray[np.integer[Any]], products: NDArray[np.integer[Any]]) -> F32:
         """Copies of the rows of some (user in block, product) pairs of the last block."""
         return self._buffer.rows_of(users, products)
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Users of one window as the ranker learns from them: `Seen`, and nothing else."""
+
+    users: LabelledUsers
+    feature_names: tuple[str, ...]
+    pair_names: tuple[str, ...]
+
+
+class Seen(Protocol):
+    """Labelled users of one window, with the names of their features and pair signals."""
+
+    @property
+    def users(self) -> LabelledUsers: ...
+    @property
+    def feature_names(self) -> tuple[str, ...]: ...
+    @property
+    def pair_names(self) -> tuple[str, ...]: ...
+
+
+def train_on(
+    train: Seen, calibrate: Seen, *, seed: int, threads: int, params: BoosterParams | None = None
+) -> ProductRanker:
+    """As a night trains, and so whatever judges a night. Raises InputError where nothing was opened in `train`."""
+    return train_product_ranker(
+        train.users,
+        calibrate.users,
+        feature_names=train.feature_names,
+        pair_names=train.pair_names,
+        negative_share=NEGATIVE_SHARE,
+        params=params or BoosterParams(),
+        seed=seed,
+        threads=threads,
+    )
 
 
 def train_product_ranker(

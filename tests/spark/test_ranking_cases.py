@@ -12,7 +12,8 @@ from data_contracts.tables import contract
 from spark_jobs.features.base import Moment
 from spark_jobs.features.silver import Silver
 from spark_jobs.lake.tables import empty_table
-from spark_jobs.ranking.product_cases import CaseParams, Cases, labelled_users, product_priors, sample
+from spark_jobs.ranking.product_cases import CaseParams, labelled_users, product_priors, sample
+from spark_jobs.ranking.products import Cases
 from spark_jobs.ranking.uplift_cases import contacted, has_controls
 from spark_jobs.ranking.windows import LabelWindow, training_windows
 from tests.spark.feature_samples import features_at
@@ -139,10 +140,18 @@ def test_features_of_a_training_as_of_know_nothing_later(spark: SparkSession, ca
     assert np.array_equal(changed.users.products.features, cases.users.products.features)
 
 
-def test_a_prior_counts_the_openings_before_the_as_of_only(silver: Silver) -> None:
+def test_a_prior_counts_the_openings_before_the_as_of_only(spark: SparkSession, silver: Silver) -> None:
     moment = Moment(WINDOW.as_of, datetime(*WINDOW.as_of.timetuple()[:3], tzinfo=ZONE))
     priors = product_priors(silver, moment, catalogue=CATALOGUE, horizon_days=7)
-    assert priors[CARD_A] > priors[LOAN] == priors[CARD_B]
+    later = _silver(spark, [_opening(9, 1, "loan_a", WINDOW.start)])
+    assert np.array_equal(product_priors(later, moment, catalogue=CATALOGUE, horizon_days=7), priors)
+    assert priors[CARD_A] > priors[LOAN]
+
+
+def test_a_product_without_a_past_has_the_prior_of_its_family(silver: Silver) -> None:
+    moment = Moment(WINDOW.as_of, datetime(*WINDOW.as_of.timetuple()[:3], tzinfo=ZONE))
+    priors = product_priors(silver, moment, catalogue=CATALOGUE, horizon_days=7)
+    assert priors[CARD_A] > priors[CARD_B] > priors[LOAN]
 
 
 def test_a_sample_is_drawn_by_user_and_seed_alone(spark: SparkSession) -> None:
