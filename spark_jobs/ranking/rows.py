@@ -71,7 +71,7 @@ def row_layout(feature_names: Sequence[str], pair_names: Sequence[str]) -> RowLa
 
 
 def product_feature_names() -> tuple[str, ...]:
-    return (*(f"product_is_{family}" for family in _FAMILIES), "product_value", "product_prior")
+    return (*(f"product_is_{family}" for family in _FAMILIES), "product_value", "product_prior_odds")
 
 
 def product_table(products: Sequence[Product], priors: F32) -> ProductTable:

@@ -76,7 +76,7 @@ def test_a_row_holds_the_users_features_its_own_family_the_pair_and_the_product(
     rows = buffer.product_rows(users, np.array([[[5], [6], [7]]], np.float32))
     named = dict(zip(layout.names, rows[0, 1], strict=True))
     assert (named["f_age"], named["f_spend"], named["f_family_views_sum"]) == (20, 10, 40)
-    assert (named["f_pair_viewed"], named["product_is_loan"], named["product_prior"]) == (6, 1, -2)
+    assert (named["f_pair_viewed"], named["product_is_loan"], named["product_prior_odds"]) == (6, 1, -2)
     assert rows[0, :, layout.names.index("f_family_views_sum")].tolist() == [30, 40, 30]
 
 
