@@ -15,7 +15,8 @@ _POLL_SECONDS = 0.2
 @contextmanager
 def reader(settings: Settings, *, group: str) -> Iterator[Consumer]:
     """Knows the offsets that `group` committed. Raises UnavailableError when Kafka is."""
-    client = consumer(settings, group=group, **{"enable.partition.eof": True})
+    # At the end of a partition the broker need not wait for more.
+    client = consumer(settings, group=group, **{"enable.partition.eof": True, "fetch.wait.max.ms": 10})
     try:
         with translated(settings):
             yield client

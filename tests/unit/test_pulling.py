@@ -27,7 +27,7 @@ def chunk(number: int) -> Chunk:
     shown = Ranks.none(3, 3)
     shown.items[0, :3], shown.items[1, :1] = [1, 2, 0], [3]
     shown.scores[0, :2], shown.reasons[0, 0] = [40_000, 30_000], 1 | 2 << 8
-    return Chunk.of([10 * number, 10 * number + 1, 10 * number + 2], shown, NAMES)
+    return Chunk.of(10 * number + np.arange(3), shown, NAMES)
 
 
 def chunks(format_: Format) -> list[bytes]:
