@@ -54,4 +54,4 @@ def test_a_job_on_a_cluster_writes_tables_over_s3a_and_reports_to_dagster(
 
 def put_folder(folder: Path, uri: str) -> None:
     system, path = file_system(uri)
-    fs.copyfiles_below(str(folder), path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=system)
+    fs.copy_files(str(folder), path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=system)
