@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from sql.client import Store
+from sql.staging import begin_staging
 from sql.states import snapshot_states
 from sql.user_events import selected_events
 
@@ -13,8 +14,7 @@ FEWEST, SHARE = 100_000, 20  # kept of each product: so many, and one in so many
 
 def fill_pool(store: Store, snapshot_id: str, *, users: int) -> None:
     """Of the loaded lists. Safe to run again; it replaces its own partition."""
-    store.run("audience_pool_v1/stage")
-    store.run("audience_pool_v1/unstage", snapshot_id=snapshot_id)
+    begin_staging(store, table="audience_pool", snapshot_id=snapshot_id)
     store.run("audience_pool_v1/fill", snapshot_id=snapshot_id, most=max(FEWEST, -(-users // SHARE)))
     if store.rows("load/parts", table="audience_pool_staging", snapshot_id=snapshot_id)[0][0]:
         store.run("audience_pool_v1/replace", snapshot_id=snapshot_id)

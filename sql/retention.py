@@ -9,7 +9,7 @@ from sql.load import TABLES
 from sql.pointer import current
 from sql.staging import begin_staging
 from sql.states import SnapshotState, State, put_state, snapshot_states
-from sql.user_rows import drop_user_rows
+from sql.user_rows import USER_ROWS
 
 
 def drop_old(store: Store, *, keep: int) -> tuple[str, ...]:
@@ -18,10 +18,9 @@ def drop_old(store: Store, *, keep: int) -> tuple[str, ...]:
     for entry in old:
         # First the state: what is being dropped can no longer be published.
         put_state(store, entry.manifest, State.DROPPED)
-        for table in TABLES:
+        for table in (*TABLES, USER_ROWS):
             begin_staging(store, table=table, snapshot_id=entry.snapshot_id)
             store.run(f"{table}_v1/drop", snapshot_id=entry.snapshot_id)
-        drop_user_rows(store, entry.snapshot_id)
         drop_pool(store, entry.snapshot_id)
     return tuple(entry.snapshot_id for entry in old)
 

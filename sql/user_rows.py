@@ -22,12 +22,6 @@ def fill_user_rows(store: Store, snapshot_id: str) -> None:
     put_staged(store, table=USER_ROWS, snapshot_id=snapshot_id)
 
 
-def drop_user_rows(store: Store, snapshot_id: str) -> None:
-    """With what a killed load left of them."""
-    begin_staging(store, table=USER_ROWS, snapshot_id=snapshot_id)
-    store.run("user_rows_v1/drop", snapshot_id=snapshot_id)
-
-
 def counted_user_rows(store: Store, snapshot_id: str) -> dict[str, int]:
     """How many rows of lists and of user_state those of a snapshot were made of, by table."""
     ((lists, states),) = store.rows("user_rows_v1/counts", snapshot_id=snapshot_id)
