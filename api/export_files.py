@@ -143,10 +143,7 @@ class _Counted:
 def verified(folder: Folder, file: Mapping[str, Any]) -> Iterator[pa.NativeFile]:
     """A part, opened at its beginning; `file` as the manifest has it. Raises InputError for a changed one."""
     with folder.read(file["name"]) as opened:
-        digest = hashlib.sha256()
-        while block := opened.read(1 << 20):
-            digest.update(block)
-        if digest.hexdigest() != file["sha256"]:
+        if hashlib.file_digest(opened, "sha256").hexdigest() != file["sha256"]:
             raise InputError(f"{file['name']}: is not what was exported")
         opened.seek(0)
         yield opened

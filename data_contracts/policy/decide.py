@@ -70,23 +70,31 @@ def kept_offers(users: Users, items: Items, *, blocked: Bools, channel: Channel 
 
     Offers are partners' and safe for anyone: no eligibility, but compliance stops and consents hold for them too.
     """
-    stopped = np.append(blocked, False)  # so that -1, no item, is never blocked
-    may_stand = (items >= 0) & ~stopped[items] & ~_is_repeated(np.ascontiguousarray(items.T)).T
-    if channel is not None:
-        may_stand &= has_consent(users, channel)[:, None]
-    return np.asarray(_first(may_stand.T, _most(top_k, len(users))).T)
+    return _kept_offers(items, *_offers_against(users, items, blocked, channel), _most(top_k, len(users)))
 
 
 def decide_offers(users: Users, items: Items, *, blocked: Bools, channel: Channel | None, top_k: Counts) -> Decision:
     """The same with why each other offer may not be."""
-    keep = kept_offers(users, items, blocked=blocked, channel=channel, top_k=top_k)
+    stopped, refused, repeated = _offers_against(users, items, blocked, channel)
+    keep = _kept_offers(items, stopped, refused, repeated, _most(top_k, len(users)))
     reason = np.where(keep, np.uint8(Drop.NONE), np.uint8(Drop.BEYOND_TOP_K))
-    reason[_is_repeated(np.ascontiguousarray(items.T)).T] = Drop.REPEATED
-    if channel is not None:
-        reason[~has_consent(users, channel), :] = Drop.NO_CONSENT
-    reason[np.append(blocked, False)[items]] = Drop.BLOCKED
+    reason[repeated] = Drop.REPEATED
+    reason[refused, :] = Drop.NO_CONSENT
+    reason[stopped] = Drop.BLOCKED
     reason[items < 0] = Drop.NONE
     return Decision(keep, reason)
+
+
+def _offers_against(users: Users, items: Items, blocked: Bools, channel: Channel | None) -> tuple[Bools, Bools, Bools]:
+    """Items that are stopped [U, L], users who do not agree [U], items that stand higher too [U, L]."""
+    stopped = np.append(blocked, False)[items]  # -1, no item, is never blocked
+    refused = np.zeros(len(users), np.bool_) if channel is None else ~has_consent(users, channel)
+    return stopped, refused, _is_repeated(np.ascontiguousarray(items.T)).T
+
+
+def _kept_offers(items: Items, stopped: Bools, refused: Bools, repeated: Bools, most: NDArray[np.int64]) -> Bools:
+    may_stand = (items >= 0) & ~stopped & ~repeated & ~refused[:, None]
+    return np.asarray(_first(may_stand.T, most).T)
 
 
 def _blocks(users: int) -> Iterator[slice]:
