@@ -13,7 +13,7 @@ from dagster_project.failures import told
 from dagster_project.runner import SparkRunner
 from dagster_project.shown import materialization_metadata, report_of
 from data_contracts.experiments import experiments_in, shown_from
-from data_contracts.night import NightParams, Sources
+from data_contracts.night import NightParams
 from data_contracts.settings import Settings
 
 # Whoever writes tables of the lake is in this pool, which lets one at a time: a Delta table has one writer.
@@ -30,36 +30,30 @@ def night_params(settings: Settings, context: dg.AssetExecutionContext, *, attem
     """
     first, last = nights_of(context)
     with told(context, settings):
+        sources = settings.sources
         experiments = shown_from(experiments_in(settings.experiments), last)
-    try:
-        return NightParams(
-            as_of=last,
-            backfill_from=first if first != last else None,
-            rebuild=context.run.tags.get(REBUILD_TAG) == "yes",
-            attempt=attempt,
-            lake=settings.lake_uri,
-            sources=Sources(tecd=settings.tecd, dwh=settings.dwh, events=settings.events, reference=settings.reference),
-            timezone=settings.timezone,
-            tecd_day_zero=settings.tecd_day_zero,
-            offer_domains=settings.offer_domains,
-            product_horizon_days=settings.product_horizon_days,
-            offer_horizon_days=settings.offer_horizon_days,
-            gap_hours=settings.gap_hours,
-            seed=settings.seed,
-            registry=settings.registry_url,
-            campaigns=str(settings.campaigns.absolute()) if settings.campaigns else None,
-            train=settings.train,
-            train_every_days=settings.train_every_days,
-            experiments=experiments,
-            outbound=settings.outbound_variants,
-            uplift_users=settings.uplift_users,
-        )
-    except ValueError as error:
-        raise dg.Failure(
-            "no source to read: set RECS_TECD, RECS_DWH, RECS_EVENTS or RECS_REFERENCE",
-            metadata={"exit_code": 2},
-            allow_retries=False,
-        ) from error
+    return NightParams(
+        as_of=last,
+        backfill_from=first if first != last else None,
+        rebuild=context.run.tags.get(REBUILD_TAG) == "yes",
+        attempt=attempt,
+        lake=settings.lake_uri,
+        sources=sources,
+        timezone=settings.timezone,
+        tecd_day_zero=settings.tecd_day_zero,
+        offer_domains=settings.offer_domains,
+        product_horizon_days=settings.product_horizon_days,
+        offer_horizon_days=settings.offer_horizon_days,
+        gap_hours=settings.gap_hours,
+        seed=settings.seed,
+        registry=settings.registry_url,
+        campaigns=str(settings.campaigns.absolute()) if settings.campaigns else None,
+        train=settings.train,
+        train_every_days=settings.train_every_days,
+        experiments=experiments,
+        outbound=settings.outbound_variants,
+        uplift_users=settings.uplift_users,
+    )
 
 
 def nights_of(context: dg.AssetExecutionContext) -> tuple[date, date]:

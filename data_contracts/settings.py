@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from data_contracts.errors import InputError
 from data_contracts.lockbox import Access, resolved
-from data_contracts.night import Train
+from data_contracts.night import Sources, Train
 from data_contracts.vocabulary import Domain, Variant
 
 
@@ -321,6 +322,13 @@ class Settings(BaseSettings):
     @property
     def jwks_uri(self) -> str:
         return self.oauth_jwks or str((self.issuer_dir / "jwks.json").absolute())
+
+    @property
+    def sources(self) -> Sources:
+        """What a night reads. Raises InputError when nothing is named."""
+        if not (self.tecd or self.dwh or self.events or self.reference):
+            raise InputError("no source to read: set RECS_TECD, RECS_DWH, RECS_EVENTS or RECS_REFERENCE")
+        return Sources(tecd=self.tecd, dwh=self.dwh, events=self.events, reference=self.reference)
 
     @property
     def lake_uri(self) -> str:

@@ -1,13 +1,13 @@
 """The command `recs`. It only wires: options to settings, settings to the parts, results to the screen."""
 
 import sys
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from data_contracts.errors import InputError, RecsError
+from data_contracts.errors import RecsError
 from data_contracts.night import Train
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Kind
@@ -136,7 +136,7 @@ def night(
     `recs night --tecd tecd --offer-domains marketplace --day 1297`,
     `recs night --world world --date 2026-03-17 --train never`
     """
-    from infra.night_view import run_and_show
+    from infra.which_night import which_night
 
     chosen = settings_of(
         data_dir=data_dir,
@@ -145,7 +145,10 @@ def night(
         product_horizon_days=_horizon(world_dir, horizon_days),
         train=train,
     )
-    run_and_show(chosen, _as_of(chosen, day, day_number, world_dir), as_json=as_json)
+    as_of = which_night(chosen, day, day_number, world_dir)
+    from infra.night_view import run_and_show  # seconds of imports, which a wrong path is told before
+
+    run_and_show(chosen, as_of, as_json=as_json)
 
 
 app.command()(backtest)
@@ -299,27 +302,13 @@ def _sources(world_dir: Path | None, **given: str | None) -> dict[str, str | Non
 
 
 def _horizon(world_dir: Path | None, given: int | None) -> int | None:
-    from infra.night_view import horizon_of_world
+    from infra.which_night import horizon_of_world
 
     return given if given is not None or world_dir is None else horizon_of_world(world_dir)
 
 
 def _absolute(uri: str | None) -> str | None:
     return uri if uri is None or ":" in uri else str(Path(uri).absolute())
-
-
-def _as_of(chosen: Settings, day: datetime | None, number: int | None, world_dir: Path | None) -> date:
-    from infra.night_view import date_of_number, date_of_world
-
-    if day is not None and number is not None:
-        raise InputError("--date and --day name the same thing: give one of them")
-    if day is not None:
-        return day.date()
-    if number is not None:
-        return date_of_number(chosen, number)
-    if world_dir is not None:
-        return date_of_world(world_dir)
-    raise InputError("which night? give --date YYYY-MM-DD, or --day with a T-ECD day number")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
 """What `recs night` shows: a line an asset with its time, then the snapshot in a few lines."""
 
-import json
 from collections.abc import Sequence
-from datetime import date, timedelta
-from pathlib import Path
+from datetime import date
 from typing import Any
 
 from rich.console import Console
 
 from dagster_project.files import read_bytes
 from dagster_project.reporting import REPORT
-from data_contracts.errors import GateError, InputError
+from data_contracts.errors import GateError
 from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.settings import Settings
 from infra.console import console, errors, progress, show_json
@@ -60,28 +58,6 @@ def manifest_of(settings: Settings, snapshot_id: str) -> Manifest:
     """The manifest of a snapshot in the lake."""
     uri = f"{settings.lake_uri}/snapshots/{snapshot_id}/{MANIFEST_FILE}"
     return Manifest.from_json(read_bytes(uri), where=uri)
-
-
-def date_of_number(settings: Settings, number: int) -> date:
-    return settings.tecd_day_zero + timedelta(days=number)
-
-
-def date_of_world(world: Path) -> date:
-    """The date a sample world ends at. Raises InputError when the folder is none."""
-    return date.fromisoformat(_about(world)["date"])
-
-
-def horizon_of_world(world: Path) -> int:
-    """Days ahead that its truth is about. Raises InputError when the folder is no sample world."""
-    return int(_about(world)["horizon_days"])
-
-
-def _about(world: Path) -> dict[str, Any]:
-    path = world / "world.json"
-    if not path.exists():
-        raise InputError(f"{world} is not a sample world: it has no world.json; make one with recs world")
-    about: dict[str, Any] = json.loads(path.read_text())
-    return about
 
 
 def asset_line(done: AssetDone) -> dict[str, Any]:

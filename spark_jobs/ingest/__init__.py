@@ -2,6 +2,7 @@
 
     sources      which sources there are, how their folders are laid out and what they mean
     deliveries   which days each source has delivered, and which of them the lake has not seen yet
+    given        all of it in one look, with the reference documents
     contents     what the delivered files hold, from footers and headers alone, against the contracts
     corrections  what a delivery changed of days that the lake had already
     bronze       files -> typed rows, each with the reason why it is kept out of silver, if any

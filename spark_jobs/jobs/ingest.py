@@ -15,7 +15,8 @@ from data_contracts.settings import Settings
 from spark_jobs.ingest import lake_steps as steps
 from spark_jobs.ingest.contents import Checked, check_deliveries, drifted
 from spark_jobs.ingest.corrections import repeated, told
-from spark_jobs.ingest.deliveries import find_deliveries, missing_days, require_recent_days
+from spark_jobs.ingest.deliveries import missing_days
+from spark_jobs.ingest.given import look
 from spark_jobs.ingest.histories import write_histories
 from spark_jobs.ingest.identity import Identities
 from spark_jobs.ingest.ledger import (
@@ -31,7 +32,6 @@ from spark_jobs.ingest.ledger import (
 from spark_jobs.ingest.lineage import FED_BY, fingerprint, rejected_for, rows_read
 from spark_jobs.ingest.pii_scan import personal_looking
 from spark_jobs.ingest.quarantine import quarantine
-from spark_jobs.ingest.reference import read_reference
 from spark_jobs.ingest.whole_tables import write_whole_tables
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.commits import last_write
@@ -41,11 +41,10 @@ from spark_jobs.lake.tables import rows_written, table_uri
 
 def run(spark: SparkSession, params: NightParams) -> JobReport:
     """Everything is checked before anything is written; the ledger is written last."""
+    given = look(params)
+    found, reference = given.deliveries, given.reference
     migrate(spark, params.lake)
     people = Identities(spark, params.lake, KeyChain.of(Settings()))
-    found = find_deliveries(params)
-    require_recent_days(found, params)
-    reference = read_reference(params.sources.reference) if params.sources.reference else None
     known = read_ledger(spark, params.lake)
     require_known_folders(found, known, params)
     checked = check_deliveries(new_deliveries(found, known))
