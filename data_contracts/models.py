@@ -10,8 +10,11 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-# `offers` holds the ranker of offers and the retrieval model that it needs.
-MODEL_NAMES = ("products", "offers")
+# `offers` holds the ranker of offers and the retrieval model that it needs. Rankers are what every night scores with;
+# `uplift` is there only where campaigns hold out enough users.
+RANKERS = ("products", "offers")
+UPLIFT = "uplift"
+MODEL_NAMES = (*RANKERS, UPLIFT)
 ALIASES_FILE = "models/aliases.json"
 VERSIONS_FOLDER = "models/versions"
 

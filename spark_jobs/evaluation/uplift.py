@@ -45,18 +45,31 @@ def uplift_quality(
     scores: Floats, treated: NDArray[np.bool_], outcome: Floats, *, seed: int, samples: int = 200
 ) -> UpliftQuality:
     """scores, treated, outcome (0 or 1): (N,), a user each. Ties keep their order, so give users in a neutral one."""
-    order = np.argsort(-scores, kind="stable")
-    shown, opened = treated[order], outcome[order].astype(np.float64)
-    draws, users = np.random.default_rng(seed), len(scores)
-    found = _figures(shown, opened, np.ones(users))
-    drawn = [
-        _figures(shown, opened, np.bincount(draws.integers(0, users, users), minlength=users).astype(np.float64))
-        for _ in range(samples)
-    ]
-    low, high = np.quantile(np.array(drawn), [0.025, 0.975], axis=0)
-    every = [Estimate(float(found[n]), float(low[n]), float(high[n]), users) for n in range(len(found))]
+    found = _resampled(scores, treated, outcome, seed=seed, samples=samples)
+    low, high = np.quantile(found[1:], [0.025, 0.975], axis=0)
+    every = [Estimate(float(found[0, n]), float(low[n]), float(high[n]), len(scores)) for n in range(found.shape[1])]
     points = len(SHARES)
     return UpliftQuality(tuple(every[:points]), every[points], dict(zip(TOP, every[points + 1 :], strict=True)))
+
+
+def paired_gain(
+    scores: Floats, others: Floats, treated: NDArray[np.bool_], outcome: Floats, *, seed: int, samples: int = 200
+) -> Estimate:
+    """How much the Qini coefficient of a ranking is above another's: the same resampled users under both."""
+    own, other = (
+        _resampled(one, treated, outcome, seed=seed, samples=samples)[:, len(SHARES)] for one in (scores, others)
+    )
+    low, high = np.quantile((own - other)[1:], [0.025, 0.975])
+    return Estimate(float(own[0] - other[0]), float(low), float(high), len(scores))
+
+
+def _resampled(scores: Floats, treated: NDArray[np.bool_], outcome: Floats, *, seed: int, samples: int) -> Floats:
+    """Figures (see `_figures`) of all users, and of `samples` draws of them: [1 + samples, figures]."""
+    order, users = np.argsort(-scores, kind="stable"), len(scores)
+    shown, opened = treated[order], outcome[order].astype(np.float64)
+    draws = np.random.default_rng(seed)
+    weights = (np.bincount(draws.integers(0, users, users), minlength=users)[order] for _ in range(samples))
+    return np.stack([_figures(shown, opened, weight.astype(np.float64)) for weight in (np.ones(users), *weights)])
 
 
 def _figures(treated: NDArray[np.bool_], outcome: Floats, weight: Floats) -> Floats:

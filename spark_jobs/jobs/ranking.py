@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from data_contracts.columns import DAY
 from data_contracts.errors import UnavailableError
-from data_contracts.models import Aliases, DataFacts, ModelVersion, NightModels
+from data_contracts.models import RANKERS, UPLIFT, Aliases, DataFacts, ModelVersion, NightModels
 from data_contracts.night import NightParams
 from spark_jobs.features.silver import Silver, read_silver
 from spark_jobs.jobs.runner import JobReport, TableReport, main
@@ -31,8 +31,6 @@ from spark_jobs.ranking.product_cases import cases_of_night
 from spark_jobs.ranking.products import NEGATIVE_SHARE, ProductRanker, judged_products, train_on
 from spark_jobs.ranking.windows import Windows, require_history, windows_of_night
 
-_RANKERS = ("products", "offers")
-
 
 def run(spark: SparkSession, params: NightParams) -> JobReport:
     """Raises InputError when there are product events, or offers, but too few days of them for the horizon, and for a
@@ -41,7 +39,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     A kind of item with nothing to learn from has no ranker, also none left over from an earlier run.
     """
     plan = night_models(params) or planned(spark, params)
-    for kind in _RANKERS:
+    for kind in (*RANKERS, UPLIFT):
         delete_folder(f"{params.models_uri}/{kind}")
     if not plan.train:
         for name, model in plan.used.items():
@@ -53,12 +51,13 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     data = data_facts(spark, params)
     champions = {name: one.champion for name, one in aliases.items() if one.champion is not None}
     beside = {name: model for name, model in champions.items() if data[name].against(model) is None}
-    (products, product_warnings), (offers, offer_warnings), _ = at_once(
+    (products, product_warnings), (offers, offer_warnings), uplift = at_once(
         lambda: _products(spark, params, beside.get("products")),
         lambda: _offers(spark, params, beside.get("offers")),
-        lambda: leave_uplift(spark, params),
+        lambda: leave_uplift(spark, params, beside.get(UPLIFT)),
     )
-    trained = {name: one for name, one in (("products", products), ("offers", offers)) if one is not None}
+    made = {"products": products, "offers": offers, UPLIFT: uplift}
+    trained = {name: one for name, one in made.items() if one is not None}
     plan, decisions = _settled(spark, params, plan, trained=trained, aliases=aliases, beside=beside, data=data)
     plan = leave_variants(spark, params, plan)
     leave(params, plan)
@@ -144,6 +143,9 @@ def _settled(
             plan = plan.with_used(name, used)
             if used == beside.get(name):
                 _take_back(spark, params, used)
+    if UPLIFT not in trained and UPLIFT in beside:  # too few contacts lately: what was learned before still holds
+        plan = plan.with_used(UPLIFT, beside[UPLIFT])
+        _take_back(spark, params, beside[UPLIFT])
     return plan, decisions
 
 
@@ -159,7 +161,9 @@ def _take_back(spark: SparkSession, params: NightParams, champion: ModelVersion)
 def _report(
     trained: Mapping[str, Trained], plan: NightModels, decisions: Mapping[str, str], *, warnings: tuple[str, ...]
 ) -> JobReport:
-    facts = {f"{kind[:-1]}_{name}": value for kind, one in trained.items() for name, value in one.facts.items()}
+    facts = {
+        f"{kind.removesuffix('s')}_{name}": value for kind, one in trained.items() for name, value in one.facts.items()
+    }
     calibration = {name: value for name, value in facts.items() if "calibration" in name or "auc" in name}
     rows = int(facts.get("product_training_rows", 0) + facts.get("offer_training_rows", 0))
     details = {

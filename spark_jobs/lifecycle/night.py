@@ -3,7 +3,7 @@
 from pyspark.sql import SparkSession
 
 from data_contracts.columns import FEATURE_PREFIX
-from data_contracts.models import DataFacts, NightModels
+from data_contracts.models import UPLIFT, DataFacts, NightModels
 from data_contracts.night import NightParams
 from data_contracts.tables import contract
 from spark_jobs.features.product_signals import SIGNALS
@@ -18,6 +18,7 @@ from spark_jobs.ranking.offers_features import GROUPS
 
 _INPUTS = {
     "products": ("gold.user_features", "silver.customers", "silver.holdings", "silver.product_events"),
+    UPLIFT: ("gold.user_features", "silver.campaign_interactions", "silver.customers", "silver.product_events"),
     "offers": ("gold.user_history", "gold.item_features", "gold.segments", "silver.interactions", "silver.items"),
 }
 
@@ -46,12 +47,14 @@ def planned(spark: SparkSession, params: NightParams) -> NightModels:
 def data_facts(spark: SparkSession, params: NightParams) -> dict[str, DataFacts]:
     """By registered model."""
     users = read_table(spark, params.lake, "gold.user_features").columns
+    of_users = sorted(name for name in users if name.startswith(FEATURE_PREFIX))
     features = {
-        "products": (*sorted(name for name in users if name.startswith(FEATURE_PREFIX)), *SIGNALS),
+        "products": (*of_users, *SIGNALS),
+        UPLIFT: tuple(of_users),
         "offers": tuple(name for group in GROUPS for name in group.names),
     }
     settings = {
-        "products": {"horizon_days": str(params.product_horizon_days)},
+        **{name: {"horizon_days": str(params.product_horizon_days)} for name in ("products", UPLIFT)},
         "offers": {
             "horizon_days": str(params.offer_horizon_days),
             "domains": ",".join(domain.value for domain in params.offer_domains),

@@ -5,7 +5,7 @@ from datetime import date
 
 from data_contracts.errors import InputError
 from data_contracts.gate import PROMOTION, gate_rules
-from data_contracts.models import Aliases, DataFacts, ModelVersion, NightModels
+from data_contracts.models import RANKERS, Aliases, DataFacts, ModelVersion, NightModels
 from data_contracts.night import Train
 
 
@@ -52,7 +52,7 @@ def _reason(
     away: bool,
 ) -> str | None:
     """Why this night trains, None where it does not."""
-    if not champions:
+    if not champions.keys() & {*RANKERS}:
         if train == "never":
             raise InputError(
                 "no champion to score with: run a night with --train always first (recs models lists them)"
@@ -91,7 +91,7 @@ def _due(
     age = (as_of - last).days
     if is_due(aliases, as_of=as_of, every_days=every_days):
         return f"last trained on {last}, {age} days ago"
-    if age == 0 and len(champions) < len(aliases):
+    if age == 0 and not champions.keys() >= {*RANKERS}:
         return "the training of this night was not finished"
     more = drifted - max(model.drifted for model in champions.values())
     rule = gate_rules(PROMOTION)["drifted_features"]

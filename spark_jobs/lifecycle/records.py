@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_contracts.models import ModelVersion
+from data_contracts.models import UPLIFT, ModelVersion
 from data_contracts.night import NightParams
 from data_contracts.tables import table_names
 from spark_jobs.lake.versions import delta_versions
@@ -21,12 +21,15 @@ _BINS, _SHOWN_FEATURES = 10, 25
 _PURPOSE = {
     "products": "Ranks bank products for one person by calibrated probability of opening times value.",
     "offers": "Ranks partner offers for one person by calibrated probability of meeting them again.",
+    UPLIFT: "Ranks people, and products for one person, by how much being contacted raises the chance to open.",
 }
 _LIMITS = {
     "products": "Knows what was opened, not what was wanted: who was never shown a product looks like who declined it. "
     "Says nothing of people without consent to profiling. Families with few openings follow the calibration of all.",
     "offers": "Knows only candidates of its sources; who met nothing in the window gets the segment's taste. "
     "Probabilities hold for the horizon that it was trained on and no other.",
+    UPLIFT: "Learned from first contacts of campaigns with a control group, and holds for whom those may contact. "
+    "Its numbers tell an order; effects of single people are far less sure than that of a group.",
 }
 
 

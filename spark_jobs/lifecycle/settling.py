@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from data_contracts.gate import PROMOTION, asked
 from data_contracts.manifest import GateVerdict
-from data_contracts.models import Aliases, DataFacts, ModelVersion
+from data_contracts.models import UPLIFT, Aliases, DataFacts, ModelVersion
 from data_contracts.night import NightParams
 from spark_jobs.lifecycle.files import folder_files, keep_files
 from spark_jobs.lifecycle.fold import compare
@@ -18,17 +18,25 @@ from spark_jobs.ranking.newest import Judged
 _log = logging.getLogger(__name__)
 _ACTOR = "night"
 # Folders of the night's models that make up each registered model.
-FOLDERS: Mapping[str, tuple[str, ...]] = {"products": ("products",), "offers": ("offers", "retrieval")}
+FOLDERS: Mapping[str, tuple[str, ...]] = {
+    "products": ("products",),
+    "offers": ("offers", "retrieval"),
+    UPLIFT: (UPLIFT,),
+}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A ranker that lies in the night's folder. sizes: hyperparameters; importance: share of gain by feature."""
+    """A model that lies in the night's folder. sizes: hyperparameters; importance: share of gain by feature.
+
+    judged: a ranker's newest cases; verdict: of what is judged otherwise, beside its champion.
+    """
 
     facts: Mapping[str, float]
     judged: Judged | None
     sizes: Mapping[str, object] = field(default_factory=dict)
     importance: Mapping[str, float] = field(default_factory=dict)
+    verdict: GateVerdict | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ def settle(
 def _challenged(
     registry: Registry, version: ModelVersion, champion: ModelVersion, trained: Trained, *, params: NightParams
 ) -> Settled:
-    verdict = _verdict(trained.judged, version, seed=params.seed)
+    verdict = trained.verdict or _verdict(trained.judged, version, seed=params.seed)
     judgement = Judgement(champion.version, verdict)
     shown = told(verdict)
     registry.challenge(version, judgement, actor=_ACTOR, why=f"beside champion {champion.told}: {shown}")

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from dagster_project.old_folders import remove_old
 from data_contracts.errors import GateError, InputError
+from data_contracts.gate import PROMOTION, asked
+from data_contracts.manifest import GateVerdict
 from data_contracts.models import DataFacts, NightModels
 from data_contracts.night import NightParams, Sources
 from infra.cli import app
@@ -109,6 +111,28 @@ def test_a_challenger_that_lost_leaves_the_champion_and_is_refused_with_the_rule
     assert nights.numbers() == (1, 2)
     with pytest.raises(InputError, match="the first champion"):
         demote(nights.registry, "products", actor="eve", why="")
+
+
+def test_an_uplift_model_is_registered_checked_and_replaced_by_a_rule_of_its_own(
+    nights: Nights, tmp_path: Path
+) -> None:
+    def train(content: bytes, gain: float) -> Settled:
+        params = nights.params()
+        write_bytes(f"{params.models_uri}/uplift/model.json", content)
+        verdict = GateVerdict.of([asked("uplift_gain", gain, "gained", rules=PROMOTION)])
+        trained = Trained({"qini": 0.1}, None, verdict=verdict)
+        aliases = nights.registry.aliases()["uplift"]
+        nights.day += timedelta(days=7)
+        return settle(nights.registry, "uplift", trained, aliases=aliases, data=DATA, params=params, drifted=0)
+
+    first = train(b"one", 0.0).used
+    assert first.metrics == {"qini": 0.1} and first.files.keys() == {"uplift/model.json"}
+    assert train(b"two", -0.01).used == first
+    second = train(b"three", 0.01).used
+    assert nights.registry.aliases()["uplift"].champion == second
+    Path(second.uri, "uplift", "model.json").write_bytes(b"other")
+    with pytest.raises(InputError, match="not the file that was registered"):
+        bring(second, str(tmp_path / "night"), ("uplift",))
 
 
 def test_a_version_is_only_promoted_over_the_champion_that_it_was_held_beside(nights: Nights) -> None:

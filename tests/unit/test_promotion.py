@@ -121,6 +121,7 @@ def _plan(
     aliases = {
         "products": Aliases(champion=model, last_trained=model.as_of),
         "offers": Aliases(champion=model.model_copy(update={"name": "offers"}), last_trained=model.as_of),
+        "uplift": Aliases(),
     }
     as_of = date(2026, 3, day)
     return plan_night(as_of=as_of, train=train, every_days=7, aliases=aliases, data=BOTH, drifted=drifted, away=away)
@@ -133,6 +134,10 @@ def test_a_night_trains_after_a_week_or_when_features_have_drifted() -> None:
     assert not _plan(17, drifted=20).train
     assert "21 more features" in _plan(17, drifted=21).why
     assert not _plan(17, drifted=21, model=MODEL.model_copy(update={"drifted": 21})).train
+
+
+def test_a_lake_without_campaigns_to_learn_from_does_not_train_the_same_night_twice() -> None:
+    assert not _plan(DAY.day).train
 
 
 def test_what_is_asked_for_holds() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from data_contracts.night import NightParams, Sources
 from spark_jobs.evaluation.uplift import SHARES, uplift_quality
-from spark_jobs.jobs.uplift import judged, too_few
-from spark_jobs.ranking.uplift import Contacted, train_uplift
+from spark_jobs.jobs.uplift import beside, facts_of, judged, too_few
+from spark_jobs.ranking.uplift import OFFERED, Contacted, UpliftModel, train_uplift
 
 USERS = 10_000
 PARAMS = NightParams(as_of=date(2026, 3, 16), lake="unused", sources=Sources(dwh="unused"), training_threads=1)
@@ -48,6 +48,36 @@ def test_where_treatment_does_nothing_no_ranking_is_better_than_chance() -> None
     told = learnt(0)
     for one in (told["coefficient"], *told["uplift_at"]):
         assert one["low"] < 0 < one["high"]
+
+
+@pytest.fixture(scope="module")
+def rivals() -> tuple[UpliftModel, UpliftModel, Contacted]:
+    """One that has learned from a campaign that persuades, one from a campaign that does not, and later contacts."""
+
+    def named(cases: Contacted) -> Contacted:
+        return replace(
+            cases, names=(*cases.names, *OFFERED), features=np.pad(cases.features, ((0, 0), (0, len(OFFERED))))
+        )
+
+    knows, guesses = (train_uplift(named(campaign(1, effect=one)), seed=1, threads=1) for one in (0.2, 0.0))
+    return knows, guesses, named(campaign(3, effect=0.2))
+
+
+def test_who_finds_more_of_the_persuaded_takes_over_and_nobody_from_itself(
+    rivals: tuple[UpliftModel, UpliftModel, Contacted],
+) -> None:
+    knows, guesses, later = rivals
+    assert beside(knows, guesses, later, seed=7).passed
+    for challenger, champion in ((guesses, knows), (knows, knows)):
+        assert [one.name for one in beside(challenger, champion, later, seed=7).failures] == ["uplift_gain"]
+
+
+def test_what_is_kept_of_a_training_is_what_was_measured(rivals: tuple[UpliftModel, UpliftModel, Contacted]) -> None:
+    knows, _, later = rivals
+    told = judged(knows, later, seed=7)
+    facts = facts_of(told, later)
+    assert facts["qini_low"] < facts["qini"] == told["coefficient"]["value"] < facts["qini_high"]
+    assert facts["training_positives"] == later.outcome.sum()
 
 
 def test_groups_that_tell_nothing_have_a_reason_instead_of_a_curve() -> None:
