@@ -4,15 +4,21 @@ With RECS_TLS_CLIENT_CA only clients with a certificate of that authority are le
 to a certificate (RFC 8705) holds in its presence alone.
 """
 
+import asyncio
 import ssl
+import sys
 from asyncio import BaseTransport
+from contextlib import suppress
 from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.probes import serve_with_probes
 from api.tls import TlsFiles
 from data_contracts.settings import Settings
+
+_NOT_STARTED = 3
 
 
 class CertificateProtocol(HttpToolsProtocol):
@@ -43,9 +49,11 @@ def tls(settings: Settings) -> dict[str, Any]:
 
 
 def main() -> None:
+    from api.main import app  # noqa: PLC0415 (which makes the application)
+
     settings = Settings()
-    uvicorn.run(
-        "api.main:app",
+    config = uvicorn.Config(
+        app,
         host=settings.api_host,
         port=settings.api_port,
         http=CertificateProtocol,
@@ -54,6 +62,11 @@ def main() -> None:
         server_header=False,
         **tls(settings),
     )
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(serve_with_probes(server, app, settings))
+    if not server.started:
+        sys.exit(_NOT_STARTED)
 
 
 if __name__ == "__main__":

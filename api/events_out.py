@@ -63,6 +63,7 @@ async def events_out(settings: Settings, clock: Callable[[], datetime]) -> Async
         clock=clock,
         good_for=timedelta(days=settings.rec_id_days),
         skew=timedelta(seconds=settings.clock_skew_seconds),
+        is_open=settings.feedback == "on",
     )
     exposures = ExposureLog(exposed.outbox)
     for part in (feedback.sender, exposed.sender, exposures):

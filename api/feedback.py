@@ -16,7 +16,7 @@ import orjson
 from api.batches import Batches
 from api.models import Feedback, FeedbackType
 from api.outbox import Entry, Key, Outbox, Put
-from api.refusals import BusyLaterError, InvalidError
+from api.refusals import BusyLaterError, ElsewhereError, InvalidError
 from api.security import Principal
 from api.traces import traceparent
 from data_contracts.errors import InputError, UnavailableError
@@ -45,7 +45,9 @@ class Accepted:
 
 
 class FeedbackDesk:
-    """`key` signs rec_ids; `good_for` is how long an answer is; `skew` how far ahead an app's clock may be."""
+    """`key` signs rec_ids; `good_for` is how long an answer is; `skew` how far ahead an app's clock may be; not
+    `is_open`: it takes nothing.
+    """
 
     def __init__(
         self,
@@ -56,6 +58,7 @@ class FeedbackDesk:
         clock: Callable[[], datetime],
         good_for: timedelta,
         skew: timedelta,
+        is_open: bool = True,
     ) -> None:
         self._outbox = outbox
         self._wake = wake
@@ -63,12 +66,18 @@ class FeedbackDesk:
         self._clock = clock
         self._good_for = good_for
         self._skew = skew
+        self._is_open = is_open
         self._writes = Batches(self._write, largest=_LARGEST_WRITE, in_flight=1)
 
     async def accept(self, given: Feedback, *, caller: Principal, idempotency_key: str = "") -> Accepted:
         """Raises InvalidError for what is forged, not of this user or under a key of other feedback, Refused for an
-        answer of another channel than the caller's, BusyLaterError when there is no room.
+        answer of another channel than the caller's, BusyLaterError when there is no room, ElsewhereError where none
+        is taken.
         """
+        if not self._is_open:
+            raise ElsewhereError(
+                "feedback is not taken here, where no disk would keep it: send it to the service that is for it"
+            )
         now = self._clock()
         about = self._checked(given, now)
         caller.refuse_other_channel(about.channel)

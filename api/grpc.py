@@ -1,7 +1,7 @@
 """`python -m api.grpc`: the same answers over gRPC (port RECS_GRPC_PORT), with health and reflection.
 
 A process of its own beside the API, with the same core, the same limits and the same outboxes on disk; its metrics are
-at http://…:RECS_GRPC_METRICS_PORT/metrics. TLS as for `python -m api`.
+at http://…:RECS_GRPC_METRICS_PORT/metrics. TLS as for `python -m api`; health without it at RECS_GRPC_PROBE_PORT.
 """
 
 import asyncio
@@ -122,14 +122,17 @@ async def running_grpc(
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         reflection.enable_server_reflection((NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), server)
         port = _listening(server, settings)
+        probes = _probes(checks, settings)
         await server.start()
         for name in ("", NAME):
             await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await probes.start()
         try:
             yield port
         finally:
             await checks.enter_graceful_shutdown()
             await server.stop(_STOP_SECONDS)
+            await probes.stop(None)
             kept.close()
 
 
@@ -144,6 +147,15 @@ def _listening(server: Any, settings: Settings) -> int:
         require_client_auth=authority is not None,
     )
     return int(server.add_secure_port(at, credentials))
+
+
+def _probes(checks: Any, settings: Settings) -> Any:
+    """A server of this process' health alone, without TLS, for who runs it and has no certificate; port 0: none."""
+    server = grpc.aio.server()
+    if settings.grpc_probe_port:
+        health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+        server.add_insecure_port(f"{settings.api_host}:{settings.grpc_probe_port}")
+    return server
 
 
 @contextmanager

@@ -32,6 +32,7 @@ _CODES = {
     HTTPStatus.NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     HTTPStatus.REQUEST_TIMEOUT: grpc.StatusCode.CANCELLED,
     HTTPStatus.GONE: grpc.StatusCode.NOT_FOUND,
+    HTTPStatus.MISDIRECTED_REQUEST: grpc.StatusCode.UNIMPLEMENTED,
     HTTPStatus.TOO_MANY_REQUESTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
     HTTPStatus.SERVICE_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
     HTTPStatus.INTERNAL_SERVER_ERROR: grpc.StatusCode.INTERNAL,

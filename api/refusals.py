@@ -38,6 +38,12 @@ class GoneError(RefusalError):
     status = HTTPStatus.GONE
 
 
+class ElsewhereError(RefusalError):
+    """Another service does this."""
+
+    status = HTTPStatus.MISDIRECTED_REQUEST
+
+
 class BusyLaterError(RefusalError):
     """Nothing is wrong with the request: there is no room for it now."""
 

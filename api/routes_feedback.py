@@ -19,6 +19,7 @@ router = APIRouter(prefix="/api/v1/recommendations", tags=["feedback"])
     response_model=FeedbackTaken,
     responses={
         202: {"content": {"application/json": {"example": FEEDBACK_TAKEN}}},
+        421: documented("This service takes no feedback; there is another that does."),
         422: documented(
             "A field is wrong, the rec_id is forged or another user's, or the Idempotency-Key was used for other "
             "feedback; `errors` names the field."

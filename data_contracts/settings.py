@@ -188,6 +188,9 @@ class Settings(BaseSettings):
     events_to: Literal["clickhouse", "kafka"] = Field(
         "clickhouse", description="where feedback and exposures go: straight into ClickHouse, or to Kafka's topics"
     )
+    feedback: Literal["on", "off"] = Field(
+        "on", description="whether feedback is taken here; off where no disk outlives the process: it is refused then"
+    )
     feedback_outbox_events: int = Field(
         1_000_000, ge=1, description="feedback that may wait on disk; beyond it the service answers 503"
     )
@@ -234,6 +237,12 @@ class Settings(BaseSettings):
     token: SecretStr = Field(SecretStr(""), description="bearer token of `recs ask`; default one of the local issuer")
 
     api_host: str = Field("127.0.0.1", description="address that `python -m api` listens at")
+    probe_port: int = Field(
+        0, ge=0, le=65535, description="plain port of its /healthz and /readyz, for who has no certificate; 0: none"
+    )
+    grpc_probe_port: int = Field(
+        0, ge=0, le=65535, description="plain port of the health of `python -m api.grpc`; 0: none"
+    )
     tls_certificate: Path | None = Field(None, description="certificate of `python -m api`, PEM; default no TLS")
     tls_key: Path | None = Field(None, description="its private key, PEM")
     tls_client_ca: Path | None = Field(

@@ -161,12 +161,31 @@ def test_a_rollout_takes_nobody_away_and_drains_before_it_ends(name: str) -> Non
         assert 5 <= drain < pod["terminationGracePeriodSeconds"] - 10
 
 
-def test_probes_ask_of_life_and_of_tiers_and_only_listen_where_clients_need_certificates() -> None:
-    plain = the("dev", "Deployment", "recs-lookup")["spec"]["template"]["spec"]["containers"][0]
-    assert plain["livenessProbe"]["httpGet"]["path"] == "/healthz"
-    assert plain["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    secured = the("prod", "Deployment", "recs-lookup")["spec"]["template"]["spec"]["containers"][0]
-    assert "tcpSocket" in secured["livenessProbe"] and "tcpSocket" in secured["readinessProbe"]
+@BOTH
+def test_probes_ask_at_plain_ports_that_the_settings_open_and_no_policy_does(name: str) -> None:
+    settings = the(name, "ConfigMap", "recs-settings")["data"]
+    rest, grpc = the(name, "StatefulSet", "recs-feedback")["spec"]["template"]["spec"]["containers"]
+    assert rest["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "probes"}
+    assert rest["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "probes"}
+    assert {"name": "probes", "containerPort": int(settings["RECS_PROBE_PORT"])} in rest["ports"]
+    assert grpc["livenessProbe"]["grpc"] == grpc["readinessProbe"]["grpc"]
+    assert grpc["readinessProbe"]["grpc"]["port"] == int(settings["RECS_GRPC_PROBE_PORT"])
+    opened = [
+        port["port"] for rule in the(name, "NetworkPolicy", "recs-asked")["spec"]["ingress"] for port in rule["ports"]
+    ]
+    assert set(opened) == {8080, 50051, 9464}
+
+
+@BOTH
+def test_who_has_no_disk_takes_no_feedback(name: str) -> None:
+    refused = {"name": "RECS_FEEDBACK", "value": "off"}
+    for kind, role, takes in (
+        ("Deployment", "lookup", False),
+        ("Deployment", "grpc", False),
+        ("StatefulSet", "feedback", True),
+    ):
+        for container in the(name, kind, f"recs-{role}")["spec"]["template"]["spec"]["containers"]:
+            assert (refused in container.get("env", [])) is not takes
 
 
 @BOTH

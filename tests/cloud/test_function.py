@@ -21,7 +21,7 @@ OWN = {"rec_id", "generated_at", "request_id"}
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, pointer_poll_seconds=3_600)
+    return Settings(data_dir=tmp_path, pointer_poll_seconds=3_600, feedback="off")
 
 
 @pytest.fixture
@@ -113,7 +113,11 @@ def test_tokens_are_asked_for_as_by_rest(tmp_path: Path) -> None:
 
 
 def test_feedback_and_what_is_no_base64_are_refused(function: lookup.Application) -> None:
-    assert function.answer(event("POST", f"{PATH}/feedback"))["statusCode"] == 421
+    rec_id = json.loads(function.answer(event(**asked(user_id="1", channel="web")))["body"])["rec_id"]
+    click = {"rec_id": rec_id, "user_id": 1, "event_type": "click", "timestamp": NOW.isoformat()}
+    given = event("POST", f"{PATH}/feedback", body=json.dumps(click), isBase64Encoded=False)
+    given["multiValueHeaders"] = {"Content-Type": ["application/json"]}
+    assert function.answer(given)["statusCode"] == 421
     broken = function.answer(event("POST", f"{PATH}/batch", body="&&&"))
     assert (broken["statusCode"], json.loads(broken["body"])["status"]) == (400, 400)
 

@@ -103,6 +103,20 @@ def test_a_thousand_requests_are_answered_as_over_rest(tmp_path: Path) -> None:
     scene(tmp_path, act, experiments=running, exploration_share=0.2)
 
 
+def test_where_no_feedback_is_taken_it_is_an_unimplemented_call_with_advice(tmp_path: Path) -> None:
+    async def act(_: Settings, channel: Any) -> None:
+        stub = services.RecommendationServiceStub(channel)
+        answer = await stub.Recommend(ASKED)
+        given = pb.FeedbackRequest(
+            rec_id=answer.rec_id, user_id=ALICE, event_type=pb.FEEDBACK_TYPE_CLICK, timestamp=answer.timestamp
+        )
+        with pytest.raises(grpc.aio.AioRpcError, match="send it to the service") as refused:
+            await stub.SendFeedback(given)
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+    scene(tmp_path, act, feedback="off")
+
+
 def test_feedback_is_taken_once_and_refusals_are_status_codes(tmp_path: Path) -> None:
     async def act(_: Settings, channel: Any) -> None:
         stub = services.RecommendationServiceStub(channel)

@@ -17,6 +17,7 @@ import httpx
 import orjson
 import pytest
 from cryptography.hazmat.primitives import serialization
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
@@ -38,6 +39,7 @@ ASKED = {"user_id": "1", "channel": "web"}
 @dataclass(frozen=True)
 class Running:
     url: str
+    probes: str
     settings: Settings
     authority: str
     folder: Path
@@ -68,7 +70,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     authority, stranger = signed("authority"), signed("another authority")
     certificate, key = signed("server", authority).write(folder, "server")
     ca, _ = authority.write(folder, "ca")
-    port = free_port()
+    port, probe_port = free_port(), free_port()
     settings = Settings(data_dir=folder, auth="on")
     ensure_issuer(settings)
     environment = {
@@ -76,6 +78,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         "RECS_AUTH": "on",
         "RECS_DATA_DIR": str(folder),
         "RECS_API_PORT": str(port),
+        "RECS_PROBE_PORT": str(probe_port),
         "RECS_CLICKHOUSE_URL": "http://127.0.0.1:9",
         "RECS_TLS_CERTIFICATE": certificate,
         "RECS_TLS_KEY": key,
@@ -84,12 +87,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with subprocess.Popen([sys.executable, "-m", "api"], env=environment) as process:
         try:
             deadline = time.monotonic() + 60
-            while not _accepts(port):
+            while not (_accepts(port) and _accepts(probe_port)):
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             clients = {name: signed(name, authority) for name in ("app", "thief")} | {"stranger": signed("x", stranger)}
-            yield Running(f"https://127.0.0.1:{port}", settings, ca, folder, clients)
+            probes = f"http://127.0.0.1:{probe_port}"
+            yield Running(f"https://127.0.0.1:{port}", probes, settings, ca, folder, clients)
         finally:
             process.terminate()
 
@@ -118,12 +122,22 @@ def test_a_bound_token_holds_with_its_own_certificate_alone(running: Running) ->
     assert running.ask("thief", token) == 401
 
 
+def test_who_has_no_certificate_hears_whether_the_service_lives_and_nothing_else(running: Running) -> None:
+    assert httpx.get(f"{running.probes}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{running.probes}/readyz").json()["tier"] == "static"
+    headers = {"Authorization": f"Bearer {running.token(None)}"}
+    for path in ("/metrics", "/openapi.json", "/healthz/../metrics", "/console/"):
+        assert httpx.get(f"{running.probes}{path}").status_code == 404
+    assert httpx.get(f"{running.probes}/api/v1/recommendations", params=ASKED, headers=headers).status_code == 404
+
+
 def test_over_grpc_the_same_certificates_and_bindings_hold(running: Running) -> None:
     given = running.settings.model_copy(
         update={
             "data_dir": running.folder / "grpc",
             "oauth_jwks": running.settings.jwks_uri,
             "grpc_port": 0,
+            "grpc_probe_port": free_port(),
             "clickhouse_url": "http://127.0.0.1:9",
             "tls_certificate": running.folder / "server.pem",
             "tls_key": running.folder / "server.key",
@@ -140,13 +154,23 @@ def test_over_grpc_the_same_certificates_and_bindings_hold(running: Running) -> 
             )
             return await call.code()
 
+    async def probed(token: str) -> list[Any]:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{given.grpc_probe_port}") as channel:
+            health = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            call = RecommendationServiceStub(channel).Recommend(
+                RecommendRequest(user_id=1, channel=CHANNEL_WEB), metadata=(("authorization", f"Bearer {token}"),)
+            )
+            return [health.status, await call.code()]
+
     async def play() -> list[Any]:
         async with running_grpc(given) as port:
             token = running.token("app")
-            return [await code(port, client, token) for client in ("app", "thief", "stranger")]
+            codes = [await code(port, client, token) for client in ("app", "thief", "stranger")]
+            return codes + await probed(token)
 
     codes = grpc.StatusCode
-    assert asyncio.run(play()) == [codes.OK, codes.UNAUTHENTICATED, codes.UNAVAILABLE]
+    healthy = health_pb2.HealthCheckResponse.SERVING
+    assert asyncio.run(play()) == [codes.OK, codes.UNAUTHENTICATED, codes.UNAVAILABLE, healthy, codes.UNIMPLEMENTED]
 
 
 def test_half_a_configuration_is_refused() -> None:

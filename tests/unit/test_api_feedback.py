@@ -67,6 +67,20 @@ def feedback(client: TestClient, **changes: Any) -> dict[str, Any]:
     }
 
 
+def test_a_service_that_takes_no_feedback_says_where_it_belongs_and_still_logs_what_it_showed(
+    client: Client, tmp_path: Path
+) -> None:
+    running = client(feedback="off")
+    given = feedback(running)
+    refused = running.post(f"{URL}/feedback", json=given)
+    problem = Problem.model_validate_json(refused.content)
+    assert (refused.status_code, problem.title) == (421, "Misdirected Request")
+    assert "send it to the service" in problem.detail
+    running.__exit__(None, None, None)
+    assert waiting(tmp_path, "feedback") == []
+    assert [event["rec_id"] for event in waiting(tmp_path, "exposures")] == [given["rec_id"]]
+
+
 def test_accepted_feedback_is_on_disk_as_an_event_of_its_topic(client: Client, tmp_path: Path) -> None:
     running = client()
     given = feedback(running)

@@ -39,10 +39,11 @@ topologySpreadConstraints:
   {{- end }}
 {{- end }}
 
-{{/* Settings and names of secrets of one role, as RECS_ variables. */}}
+{{/* Settings and names of secrets of one role, as RECS_ variables. Whoever has no disk takes no feedback. */}}
 {{- define "recs.env" -}}
 {{- $mine := index .root.Values .role | default dict -}}
-{{- range $name, $value := merge dict ($mine.settings | default dict) ($mine.secrets | default dict) }}
+{{- $fixed := ternary (dict "feedback" "off") dict (has .role (list "lookup" "grpc")) -}}
+{{- range $name, $value := merge dict $fixed ($mine.settings | default dict) ($mine.secrets | default dict) }}
 - {name: RECS_{{ upper $name }}, value: {{ $value | quote }}}
 {{- end }}
 {{- end }}
@@ -93,22 +94,18 @@ annotations:
   checksum/settings: {{ include (print .root.Template.BasePath "/settings.yaml") .root | sha256sum }}
 {{- end }}
 
-{{/* REST. Alive: the process answers. Ready: it could answer of any tier, for a look-up never fails; where clients must
-     show certificates the kubelet has none, and a port that is listened at is one whose first look has been taken. */}}
+{{/* REST. Alive: the process answers. Ready: it could answer of any tier, for a look-up never fails. The kubelet has no
+     certificate to show, so it asks at plain ports, which the network policy opens to nobody else. */}}
 {{- define "recs.rest" -}}
 - name: api
   {{- include "recs.container" . | nindent 2 }}
   command: [python, -m, api]
   ports:
     - {name: http, containerPort: 8080}
-  {{- $scheme := ternary "HTTPS" "HTTP" .root.Values.tls.enabled }}
+    - {name: probes, containerPort: 8081}
   {{- range $probe, $path := dict "startupProbe" "/healthz" "livenessProbe" "/healthz" "readinessProbe" "/readyz" }}
   {{ $probe }}:
-    {{- if $.root.Values.tls.clientCa }}
-    tcpSocket: {port: http}
-    {{- else }}
-    httpGet: {path: {{ $path }}, port: http, scheme: {{ $scheme }}}
-    {{- end }}
+    httpGet: {path: {{ $path }}, port: probes}
     periodSeconds: {{ eq $probe "livenessProbe" | ternary 10 2 }}
     timeoutSeconds: 2
     failureThreshold: {{ eq $probe "startupProbe" | ternary 60 3 }}
@@ -125,13 +122,10 @@ annotations:
   ports:
     - {name: grpc, containerPort: 50051}
     - {name: metrics, containerPort: 9464}
+    - {name: grpc-probes, containerPort: 50052}
   {{- range $probe := list "startupProbe" "livenessProbe" "readinessProbe" }}
   {{ $probe }}:
-    {{- if $.root.Values.tls.enabled }}
-    tcpSocket: {port: grpc}
-    {{- else }}
-    grpc: {port: 50051}
-    {{- end }}
+    grpc: {port: 50052}
     periodSeconds: {{ eq $probe "livenessProbe" | ternary 10 2 }}
     timeoutSeconds: 2
     failureThreshold: {{ eq $probe "startupProbe" | ternary 60 3 }}
