@@ -12,13 +12,24 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from api.opted_out import CHANNELS
-from api.store import ITEMS, FallbackLists, Lists, Pointers, PortraitFeature, Ranked, RuleSet, SnapshotRow, UserState
+from api.store import (
+    ITEMS,
+    FallbackLists,
+    Lists,
+    Pointers,
+    PortraitFeature,
+    Ranked,
+    Reopened,
+    RuleSet,
+    SnapshotRow,
+    UserState,
+)
 from data_contracts.experiments import MADE_ON_DEMAND
 from data_contracts.night import parse_snapshot_id
 from data_contracts.overlay import KINDS, Effect
 from data_contracts.policy.users import CHANNEL_CONSENT
 from data_contracts.suppressions import ALL
-from data_contracts.vocabulary import Channel, Tier, Variant
+from data_contracts.vocabulary import Channel, SuppressionEvent, Tier, Variant
 from sql.client import Address, AsyncStore, connected_async
 from sql.pointer import read_pointers_async
 from sql.rules import current_rule_set_async
@@ -28,7 +39,17 @@ from sql.user_events import read_events, read_lag
 _APP = sum(int(CHANNEL_CONSENT[channel]) for channel in CHANNELS)
 # What is suppressed in a channel in part counts as well: in memory nobody knows of which product it is.
 _WITHDRAWALS = sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.WITHDRAW or kind.in_channel})
-_OPTING = [*_WITHDRAWALS, *sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.GIVE})]
+_FINALS = sorted({str(kind.event_type) for kind in KINDS if kind.effect is Effect.ERASE})
+_OPTING = {
+    "event_types": [
+        *_WITHDRAWALS,
+        *_FINALS,
+        *sorted({str(one.event_type) for one in KINDS if one.effect is Effect.GIVE}),
+    ],
+    "withdrawals": _WITHDRAWALS,
+    "finals": _FINALS,
+    "lift": SuppressionEvent.LIFTED.value,
+}
 _OTHERS = frozenset(MADE_ON_DEMAND)
 
 
@@ -80,7 +101,7 @@ class ClickHouseStore:
     async def opted_out(self, snapshot_id: str, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
         store = await self._store()
         customers = await store.table("user_state_v1/opted_out", snapshot_id=snapshot_id, key=key, channels=_APP)
-        events = await store.table("user_events_v1/opted_out", key=key, event_types=_OPTING, withdrawals=_WITHDRAWALS)
+        events = await store.table("user_events_v1/opted_out", key=key, **_OPTING)
         return await asyncio.to_thread(_opted_out, customers, events)
 
     async def newly_suppressed(self, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
@@ -89,6 +110,17 @@ class ClickHouseStore:
             channel: np.array([hashed for where, hashed in rows if where in (channel.value, ALL)], np.uint32)
             for channel in CHANNELS
         }
+
+    async def newly_lifted(self, snapshot_id: str, *, key: str) -> Reopened:
+        store = await self._store()
+        lifted = await store.few_rows("suppression_lifts_v1/newest", key=key)
+        users = np.array([hashed for (hashed,) in lifted], np.uint32)
+        if not len(users):
+            return Reopened(users, {})
+        asked = {"snapshot_id": snapshot_id, "key": key, "channels": _APP}
+        customers = await store.table("user_state_v1/opted_out_of_lifted", **asked)
+        events = await store.table("user_events_v1/opted_out_of_lifted", key=key, **_OPTING)
+        return Reopened(users, _opted_out(customers, events))
 
     async def overlay_lag(self) -> float | None:
         return await read_lag(await self._store())

@@ -3,8 +3,9 @@
 While users cannot be looked up they are answered as somebody unknown, and who is in here is shown nothing. Of a user
 and channel 32 bits of a keyed hash are kept, in memory and on disk: 40 MB for ten million, for whom one of 430 others
 is taken and shown nothing either. Read anew once a minute: an opt-out of the last minute before an outage may be
-missed, and a new consent counts from the next night on. New suppressions, of a product alone too, are looked for every
-second. CRM needs none of this: it shows nothing to who is unknown.
+missed, and a new consent counts from the next night on. New suppressions, of a product alone too, and lifts are looked
+for every second; a lift may open it for that one of 430 others too, until the next reading. CRM needs none of this: it
+shows nothing to who is unknown.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from api.store import Store
+from api.store import Reopened, Store
 from data_contracts.errors import RecsError
 from data_contracts.vocabulary import Channel
 
@@ -88,6 +89,14 @@ class OptedOut:
     def without(self, hashed: int) -> Self:
         return type(self)({channel: hashes[hashes != hashed] for channel, hashes in self.hashes.items()})
 
+    def reopened(self, lifted: Reopened) -> Self:
+        """Without whom a lift has opened a channel to; itself where nobody of these is in it any more."""
+        nobody = np.zeros(0, np.uint32)
+        gone = {name: np.setdiff1d(lifted.users, lifted.still_out.get(name, nobody)) for name in self.hashes}
+        if not any(self.includes(int(one), channel) for channel, hashes in gone.items() for one in hashes):
+            return self
+        return type(self)({name: hashes[~np.isin(hashes, gone[name])] for name, hashes in self.hashes.items()})
+
 
 class OptOuts:
     """Keeps it current. Begins with what the last service left on disk."""
@@ -107,19 +116,20 @@ class OptOuts:
             is_read = await self.read(snapshot_id())
             await asyncio.sleep(_EVERY_SECONDS if is_read else _AGAIN_SECONDS)
 
-    async def watch(self) -> None:
-        """Look for new suppressions for good."""
+    async def watch(self, snapshot_id: Callable[[], str]) -> None:
+        """Look for new suppressions and lifts for good."""
         while True:
-            await self._look()
+            await self._look(snapshot_id())
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _look(self) -> None:
+    async def _look(self, snapshot_id: str) -> None:
         try:
             async with asyncio.timeout(_AGAIN_SECONDS):
+                lifted = await self._store.newly_lifted(snapshot_id, key=self._key)
                 found = await self._store.newly_suppressed(key=self._key)
-            self.known = self.known.also(found)
+            self.known = self.known.reopened(lifted).also(found)
         except (TimeoutError, RecsError) as error:
-            _LOG.debug("new suppressions cannot be read: %s", error)
+            _LOG.debug("new suppressions and lifts cannot be read: %s", error)
 
     async def read(self, snapshot_id: str) -> bool:
         """Whether it could be read; else what is known stays."""
@@ -127,7 +137,7 @@ class OptOuts:
             async with asyncio.timeout(_READ_SECONDS):
                 found = await self._store.opted_out(snapshot_id, key=self._key)
             self.known = await asyncio.to_thread(OptedOut.of, found)
-            await self._look()  # for what came while that was read
+            await self._look(snapshot_id)  # for what came while that was read
             await asyncio.to_thread(self.known.save, self._path)
         except (TimeoutError, RecsError) as error:
             _LOG.debug("who opted out cannot be read: %s", error)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from io import StringIO
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -73,6 +73,25 @@ _BODY = {
 }
 
 
+IdempotencyKey = Annotated[
+    str,
+    Header(
+        description="the same key of the same client counts once, and is refused with other content while it is "
+        "known (24 hours by default)",
+        max_length=128,
+    ),
+]
+Suppressor = Annotated[Principal, requires(Scope.SUPPRESSIONS_WRITE)]
+
+
+def _ordered(request: Request, service: Running, caller: Suppressor, idempotency_key: IdempotencyKey = "") -> Order:
+    known_for = timedelta(hours=request.app.state.settings.idempotency_hours)
+    return Order(actor=caller.client, at=service.clock(), key=idempotency_key, known_for=known_for)
+
+
+Ordered = Annotated[Order, Depends(_ordered)]
+
+
 @router.post(
     "/api/v1/suppressions",
     status_code=202,
@@ -82,30 +101,13 @@ _BODY = {
     },
     openapi_extra={"requestBody": _BODY},
 )
-async def suppressions(
-    request: Request,
-    service: Running,
-    caller: Annotated[Principal, requires(Scope.SUPPRESSIONS_WRITE)],
-    idempotency_key: Annotated[
-        str,
-        Header(
-            description="the same key of the same client counts once, and is refused with other content while it is "
-            "known (24 hours by default)",
-            max_length=128,
-        ),
-    ] = "",
-) -> Suppressed:
+async def suppressions(request: Request, caller: Suppressor, order: Ordered) -> Suppressed:
     """Stop addressing users: in one channel or all, about everything, a product or a family, for good or until a time.
 
     Once answered it holds in every answer, whatever the snapshot. A file (text/csv, UTF-8, with a header) says it row
-    by row: its good rows are taken, the others told. An opt-in that comes later in the app opens a channel again.
+    by row: its good rows are taken, the others told. A lift, or an opt-in that comes later in the app, opens a channel
+    again; after an erasure nothing does.
     """
-    order = Order(
-        actor=caller.client,
-        at=service.clock(),
-        key=idempotency_key,
-        known_for=timedelta(hours=request.app.state.settings.idempotency_hours),
-    )
     body = await request.body()
     try:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() == _CSV:

@@ -116,7 +116,7 @@ async def running_service(settings: Settings, store: Store, clock: Callable[[], 
         watching = asyncio.gather(
             watch.run(every_seconds=settings.pointer_poll_seconds),
             opt_outs.run(lambda: watch.serving.snapshot_id),
-            opt_outs.watch(),
+            opt_outs.watch(lambda: watch.serving.snapshot_id),
         )
         try:
             # The policy's matrices are small: more threads would only wait for each other.

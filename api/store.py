@@ -96,6 +96,14 @@ class PortraitFeature:
     everyone_mean: float | None
 
 
+@dataclass(frozen=True)
+class Reopened:
+    """Hashes of users of whom something was lifted a moment ago, and of those by channel who are out nevertheless."""
+
+    users: NDArray[np.uint32]
+    still_out: Mapping[Channel, NDArray[np.uint32]]
+
+
 class Store(Protocol):
     async def pointers(self) -> Pointers: ...
 
@@ -123,6 +131,9 @@ class Store(Protocol):
 
     async def newly_suppressed(self, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
         """Who was suppressed in the app's channels, wholly or in part, within the last minutes; hashes as above."""
+
+    async def newly_lifted(self, snapshot_id: str, *, key: str) -> Reopened:
+        """Of whom a suppression was lifted within the last minutes; hashes as above."""
 
     async def overlay_lag(self) -> float | None:
         """Seconds that stored events are behind those that came; None where nobody was ever seen to store any."""

@@ -1,6 +1,7 @@
-"""Suppressions: who must not be addressed, where, about what, why and until when. Pure.
+"""Suppressions: who must not be addressed, where, about what, why and until when; and how one is lifted. Pure.
 
-One is one event a user and channel, of a kind that the overlay knows; what it takes out is decided there.
+One is one event a user and channel, of a kind that the overlay knows, and so is its lift; what either does is decided
+there (`overlay.kinds`).
 """
 
 import csv
@@ -39,7 +40,13 @@ class Terms(BaseModel):
     def _about_one_thing(self) -> Self:
         if self.product_id and self.family:
             raise ValueError("family: name a product or a family, not both")
+        if self.is_erasure and (self.product_id or self.family or self.until):
+            raise ValueError("kind: an erasure is about everything and for good")
         return self
+
+    @property
+    def is_erasure(self) -> bool:
+        return self.kind is SuppressionKind.ERASURE_REQUEST
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -139,22 +146,38 @@ def over(terms: Terms, now: datetime) -> str:
 def events_of(one: Suppression, *, name: str, at: datetime) -> Iterator[dict[str, Any]]:
     """As contact.suppressions has them: one a channel. `name` makes them the same when they come again."""
     terms = one.terms
-    event_type = (
-        SuppressionEvent.PRODUCT
-        if terms.product_id
-        else SuppressionEvent.FAMILY
-        if terms.family
-        else SuppressionEvent.CHANNEL
-    )
     for channel in terms.channels:
         yield {
             "event_id": f"{name}/{channel.value}",
             "event_time": micros(at),
             "user_id": one.user_id,
-            "event_type": event_type.value,
+            "event_type": _event_type(terms).value,
             "channel": channel.value,
             "kind": terms.kind.value,
             "product_id": terms.product_id,
             "family": terms.family.value if terms.family else None,
             "until": micros(terms.until.astimezone(UTC)) if terms.until else None,
+            "lifts": None,
         }
+
+
+def lifts_of(one: Suppression, *, name: str, at: datetime) -> Iterator[dict[str, Any]]:
+    """What takes back the events that `events_of` gives for the same suppression and name."""
+    for event in events_of(one, name=name, at=at):
+        yield {
+            **event,
+            "event_id": f"lift/{event['event_id']}",
+            "event_type": SuppressionEvent.LIFTED.value,
+            "product_id": None,
+            "family": None,
+            "until": None,
+            "lifts": event["event_id"],
+        }
+
+
+def _event_type(terms: Terms) -> SuppressionEvent:
+    if terms.is_erasure:
+        return SuppressionEvent.ERASURE
+    if terms.product_id:
+        return SuppressionEvent.PRODUCT
+    return SuppressionEvent.FAMILY if terms.family else SuppressionEvent.CHANNEL

@@ -179,11 +179,13 @@ class FeedbackEvent(StrEnum):
 
 
 class SuppressionEvent(StrEnum):
-    """What a suppression takes out."""
+    """What a suppression takes out, or that one was taken back."""
 
     CHANNEL = "channel_suppressed"
     PRODUCT = "product_suppressed"
     FAMILY = "family_suppressed"
+    ERASURE = "erasure_suppressed"  # everything in the channel, and nothing ends it
+    LIFTED = "suppression_lifted"
 
 
 class SuppressionKind(StrEnum):

@@ -89,6 +89,21 @@ SUPPRESSED = DayLog(
         ]
     ),
 )
+LIFTED = DayLog(
+    "suppression_lifts",
+    pa.schema(
+        [
+            ("lifted_at", _TIME),
+            ("suppression_id", pa.string()),
+            ("place", pa.uint32()),
+            ("user_id", pa.int64()),
+            ("lift_id", pa.string()),
+            ("reason", pa.string()),
+            ("actor", pa.string()),
+            ("idempotency_key", pa.string()),
+        ]
+    ),
+)
 DAY_LOGS: Mapping[str, DayLog] = {"recommendation.feedback": _FEEDBACK, "recommendation.exposures": _EXPOSURES}
 
 
@@ -103,7 +118,7 @@ def put_log(store: Store, log: DayLog, events: Sequence[Mapping[str, Any]]) -> N
 
 def forget_user(store: Store, user_id: int) -> None:
     """Take a person out of these tables, at once."""
-    for table in (*(log.table for log in (*DAY_LOGS.values(), SUPPRESSED)), "audience_members"):
+    for table in (*(log.table for log in (*DAY_LOGS.values(), SUPPRESSED, LIFTED)), "audience_members"):
         store.run("erase/delete", table=table, user_id=user_id)
 
 

@@ -1,6 +1,7 @@
 """Suppressions in ClickHouse: the events that the overlay reads, then who asked for them, when and why.
 
-What is accepted holds from the next look-up on; what failed half-way was not accepted, and may be sent again.
+What is accepted holds from the next look-up on; what failed half-way was not accepted, and may be sent again. Each
+acceptance has an id of its own: what comes under a key that is no longer known, or after it was lifted, is a new one.
 """
 
 import hashlib
@@ -39,15 +40,10 @@ class OtherKeyError(InputError):
 
 def suppress(store: Store, suppressions: Sequence[Suppression], order: Order) -> str:
     """The id of what was accepted, now or before under the same key. Raises OtherKeyError."""
-    key = _hash([order.actor, order.key]) if order.key else ""
-    suppression_id = _id(suppressions, key)
-    if key:
-        since = micros(order.at - order.known_for)
-        found = store.rows("suppressions_v1/of_key", idempotency_key=key, since=since)
-        if found and found[0][0] != suppression_id:
-            raise OtherKeyError("Idempotency-Key: was used for other suppressions")
-        if found:
-            return suppression_id
+    key = digest([order.actor, order.key]) if order.key else ""
+    suppression_id, is_known = _id_under(store, key, suppressions, order)
+    if is_known:
+        return suppression_id
     placed = list(enumerate(suppressions))
     parts = [placed[start : start + _AT_ONCE] for start in range(0, len(placed), _AT_ONCE)]
     for part in parts:
@@ -79,14 +75,29 @@ def _rows(part: Iterable[tuple[int, Suppression]], suppression_id: str, at: date
                 yield row
 
 
+def _id_under(store: Store, key: str, suppressions: Sequence[Suppression], order: Order) -> tuple[str, bool]:
+    """The id of these, and whether they were accepted under it. The same for what was sent again half-way."""
+    suppression_id = _id(suppressions, key)
+    found = store.rows("suppressions_v1/of_key", idempotency_key=key) if key else ()
+    if not found:
+        return suppression_id, False
+    ((newest, at, accepted),) = found
+    if at >= micros(order.at - order.known_for):
+        if newest.partition(".")[0] != suppression_id:
+            raise OtherKeyError("Idempotency-Key: was used for other suppressions")
+        if not store.rows("suppression_lifts_v1/of_id", suppression_id=newest):
+            return str(newest), True
+    return f"{suppression_id}.{accepted}", False
+
+
 def _id(suppressions: Sequence[Suppression], key: str) -> str:
     """32 hex digits. Without a key each is a new one: it may follow an opt-in."""
     if not key:
         return uuid.uuid4().hex
-    return _hash([key, *([one.user_id, one.terms.model_dump(mode="json")] for one in suppressions)])
+    return digest([key, *([one.user_id, one.terms.model_dump(mode="json")] for one in suppressions)])
 
 
-def _hash(content: object) -> str:
+def digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -11,7 +11,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from api.opted_out import user_hash
-from api.store import ITEMS, FallbackLists, Lists, Pointers, PortraitFeature, Ranked, RuleSet, SnapshotRow, UserState
+from api.store import (
+    ITEMS,
+    FallbackLists,
+    Lists,
+    Pointers,
+    PortraitFeature,
+    Ranked,
+    Reopened,
+    RuleSet,
+    SnapshotRow,
+    UserState,
+)
 from data_contracts.catalogue import (
     Catalogue,
     Eligibility,
@@ -187,6 +198,10 @@ class FakeStore:
     async def newly_suppressed(self, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
         await self._reached()
         return {}
+
+    async def newly_lifted(self, snapshot_id: str, *, key: str) -> Reopened:
+        await self._reached()
+        return Reopened(np.zeros(0, np.uint32), {})
 
     async def overlay_lag(self) -> float | None:
         await self._reached()

@@ -11,6 +11,19 @@ from data_contracts.catalogue import Catalogue, Product, Rules
 
 
 @dataclass(frozen=True)
+class Suppression:
+    """What a bank was told of a person: not to speak in a channel of `about` (an item, a family, "" for everything);
+    or, by `lifts`, that an earlier or later word counts no longer. An erasure always counts.
+    """
+
+    name: str
+    channel: str
+    about: str = ""
+    lifts: str = ""
+    is_erasure: bool = False
+
+
+@dataclass(frozen=True)
 class Person:
     """A user as a person would write them down; None is unknown."""
 
@@ -23,6 +36,13 @@ class Person:
     arrears_days: int | None = None
     agrees_to: frozenset[str] = frozenset()  # mobile, web, crm, profiling
     is_customer: bool = False
+    told: tuple[Suppression, ...] = ()
+
+    @property
+    def heard(self) -> list[Suppression]:
+        """Of what the bank was told, what counts."""
+        taken_back = [word.lifts for word in self.told]
+        return [word for word in self.told if not word.lifts and (word.is_erasure or word.name not in taken_back)]
 
     @property
     def is_known(self) -> bool:
@@ -85,6 +105,9 @@ class Checker:
             found.append("not eligible")
         if product.product_id in person.held:
             found.append("held")
+        for word in person.heard:
+            if word.channel == channel and word.about in ("", product.product_id, str(product.family)):
+                found.append("suppressed")
         if any(self._never_together(product, self.products[held]) for held in person.held):
             found.append("prohibited with a held product")
         for rule in self.rules.prerequisites:

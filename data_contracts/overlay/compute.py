@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from data_contracts.columns import EVENT_TIME, EVENT_TYPE, FAMILY, ITEM_ID, USER_ID
-from data_contracts.overlay.distinct import distinct_events
+from data_contracts.overlay.distinct import distinct_events, without_lifted
 from data_contracts.overlay.kinds import KINDS, MICROS, MOST_BOOST, Effect
 from data_contracts.overlay.rows import CHANNEL, TOPIC
 from data_contracts.policy.users import CHANNEL_CONSENT
@@ -116,6 +116,7 @@ def overlay(events: pa.Table, *, cut_off: int, now: int, late: int = 0) -> Overl
         seen, seen.active(Effect.HOLD, unseen_since), seen.active(Effect.RELEASE, unseen_since), seen.item.code
     )
     withdrawn, given = _latest(seen, seen.active(Effect.WITHDRAW), seen.active(Effect.GIVE), seen.channel + 1)
+    erased = _bits(seen, np.flatnonzero(seen.active(Effect.ERASE) & (seen.channel >= 0)))
     return Overlay(
         user_ids=seen.user_ids,
         held=_pairs(seen, held, seen.item),
@@ -125,13 +126,13 @@ def overlay(events: pa.Table, *, cut_off: int, now: int, late: int = 0) -> Overl
         families=_suppressed(seen, Effect.SUPPRESS_FAMILY, seen.family),
         boosts=_item_boosts(seen, cut_off),
         family_boosts=_summed(seen, *_faded(seen, Effect.BOOST_FAMILY, cut_off), seen.family),
-        withdrawn=_bits(seen, withdrawn),
-        given=_bits(seen, given[seen.time[given] >= cut_off]),
+        withdrawn=_bits(seen, withdrawn) | erased,
+        given=_bits(seen, given[seen.time[given] >= cut_off]) & ~erased,
     )
 
 
 def _seen(events: pa.Table, *, now: int) -> _Seen:
-    ordered = distinct_events(events)
+    ordered = without_lifted(distinct_events(events))
     names = pc.binary_join_element_wise(ordered[TOPIC], ordered[EVENT_TYPE], "/")
     event = pc.fill_null(pc.index_in(names, value_set=_NAME_SET), -1).to_numpy().astype(np.int64)
     ruled = ordered.filter(pa.array(event >= 0))

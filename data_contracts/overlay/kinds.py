@@ -22,6 +22,10 @@ class Effect(StrEnum):
 
     What shuts a door counts as long as a snapshot may not have seen it; what opens one (RELEASE, GIVE), and boosts,
     only after the snapshot's cut-off.
+
+    A LIFT undoes the one suppression that it names, whichever of the two comes first and however often: each that is
+    accepted has an id of its own, so what was accepted before it under another id, or after it, holds. ERASE nothing
+    undoes, neither a LIFT nor a GIVE.
     """
 
     HOLD = "hold"  # the product counts as held
@@ -30,6 +34,8 @@ class Effect(StrEnum):
     SUPPRESS_FAMILY = "suppress_family"  # nor any of its family, or of the one that the event names
     WITHDRAW = "withdraw"  # nothing is shown in the event's channel
     GIVE = "give"  # and again it may be
+    ERASE = "erase"  # nothing is shown in the event's channel, whatever comes later
+    LIFT = "lift"  # the suppression whose event it names counts no longer
     BOOST = "boost"  # the item moves up
     BOOST_FAMILY = "boost_family"  # everything of the family that was searched for moves up
     CONTACT = "contact"  # nothing here: the contact policy counts it
@@ -85,6 +91,8 @@ KINDS = (
     OverlayKind(SUPPRESSIONS, SuppressionEvent.CHANNEL, Effect.WITHDRAW),
     OverlayKind(SUPPRESSIONS, SuppressionEvent.PRODUCT, Effect.SUPPRESS, in_channel=True),
     OverlayKind(SUPPRESSIONS, SuppressionEvent.FAMILY, Effect.SUPPRESS_FAMILY, in_channel=True),
+    OverlayKind(SUPPRESSIONS, SuppressionEvent.ERASURE, Effect.ERASE),
+    OverlayKind(SUPPRESSIONS, SuppressionEvent.LIFTED, Effect.LIFT),
 )
 
 TOPICS = tuple(sorted({kind.topic for kind in KINDS}))

@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from data_contracts.columns import EVENT_ID, EVENT_TIME, EVENT_TYPE, FAMILY, ITEM_ID, PRODUCT_ID, USER_ID
 from data_contracts.events import newest
-from data_contracts.overlay.kinds import FLEETING, KINDS, MICROS, longest_window
+from data_contracts.overlay.kinds import FLEETING, KINDS, MICROS, SUPPRESSIONS, longest_window
 from data_contracts.search import family_of_search
+from data_contracts.vocabulary import SuppressionEvent, SuppressionKind
 
-TOPIC, CHANNEL = "topic", "channel"
+TOPIC, CHANNEL, LIFTS = "topic", "channel", "lifts"
 # Times are microseconds since 1970, UTC; "" where an event has no item, channel or family.
 EVENTS = pa.schema(
     [
@@ -60,7 +61,8 @@ def row_of(topic: str, event: Mapping[str, Any], *, arrived: int, skew: int) -> 
     An event more than `skew` ahead of its arrival counts from its arrival: a producer's wrong clock must neither keep
     a boost alive for years nor lose an opt-out.
     """
-    event_type = event[EVENT_TYPE]
+    is_erasure = _is_erasure(topic, event)
+    event_type = SuppressionEvent.ERASURE.value if is_erasure else event[EVENT_TYPE]
     if (topic, event_type) not in _NEEDED:
         return None
     schema = newest(topic)
@@ -70,7 +72,7 @@ def row_of(topic: str, event: Mapping[str, Any], *, arrived: int, skew: int) -> 
     family = (family_of_search(query) or "") if query else event.get(FAMILY) or ""
     if query and not family:
         return None
-    expires = _expires(event, _NEEDED[topic, event_type], happened)
+    expires = FOR_GOOD if is_erasure else _expires(event, _NEEDED[topic, event_type], happened)
     if expires * MICROS <= arrived:
         return None
     return EventRow(
@@ -79,12 +81,18 @@ def row_of(topic: str, event: Mapping[str, Any], *, arrived: int, skew: int) -> 
         topic=topic,
         event_type=event_type,
         event_id=event[schema.idempotency_key],
-        item_id=event.get(PRODUCT_ID) or event.get(ITEM_ID) or _answer_of(topic, event),
+        item_id=event.get(LIFTS) or event.get(PRODUCT_ID) or event.get(ITEM_ID) or _answer_of(topic, event),
         channel=event.get(CHANNEL) or "",
         family=family,
         last_cut_off=happened if event_type in FLEETING else MAX_CUT_OFF,
         expires_at=expires,
     )
+
+
+def _is_erasure(topic: str, event: Mapping[str, Any]) -> bool:
+    """Also where its producer does not know that an erasure has an event of its own."""
+    is_lift = event[EVENT_TYPE] == SuppressionEvent.LIFTED
+    return topic == SUPPRESSIONS and not is_lift and event.get("kind") == SuppressionKind.ERASURE_REQUEST
 
 
 def _expires(event: Mapping[str, Any], window: timedelta | None, happened: int) -> int:

@@ -24,6 +24,7 @@ KEPT: Mapping[str, str] = {
     "approvals": "at",
     "blocks": "moved_at",
     "rule_sets": "approved_at",
+    "suppression_lifts": "lifted_at",
     "suppressions": "accepted_at",
     "exports": "at",
     "audience_members": "created_at",

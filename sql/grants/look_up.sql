@@ -9,6 +9,7 @@ GRANT
     INSERT ON feedback,
     INSERT ON user_events,
     INSERT ON suppressions,
+    INSERT ON suppression_lifts,
     INSERT ON audiences,
     INSERT ON audience_members,
     INSERT ON exports,

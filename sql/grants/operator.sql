@@ -1,4 +1,4 @@
--- People: read everything; publish, roll back, block, override a gate, suppress. They load and delete nothing.
+-- People: read everything; publish, roll back, block, override a gate, suppress and lift. They load and delete nothing.
 CREATE ROLE IF NOT EXISTS recs_operator;
 
 GRANT
@@ -9,6 +9,7 @@ GRANT
     INSERT ON gate_overrides,
     INSERT ON approvals,
     INSERT ON suppressions,
+    INSERT ON suppression_lifts,
     INSERT ON user_events
 TO recs_operator
 WITH REPLACE OPTION;

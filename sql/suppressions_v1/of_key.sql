@@ -1,8 +1,9 @@
--- What was accepted under an idempotency key since a moment, in microseconds since 1970.
-SELECT suppression_id
+-- What was accepted last under an idempotency key, when, in microseconds since 1970, and how many times something was;
+-- no row where nothing was.
+SELECT
+    argMax(suppression_id, accepted_at) AS newest_id,
+    toUnixTimestamp64Micro(max(accepted_at)) AS accepted_micros,
+    uniqExact(suppression_id) AS accepted
 FROM suppressions
-WHERE
-    accepted_at >= fromUnixTimestamp64Micro({since:Int64}, 'UTC')
-    AND idempotency_key = {idempotency_key:String}
-ORDER BY accepted_at
-LIMIT 1
+WHERE idempotency_key = {idempotency_key:String}
+HAVING accepted > 0

@@ -25,9 +25,12 @@ from api.grpc import running_grpc
 from api.store import UserState
 from data_contracts import recommendation_pb2 as pb
 from data_contracts.overlay import EventRow, row_of
+from data_contracts.overlay.kinds import SUPPRESSIONS
 from data_contracts.overlay.rows import micros
 from data_contracts.recommendation_pb2_grpc import RecommendationServiceStub
 from data_contracts.settings import Settings
+from data_contracts.suppressions import Suppression, Terms, lifts_of
+from data_contracts.suppressions import events_of as events_of_one
 from data_contracts.vocabulary import Channel, Kind, Tier
 from infra.local.clickhouse.testing import clickhouse_url
 from sql.client import Address, connected
@@ -88,6 +91,20 @@ def events_of(draw: np.random.Generator, users: int) -> Iterator[EventRow | None
             "rec_id": "",
         }
         yield row_of(topic, event, arrived=micros(NIGHT), skew=0)
+    yield from suppressions_of(draw, users)
+
+
+def suppressions_of(draw: np.random.Generator, users: int) -> Iterator[EventRow | None]:
+    """A fifth of everybody is suppressed, wholly or in part; of half of them that is lifted."""
+    about = [{}, {"product_id": PRODUCT}, {"family": "loan"}]
+    for user_id in range(0, users, 5):
+        terms = Terms.model_validate(
+            {"kind": "complaint", "channel": str(draw.choice(["all", "crm"]))} | draw.choice(about)
+        )
+        one, name = Suppression(user_id, terms), f"s{user_id}/0"
+        lifted = lifts_of(one, name=name, at=NIGHT) if user_id % 2 else ()
+        for event in (*lifted, *events_of_one(one, name=name, at=NIGHT)):
+            yield row_of(SUPPRESSIONS, event, arrived=micros(NIGHT), skew=0)
 
 
 @pytest.fixture(scope="module", params=[1_000, pytest.param(50_000, marks=pytest.mark.chaos)])

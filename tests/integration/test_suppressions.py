@@ -24,6 +24,7 @@ from infra.cli import main
 from infra.local.clickhouse.testing import clickhouse_url
 from sql.client import Address, connected
 from sql.erase import erase_user
+from sql.lifts import suppressions_of
 from sql.migrate import migrate
 from sql.pointer import publish, rollback
 from sql.rules import put_rule_set
@@ -74,6 +75,9 @@ class Day:
             [one["product_id"] for one in batch["recommendations"]],
             [one.product_id for one in told.recommendations],
         ]
+
+    async def lift(self, suppression_id: str, *, headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
+        return await self.client.post(f"{URL}/{suppression_id}/lift", json=body, headers=headers)
 
     async def post(self, **body: Any) -> httpx.Response:
         return await self.client.post(
@@ -135,8 +139,8 @@ def test_a_suppression_holds_in_every_interface_past_a_rollback_and_is_explained
 
     asyncio.run(scene())
     with connected(address) as store:
-        ((_, _, kind, channel, *_, reason, actor),) = store.rows("suppressions_v1/of_user", user_id=ALICE)
-        assert (kind, channel, reason, actor) == ("complaint", "web", "call 481", "anybody")
+        (kept,) = suppressions_of(store, ALICE)
+        assert (kept.kind, kept.channel, kept.reason, kept.actor) == ("complaint", "web", "call 481", "anybody")
         erased = erase_user(store, ALICE, manifests={}, note=Erasure(receipt="r", at=NOW))
         assert (erased.before["suppressions"], erased.after["suppressions"]) == (1, 0)
         assert erased.after["user_events"] == 0
@@ -185,6 +189,78 @@ def test_while_clickhouse_cannot_be_asked_the_suppressed_are_shown_nothing_eithe
     asyncio.run(scene())
 
 
+def test_a_lift_opens_what_its_suppression_shut_everywhere_and_both_stay_on_record(
+    address: Address, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        async with running(address, tmp_path) as day:
+            key = {"Idempotency-Key": "again"}
+            asked = {"user_ids": [str(BOB), "5101"], "kind": "complaint", "channel": "web", "headers": key}
+            before = await day.everywhere(BOB)
+            first = (await day.post(**asked)).json()["id"]
+            gold = {"kind": "other", "channel": "web", "product_id": "card_gold"}
+            other = (await day.post(user_ids=[str(BOB)], **gold)).json()["id"]
+            assert await day.everywhere(BOB) == [[], [], []]
+            await until(lambda: is_known(day, 5_101, out=True))
+            lifted = await day.lift(first, reason="call 512")
+            assert (lifted.status_code, lifted.json()["lifted"]) == (200, 2)
+            assert all(shown and "card_gold" not in shown for shown in await day.everywhere(BOB))
+            await until(lambda: is_known(day, 5_101, out=False))
+            assert (await day.lift(first, reason="again")).json() | {"id": ""} == {
+                "id": "",
+                "lifted": 0,
+                "lifted_before": 2,
+            }
+            anew = (await day.post(**asked)).json()["id"]
+            assert anew not in (first, other)
+            assert (await day.post(**asked)).json()["id"] == anew
+            assert await day.everywhere(BOB) == [[], [], []]
+            await day.lift(anew, reason="call 513", user_ids=[str(BOB)])
+            await day.lift(other, reason="call 514")
+            assert await day.everywhere(BOB) == before
+            told = (await day.client.get(URL, params={"user_id": str(BOB)})).json()["suppressions"]
+            assert [(one["id"], one["in_force"], one["lift"]["reason"]) for one in told[-3:]] == [
+                (first, False, "call 512"),
+                (other, False, "call 514"),
+                (anew, False, "call 513"),
+            ]
+            (_, kept) = (await day.client.get(URL, params={"user_id": "5101"})).json()["suppressions"]
+            assert (kept["in_force"], kept["lift"]) == (True, None)
+
+    asyncio.run(scene())
+
+
+async def is_known(day: Day, user_id: int, *, out: bool) -> bool:
+    return day.known(user_id, Channel.WEB) is out
+
+
+def test_a_lift_that_cannot_be_is_refused_and_an_erasure_stays(address: Address, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with running(address, tmp_path) as day:
+            erased = (await day.post(user_ids=["5201"], kind="erasure_request")).json()["id"]
+            shut = (await day.post(user_ids=["5202"], kind="complaint")).json()["id"]
+            for suppression_id, body, status in (
+                (erased, {"reason": "no"}, 409),
+                ("0" * 32, {"reason": "no"}, 404),
+                ("0", {"reason": "no"}, 422),
+                (shut, {"reason": " "}, 422),
+                (shut, {}, 422),
+                (shut, {"reason": "x", "user_ids": ["5203"]}, 422),
+            ):
+                assert (await day.lift(suppression_id, **body)).status_code == status, body
+            key = {"Idempotency-Key": "lift"}
+            lifted = [await day.lift(shut, reason="call 515", headers=key) for _ in range(2)]
+            assert lifted[0].json() == lifted[1].json()
+            assert (await day.lift(shut, reason="call 516", headers=key)).json()["errors"][0][
+                "field"
+            ] == "Idempotency-Key"
+            assert (await day.post(user_ids=["1"], kind="erasure_request", product_id="card_gold")).status_code == 422
+            assert await day.everywhere(5201) == [[], [], []]
+            assert all(await day.everywhere(5202))
+
+    asyncio.run(scene())
+
+
 def test_a_key_counts_once_and_what_is_wrong_is_refused_by_its_field(address: Address, tmp_path: Path) -> None:
     async def scene() -> None:
         async with running(address, tmp_path) as day:
@@ -212,11 +288,11 @@ def test_a_key_counts_once_and_what_is_wrong_is_refused_by_its_field(address: Ad
 
     asyncio.run(scene())
     with connected(address) as store:
-        assert len(store.rows("suppressions_v1/of_user", user_id=DAVE)) == 1
+        assert len(suppressions_of(store, DAVE)) == 1
 
 
-def test_the_command_takes_a_file_and_leaves_what_it_refused_beside_it(
-    address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_command_takes_a_file_leaves_what_it_refused_beside_it_and_lifts(
+    address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "complaints.csv"
     file.write_text("user_id,kind,channel\n77,complaint,crm\n78,complaint,pager\n", encoding="utf-8-sig")
@@ -228,4 +304,16 @@ def test_the_command_takes_a_file_and_leaves_what_it_refused_beside_it(
     refused = (tmp_path / "complaints.refused.csv").read_text(encoding="utf-8").splitlines()
     assert (refused[0], refused[1].split(",")[0]) == ("line,reason", "3")
     with connected(address) as store:
-        assert len(store.rows("suppressions_v1/of_user", user_id=77)) == 1
+        (kept,) = suppressions_of(store, 77)
+    command = ["recs", "suppress", "--lift", kept.suppression_id, "--user", "77", "--json"]
+    for why, ends in (("", "2"), ("a mix-up", None)):
+        monkeypatch.setattr(sys, "argv", [*command, "--why", why])
+        with pytest.raises(SystemExit, match=ends) as ended:
+            main()
+        assert (ended.value.code == 0) == (ends is None)
+    monkeypatch.setattr(sys, "argv", ["recs", "suppress", "--user", "77", "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    shown = capsys.readouterr().out
+    assert '"holds": "no"' in shown
+    assert "a mix-up" in shown

@@ -352,6 +352,27 @@ CREATE TABLE IF NOT EXISTS approvals ON CLUSTER '{cluster}' (
 ENGINE = ReplicatedMergeTree
 ORDER BY (action, subject, at);
 
+-- suppression_lifts_v1/create
+CREATE TABLE IF NOT EXISTS suppression_lifts ON CLUSTER '{cluster}' (
+    lifted_at DateTime64(6, 'UTC'),
+    suppression_id String,
+    place UInt32,
+    user_id UInt64,
+    lift_id String,
+    reason String,
+    actor String,
+    idempotency_key String
+)
+ENGINE = ReplicatedReplacingMergeTree
+ORDER BY (suppression_id, place, lifted_at)
+SETTINGS finished_mutations_to_keep = 0;
+
+-- suppressions_v1/add_indexes
+ALTER TABLE suppressions 
+    ADD INDEX IF NOT EXISTS by_id suppression_id TYPE bloom_filter GRANULARITY 1,
+    ADD INDEX IF NOT EXISTS by_key idempotency_key TYPE bloom_filter GRANULARITY 1,
+    ADD INDEX IF NOT EXISTS by_user user_id TYPE bloom_filter GRANULARITY 1;
+
 -- audience_pool_v1/stage
 CREATE TABLE IF NOT EXISTS audience_pool_staging ON CLUSTER '{cluster}' AS audience_pool;
 

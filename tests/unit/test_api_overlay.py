@@ -1,5 +1,9 @@
 """Answers after events: suppressed items are out, boosted ones up, the policy sees what is held and agreed to now."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
@@ -13,10 +17,12 @@ from api.recommend import Reply, recommend
 from api.serving import Serving, Snapshot
 from api.store import Lists, UserState
 from data_contracts.errors import UnavailableError
-from data_contracts.overlay import KINDS, overlay
+from data_contracts.overlay import EVENTS, KINDS, overlay, row_of
 from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK, PRODUCT_EVENTS, SUPPRESSIONS, TELEMETRY
 from data_contracts.overlay.rows import micros
 from data_contracts.settings import Settings
+from data_contracts.suppressions import ALL, Terms, events_of, lifts_of
+from data_contracts.suppressions import Suppression as OneSuppression
 from data_contracts.vocabulary import Channel, Kind, Tier
 from tests.day_world import (
     ALICE,
@@ -34,7 +40,7 @@ from tests.day_world import (
     items_table,
     ranked,
 )
-from tests.policy_checker import Checker, Person
+from tests.policy_checker import Checker, Person, Suppression
 from tests.unit.test_overlay import Event, table
 
 HOUR = 3_600_000_000
@@ -183,6 +189,58 @@ def test_without_events_the_answer_comes_from_memory_with_what_is_safe_for_anyon
 
     with service(Eventless(), tmp_path) as client:
         assert answer(client) == ("static", ["card_debit", "savings_daily", "deposit_year"])
+
+
+@st.composite
+def told_to_stop(draw: st.DrawFn) -> list[tuple[Suppression, Event]]:
+    """Suppressions, some lifted, some of them twice, in any order: as a person would say it, and as the event."""
+    words = [("", ""), ("card_gold", ""), ("loan_cash", ""), ("", "card"), ("", "savings")]
+    found = []
+    for number in range(draw(st.integers(1, 5))):
+        terms = Terms.model_validate(
+            {"kind": "erasure_request"}
+            if draw(st.integers(0, 9)) == 0
+            else dict(zip(("product_id", "family"), (one or None for one in draw(st.sampled_from(words))), strict=True))
+            | {"kind": "complaint", "channel": draw(st.sampled_from([ALL, *Channel]))}
+        )
+        one, name, lasts = OneSuppression(ALICE, terms), f"s{number}/0", draw(st.booleans())
+        events = [*events_of(one, name=name, at=NOW), *([] if lasts else lifts_of(one, name=name, at=NOW))]
+        found += [(_said(event, terms), _as_event(event)) for event in events]
+    return draw(st.permutations([*found, *found[:1]]))
+
+
+def _said(event: Mapping[str, Any], terms: Terms) -> Suppression:
+    about = event["product_id"] or event["family"] or ""
+    is_erasure = terms.is_erasure and not event["lifts"]
+    return Suppression(event["event_id"], event["channel"], about, event["lifts"] or "", is_erasure)
+
+
+def _as_event(event: Mapping[str, Any]) -> Event:
+    row = row_of(SUPPRESSIONS, event, arrived=NOON, skew=0)
+    assert row is not None
+    return Event(**{name: getattr(row, name) for name in EVENTS.names})
+
+
+@settings(max_examples=100, deadline=None)
+@given(told_to_stop(), st.sampled_from(Channel))
+def test_a_lift_ends_its_suppression_and_nothing_else_whatever_the_order(
+    told: list[tuple[Suppression, Event]], channel: Channel
+) -> None:
+    lists = {ALICE: Lists(ranked(*USUAL))}
+    shown = ids(asked(*(event for _, event in told), channel=channel, lists=lists))
+    person = Person(agrees_to=frozenset(Channel), is_customer=True, told=tuple(word for word, _ in told))
+    said = Checker(CATALOGUE, RULES, TODAY).violations(person, shown, channel=channel, top_k=10)
+    assert not [one for one in said if one.endswith(": suppressed")]
+    assert shown == ids(asked(*(event for word, event in told if word in person.heard), channel=channel, lists=lists))
+
+
+def test_no_opt_in_and_no_lift_ends_an_erasure_whoever_wrote_the_event() -> None:
+    old = {"event_id": "e", "event_time": NOON - HOUR, "user_id": ALICE, "event_type": "channel_suppressed"}
+    erased = _as_event({**old, "channel": "web", "kind": "erasure_request"})
+    lift = happened(SUPPRESSIONS, "suppression_lifted", "e", channel="web")
+    opted_in = happened(FEEDBACK, "opted_in", channel="web", event_time=NOON)
+    assert not asked(erased, lift, opted_in).shown
+    assert asked(replace(erased, event_type="channel_suppressed"), lift, opted_in).shown
 
 
 states = st.builds(

@@ -12,7 +12,7 @@ from data_contracts.events.registry import KeptSchemas
 from data_contracts.overlay import row_of
 from data_contracts.overlay.kinds import SUPPRESSIONS
 from data_contracts.overlay.rows import FOR_GOOD, micros
-from data_contracts.suppressions import Suppression, Terms, events_of, read_csv
+from data_contracts.suppressions import Suppression, Terms, events_of, lifts_of, read_csv
 from data_contracts.vocabulary import Channel
 
 NOW = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
@@ -70,5 +70,11 @@ def test_a_suppression_is_an_event_a_channel_that_lasts_until_it_is_over(about: 
         assert row is not None
         assert (row.item_id, row.family) == (about.get("product_id", ""), about.get("family", ""))
         assert row.expires_at == micros(until) // 1_000_000
+    for event, lifted in zip(lifts_of(Suppression(7, terms), name="a/0", at=NOW), events, strict=True):
+        row = row_of(
+            SUPPRESSIONS, codec.decode(SUPPRESSIONS, codec.encode(SUPPRESSIONS, event)), arrived=micros(NOW), skew=0
+        )
+        assert row is not None
+        assert (row.item_id, row.channel, row.expires_at) == (lifted["event_id"], lifted["channel"], FOR_GOOD)
     (good, *_) = events_of(Suppression(7, Terms.model_validate({"kind": "opt_out"})), name="a/0", at=NOW)
     assert row_of(SUPPRESSIONS, good, arrived=micros(NOW), skew=0).expires_at == FOR_GOOD  # type: ignore[union-attr]
