@@ -1,15 +1,23 @@
-"""Campaigns as people are shown them: what their files say, whom they reach, and whom they want from each other."""
+"""Campaigns as people are shown them: what they say, whom they reach, whom they want from each other, and what is
+proposed of them.
+"""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.lake import document, names_in
-from api.operator_models import CampaignInfo, Reach
-from data_contracts.campaigns import Campaign, campaigns_in
+from api.operator_models import CampaignInfo, Change, ProposalInfo, Reach, Taken
+from data_contracts.campaigns import Campaign, as_document, campaign_of, campaigns_in
+from data_contracts.errors import InputError
 from data_contracts.vocabulary import Channel
+from sql.proposals import Proposal, State, in_force
+from sql.proposals import Taken as Step
 
 # Days of assignments that are looked at.
 _MOST_DAYS = 14
@@ -36,11 +44,97 @@ class _Assignment(BaseModel):
     campaigns: dict[str, _Counts]
 
 
-def campaigns_of(folder: Path | None, lake: str, *, today: date, channel: Channel | None) -> list[CampaignInfo]:
-    """By name; of one channel, or all. Raises InputError naming file and line of a campaign that is wrong."""
-    every = campaigns_in(folder)
-    reached = _reached(lake)
-    return [_info(one, every, reached.get(one.name), today=today) for one in every if channel in (None, one.channel)]
+@dataclass(frozen=True)
+class Board:
+    """Campaigns that hold, by name, what was proposed, oldest first, and whom each reached when last assigned."""
+
+    every: Sequence[Campaign]
+    proposals: Sequence[Proposal]
+    reached: Mapping[str, Reach]
+    today: date
+
+    @classmethod
+    def read(cls, folder: Path | None, lake: str, proposals: Sequence[Proposal], *, today: date) -> Self:
+        """Raises InputError naming file and line of a campaign that is wrong."""
+        approved = {name: one.document for name, one in in_force(proposals).items()}
+        return cls(campaigns_in(folder, approved=approved), proposals, _reached(lake), today)
+
+    def campaigns(self, channel: Channel | None) -> list[CampaignInfo]:
+        """By name; of one channel, or all."""
+        made = in_force(self.proposals)
+        return [self._info(one, self.every, made.get(one.name)) for one in self.every if channel in (None, one.channel)]
+
+    def proposed(self, channel: Channel | None, *, most: int) -> list[ProposalInfo]:
+        """Newest first; of one channel, or all."""
+        found = [(one, _campaign_in(one)) for one in reversed(self.proposals)]
+        mine = [pair for pair in found if channel is None or (pair[1] is not None and pair[1].channel == channel)]
+        return [self.told(one, campaign) for one, campaign in mine[:most]]
+
+    def told(self, one: Proposal, campaign: Campaign | None) -> ProposalInfo:
+        waits = one.state is State.WAITING and campaign is not None
+        others = [other for other in self.every if other.name != one.name]
+        return ProposalInfo(
+            id=one.proposal_id,
+            name=one.name,
+            state=one.state.value,
+            asked=_taken(one.asked),
+            decided=_taken(one.decided) if one.decided else None,
+            document=one.document,
+            changes=self._changes(campaign) if waits and campaign else [],
+            campaign=self._info(campaign, [*others, campaign], None) if waits and campaign else None,
+        )
+
+    def _changes(self, campaign: Campaign) -> list[Change]:
+        before = next((_said(one) for one in self.every if one.name == campaign.name), {})
+        after = _said(campaign)
+        return [
+            Change(field=name, before=before.get(name), after=after.get(name))
+            for name in sorted({*before, *after})
+            if before.get(name) != after.get(name)
+        ]
+
+    def _info(self, one: Campaign, every: Sequence[Campaign], made: Proposal | None) -> CampaignInfo:
+        return CampaignInfo(
+            name=one.name,
+            state=_state(one, self.today),
+            product=one.product,
+            families=sorted(one.families or ()),
+            channel=one.channel,
+            start=one.start,
+            end=one.end,
+            budget=one.budget,
+            priority=one.priority,
+            control_share=one.control_share,
+            message_en=one.message.en,
+            message_ru=one.message.ru,
+            owner=one.owner,
+            exclusive_with=sorted(one.exclusive_with),
+            rivals=[other.name for other in every if _are_rivals(one, other)],
+            reach=self.reached.get(one.name),
+            document=as_document(one),
+            proposed=_taken(made.asked) if made else None,
+            approved=_taken(made.decided) if made and made.decided else None,
+        )
+
+
+def _campaign_in(one: Proposal) -> Campaign | None:
+    """None for one of an earlier version, which is no campaign any more."""
+    try:
+        return campaign_of(one.document, one.name)
+    except InputError:
+        return None
+
+
+def _said(campaign: Campaign) -> dict[str, str]:
+    """Fields in words."""
+    said = campaign.model_dump(mode="json", exclude_none=True)
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for name, value in said.items()
+    }
+
+
+def _taken(step: Step) -> Taken:
+    return Taken(at=step.at, actor=step.actor, reason=step.reason)
 
 
 def _reached(lake: str) -> Mapping[str, Reach]:
@@ -63,27 +157,6 @@ def _assignments(lake: str) -> Iterator[_Assignment]:
                     yield _Assignment.model_validate_json(text)
             except ValidationError:
                 continue
-
-
-def _info(one: Campaign, every: Sequence[Campaign], reach: Reach | None, *, today: date) -> CampaignInfo:
-    return CampaignInfo(
-        name=one.name,
-        state=_state(one, today),
-        product=one.product,
-        families=sorted(one.families or ()),
-        channel=one.channel,
-        start=one.start,
-        end=one.end,
-        budget=one.budget,
-        priority=one.priority,
-        control_share=one.control_share,
-        message_en=one.message.en,
-        message_ru=one.message.ru,
-        owner=one.owner,
-        exclusive_with=sorted(one.exclusive_with),
-        rivals=[other.name for other in every if _are_rivals(one, other)],
-        reach=reach,
-    )
 
 
 def _are_rivals(one: Campaign, other: Campaign) -> bool:

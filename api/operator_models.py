@@ -101,6 +101,14 @@ class Reach(_Answer):
     value: float = Field(description="expected, roubles")
 
 
+class Taken(_Answer):
+    """A step that somebody took, when and why."""
+
+    at: datetime
+    actor: str
+    reason: str
+
+
 class CampaignInfo(_Answer):
     name: str
     state: str = Field(description="runs, to_come, over or off")
@@ -118,7 +126,33 @@ class CampaignInfo(_Answer):
     exclusive_with: list[str] = Field(description="campaigns of which a user gets only one")
     rivals: list[str] = Field(description="campaigns that run in the same channel on some of its days")
     reach: Reach | None = Field(description="null before it was ever assigned")
+    document: str = Field(description="YAML that says all of it, to begin a proposal with")
+    proposed: Taken | None = Field(None, description="by API, and approved; null: it comes from a file")
+    approved: Taken | None = None
 
 
 class Campaigns(_Answer):
     campaigns: list[CampaignInfo]
+
+
+class Change(_Answer):
+    field: str
+    before: str | None = Field(description="null: not said before")
+    after: str | None = Field(description="null: not said any more")
+
+
+class ProposalInfo(_Answer):
+    """A campaign that somebody proposed, as it would be beside those that hold."""
+
+    id: str
+    name: str
+    state: str = Field(description="waiting, approved, refused, replaced or expired")
+    asked: Taken
+    decided: Taken | None = Field(description="who approved or refused it, when and why")
+    document: str
+    changes: list[Change] = Field(description="against the campaign of this name that holds now; of one that waits")
+    campaign: CampaignInfo | None = Field(description="with rivals and the reach it had so far; of one that waits")
+
+
+class Proposals(_Answer):
+    proposals: list[ProposalInfo] = Field(description="newest first")

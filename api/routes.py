@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from api import (
     routes_audiences,
+    routes_campaigns,
     routes_console,
     routes_explanations,
     routes_exports,
@@ -32,6 +33,7 @@ for part in (
     routes_lists,
     routes_audiences,
     routes_exports,
+    routes_campaigns,
     routes_console,
 ):
     router.include_router(part.router)

@@ -1,17 +1,14 @@
 """What people who look after the service see and decide together. `/console` is the page that asks for it."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from api.campaigns import campaigns_of
 from api.changing import changed, in_store
 from api.operator_models import (
     BlockedItem,
     Blocks,
-    Campaigns,
     Me,
     Moves,
     OverrideTold,
@@ -25,7 +22,6 @@ from api.routes_exports import ExportInfo, told_of
 from api.routes_operators import Publisher, Reason, SnapshotId
 from api.running import Running
 from api.security import Principal, Scope, known, requires
-from api.times import Times
 from api.verdicts import manifest_in, snapshot_uri, verdicts
 from data_contracts.manifest import Manifest
 from data_contracts.settings import Settings
@@ -136,23 +132,6 @@ async def exports(
     found = await changed(request, lambda store: newest_exports(store, most=most))
     mine = [one for one in found if caller.channel in (None, one.request.get("channel"))]
     return [told_of(request, one) for one in mine]
-
-
-@router.get(
-    "/campaigns",
-    responses={422: documented("A campaign's file is wrong; it says where.")},
-    tags=["campaigns"],
-)
-async def campaigns(
-    request: Request, service: Running, caller: Annotated[Principal, requires(Scope.LISTS_READ)]
-) -> Campaigns:
-    """What the bank means to say to whom, with the reach of the newest assignment and what competes with what."""
-    settings = _settings(request)
-    today = service.clock().astimezone(Times.of(settings).timezone).date()
-    found = await asyncio.to_thread(
-        campaigns_of, settings.campaigns, settings.lake_uri, today=today, channel=caller.channel
-    )
-    return Campaigns(campaigns=found)
 
 
 def _settings(request: Request) -> Settings:

@@ -40,6 +40,7 @@ class Scope(StrEnum):
     SUPPRESSIONS_WRITE = "suppressions:write"
     AUDIENCES_WRITE = "audiences:write"
     EXPORTS_WRITE = "exports:write"
+    CAMPAIGNS_WRITE = "campaigns:write"
 
 
 class Tier(StrEnum):

@@ -1,4 +1,4 @@
-"""A folder's YAML files as models; whatever is wrong in them is told with file, line and field."""
+"""A folder's YAML files as models, and documents from elsewhere; what is wrong is told with file, line and field."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,14 @@ from data_contracts.errors import InputError
 Model = TypeVar("Model", bound=BaseModel)
 
 
+class DocumentError(InputError):
+    """`where`: the field, by its dotted path; "" for the whole document. `path`: the file, or what stands for it."""
+
+    def __init__(self, path: Path, line: int, where: str, why: str) -> None:
+        super().__init__(f"{path.name}:{line}: {f'{where}: ' if where else ''}{why}")
+        self.path, self.line, self.where, self.why = path, line, where, why
+
+
 @dataclass(frozen=True)
 class Document:
     """`lines`: where each field stands, by its dotted path; "" is the document."""
@@ -21,12 +29,11 @@ class Document:
     path: Path
     lines: Mapping[str, int]
 
-    def refusal(self, where: str, why: str) -> InputError:
+    def refusal(self, where: str, why: str) -> DocumentError:
         place = where
         while place not in self.lines and "." in place:
             place = place.rpartition(".")[0]
-        line = self.lines.get(place, self.lines.get("", 1))
-        return InputError(f"{self.path.name}:{line}: {f'{where}: ' if where else ''}{why}")
+        return DocumentError(self.path, self.lines.get(place, self.lines.get("", 1)), where, why)
 
 
 def documents_in(folder: Path, model: type[Model]) -> Sequence[tuple[Document, Model]]:
@@ -34,17 +41,39 @@ def documents_in(folder: Path, model: type[Model]) -> Sequence[tuple[Document, M
     return [_read(path, model) for path in sorted(folder.glob("*.yaml"))]
 
 
+def document_of(text: str, name: str, model: type[Model]) -> tuple[Document, Model]:
+    """A document that came otherwise than as a file; errors call it by this name. Raises InputError.
+
+    Aliases are refused: a few lines of them are gigabytes.
+    """
+    path = Path(name.replace("/", "_"))
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if isinstance(token, yaml.AliasToken):
+                raise DocumentError(path, token.start_mark.line + 1, "", "has an alias: write it out")
+    except yaml.YAMLError:
+        pass  # told below, with its line
+    return _parsed(path, text, model)
+
+
 def _read(path: Path, model: type[Model]) -> tuple[Document, Model]:
     try:
         text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DocumentError(path, 1, "", f"is no YAML: {error}") from error
+    return _parsed(path, text, model)
+
+
+def _parsed(path: Path, text: str, model: type[Model]) -> tuple[Document, Model]:
+    try:
         document = yaml.compose(text, Loader=yaml.SafeLoader)
         lines = _lines(document, path) if isinstance(document, yaml.MappingNode) else {}
         content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path.name}:{line}: is no YAML: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name}:1: is no YAML: {error}") from error
+        raise DocumentError(path, line, "", f"is no YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DocumentError(path, 1, "", f"is no YAML: {error}") from error
     file = Document(path, lines)
     if not lines:
         raise file.refusal("", "is no mapping of fields")
@@ -69,7 +98,7 @@ def _lines(node: yaml.Node, path: Path, prefix: str = "") -> dict[str, int]:
     """
     lines = {prefix: node.start_mark.line + 1}
     if node.tag == "tag:yaml.org,2002:timestamp" and not _is_date(node.value):
-        raise InputError(f"{path.name}:{lines[prefix]}: {prefix}: {node.value} is no date")
+        raise DocumentError(path, lines[prefix], prefix, f"{node.value} is no date")
     entries: list[tuple[str, yaml.Node, yaml.Node]] = []
     if isinstance(node, yaml.MappingNode):
         entries = [(str(key.value), key, value) for key, value in node.value]
@@ -78,7 +107,7 @@ def _lines(node: yaml.Node, path: Path, prefix: str = "") -> dict[str, int]:
     for name, key, value in entries:
         place = f"{prefix}.{name}" if prefix else name
         if place in lines:
-            raise InputError(f"{path.name}:{key.start_mark.line + 1}: {place}: stands twice in the file")
+            raise DocumentError(path, key.start_mark.line + 1, place, "stands twice in the file")
         lines |= _lines(value, path, place) | {place: key.start_mark.line + 1}
     return lines
 

@@ -1,7 +1,7 @@
 """A day's campaigns as `recs campaigns assign` asks for them, and what it prints of the result."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from infra.publishing import opened
 from spark_jobs.campaigns.day import Day
 from spark_jobs.campaigns.records import AssignmentManifest, CampaignCounts
 from spark_jobs.campaigns.snapshot import known_by
-from sql import pointer, rules
+from sql import pointer, proposals, rules
 from sql.ranges import everybodys_events
 
 
@@ -26,12 +26,13 @@ def day_of(settings: Settings, day: date, *, contacts: int, window_days: int) ->
             raise InputError("no snapshot is served yet: run `recs night` first")
         stops = [block.item_id for block in rules.blocks(store)]
         events = everybodys_events(store, cut_off=micros(_cut_off(served, settings)))
+        documents = proposals.approved(store, proposals.Kind.CAMPAIGN, now=datetime.now(UTC))
     known = known_by(f"{settings.lake_uri}/snapshots/{served}")
     return Day(
         lake=settings.lake_uri,
         snapshot_id=served,
         day=day,
-        campaigns=campaigns_in(settings.campaigns, known=known),
+        campaigns=campaigns_in(settings.campaigns, known=known, approved=documents),
         catalogue=approved.catalogue,
         rules=approved.rules,
         stops=stops,

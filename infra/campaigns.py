@@ -1,4 +1,4 @@
-"""`recs campaigns`: what the bank means to say to whom, and who was chosen. See data_contracts/campaigns."""
+"""`recs campaigns`: what the bank means to say to whom, who agreed to that, and who was chosen."""
 
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from data_contracts.settings import Settings
 from infra.console import console, progress, show, show_json
 from infra.options import AsJson, DataDir, settings_of
 
-app = typer.Typer(no_args_is_help=True, help="Campaigns: which there are, and who is assigned to them.")
+app = typer.Typer(no_args_is_help=True, help="Campaigns: which there are, who agreed to them, who is assigned.")
 
 Folder = Annotated[Path | None, typer.Option("--campaigns", help="Folder of YAML files. [default: RECS_CAMPAIGNS]")]
 Name = Annotated[str, typer.Argument(help="Name of the campaign.")]
@@ -79,7 +79,74 @@ def assign(
 
 
 def _all(settings: Settings) -> tuple[Campaign, ...]:
-    return tuple(campaigns_in(settings.campaigns, known=_known(settings)))
+    from infra.proposals import approved
+
+    return tuple(campaigns_in(settings.campaigns, known=_known(settings), approved=approved(settings)))
+
+
+@app.command("proposals")
+def proposals_(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List campaigns that were proposed, and what became of them: who, when and why.
+
+    Example: `recs campaigns proposals`
+    """
+    from infra.proposals import proposal_rows
+
+    show(proposal_rows(settings_of(data_dir=data_dir)), as_json=as_json, title="proposals")
+
+
+@app.command()
+def propose(
+    file: Annotated[Path, typer.Argument(help="YAML, as in the folder of campaigns.")],
+    why: Annotated[str, typer.Option(help="Kept with it, and shown to who approves.")],
+    campaigns: Folder = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Propose a campaign, new or in place of one of the same name; it holds when somebody else has approved it.
+
+    What only turns one off (`enabled: false`) holds at once.
+
+    Example: `recs campaigns propose autumn.yaml --why "budget doubled, ticket 77"`
+    """
+    settings = settings_of(campaigns=campaigns, data_dir=data_dir)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: {error}") from error
+    from infra.proposals import propose as put
+
+    console.print(put(settings, text, why=why, known=_known(settings)), soft_wrap=True)
+
+
+@app.command()
+def approve(
+    proposal_id: Annotated[str, typer.Argument(help="As `recs campaigns proposals` lists it.")],
+    campaigns: Folder = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Approve a campaign that somebody else proposed: the next assignment goes by it.
+
+    Example: `recs campaigns approve 6f1c0a4b2d7e49f38a5b9c0d1e2f3a4b`
+    """
+    settings = settings_of(campaigns=campaigns, data_dir=data_dir)
+    from infra.proposals import approve as agree
+
+    console.print(agree(settings, proposal_id, known=_known(settings)))
+
+
+@app.command()
+def refuse(
+    proposal_id: Annotated[str, typer.Argument(help="As `recs campaigns proposals` lists it.")],
+    why: Annotated[str, typer.Option(help="Kept with it.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Refuse a campaign that was proposed, or take an own proposal back.
+
+    Example: `recs campaigns refuse 6f1c0a4b2d7e49f38a5b9c0d1e2f3a4b --why "too close to travel_card"`
+    """
+    from infra.proposals import refuse as decline
+
+    console.print(decline(settings_of(data_dir=data_dir), proposal_id, why=why))
 
 
 def _known(settings: Settings) -> Known | None:

@@ -1,6 +1,8 @@
 """Group `outbound`: the users of the snapshot just published, assigned to the campaigns of the day."""
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -17,6 +19,7 @@ from dagster_project.runner import SparkRunner
 from data_contracts.night import NightParams
 from data_contracts.overlay.rows import micros
 from data_contracts.settings import Settings
+from sql import proposals
 from sql.client import Address, connected
 from sql.ranges import everybodys_events
 from sql.rules import blocks
@@ -55,12 +58,16 @@ def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
 
 
 def _known_now(settings: Settings, params: NightParams) -> NightParams:
-    """What the job, which knows no database, must know of it: stops as parameters, events as a file of the lake."""
+    """What the job, which knows no database, must know of it: stops as parameters, events and campaigns that were
+    approved as files of the lake.
+    """
     with connected(Address.of(settings)) as store:
         stops = tuple(stop.item_id for stop in blocks(store))
         events = everybodys_events(store, cut_off=micros(params.cut_off))
+        approved = proposals.approved(store, proposals.Kind.CAMPAIGN, now=datetime.now(UTC))
     sink = pa.BufferOutputStream()
     pq.write_table(events, sink, compression="zstd")
     write_bytes(f"{params.lake}/campaigns/{params.as_of}/events.parquet", sink.getvalue().to_pybytes())
+    write_bytes(f"{params.lake}/campaigns/{params.as_of}/approved.json", json.dumps(approved).encode())
     newest = Attempts(params.lake).latest(params.as_of)
     return params.model_copy(update={"attempt": newest, "stops": stops, "late_days": settings.late_event_days})

@@ -1,15 +1,18 @@
-"""Campaigns' files, read; whatever is wrong in them is told with file and line."""
+"""Campaigns' files, read, and documents that stand above them; what is wrong in them is told with file and line."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from data_contracts.campaigns.model import Campaign
 from data_contracts.catalogue import Catalogue, Product
 from data_contracts.errors import InputError
-from data_contracts.yaml_files import documents_in
+from data_contracts.yaml_files import Document, document_of, documents_in
 
 SHIPPED = Path(__file__).parent
+NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -20,15 +23,18 @@ class Known:
     segments: Collection[int] | None = None
 
 
-def campaigns_in(folder: Path | None, *, known: Known | None = None) -> Sequence[Campaign]:
+def campaigns_in(
+    folder: Path | None, *, known: Known | None = None, approved: Mapping[str, str] = NONE
+) -> Sequence[Campaign]:
     """By name; None for those that ship. `known` None: products and segments are not looked up.
 
+    `approved`: documents by the name of the campaign that they make, in place of its file or beside the files.
     Raises InputError with file, line and field for the first campaign that contradicts itself, another or `known`.
     """
     folder = folder or SHIPPED
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder of campaigns")
-    found = documents_in(folder, Campaign)
+    found = [*_files_beside(folder, approved), *(_approved(name, text) for name, text in sorted(approved.items()))]
     names: dict[str, Path] = {}
     for file, one in found:
         if one.name in names:
@@ -38,6 +44,39 @@ def campaigns_in(folder: Path | None, *, known: Known | None = None) -> Sequence
         for where, why in _faults(one, names=names, known=known):
             raise file.refusal(where, why)
     return sorted((one for _, one in found), key=lambda one: one.name)
+
+
+def check_campaign(
+    folder: Path | None, text: str, *, known: Known | None, approved: Mapping[str, str], label: str = "document"
+) -> Campaign:
+    """A document that is not in force yet, beside all that are. Raises DocumentError, as for a file; called `label`."""
+    file, one = document_of(text, label, Campaign)
+    campaigns_in(folder, approved={**approved, one.name: text})
+    for where, why in _unknown(one, known) if known is not None else ():
+        raise file.refusal(where, why)
+    return one
+
+
+def campaign_of(text: str, label: str) -> Campaign:
+    """One document by itself, called so in errors. Raises DocumentError."""
+    return document_of(text, label, Campaign)[1]
+
+
+def as_document(campaign: Campaign) -> str:
+    """What is read as the same campaign."""
+    said = campaign.model_dump(mode="json", exclude_none=True)
+    return str(yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=120))
+
+
+def _files_beside(folder: Path, approved: Collection[str]) -> Iterator[tuple[Document, Campaign]]:
+    return ((file, one) for file, one in documents_in(folder, Campaign) if one.name not in approved)
+
+
+def _approved(name: str, text: str) -> tuple[Document, Campaign]:
+    file, one = document_of(text, name, Campaign)
+    if one.name != name:
+        raise file.refusal("name", f"is not {name}")
+    return file, one
 
 
 def _faults(one: Campaign, *, names: Collection[str], known: Known | None) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,7 @@ KEPT: Mapping[str, str] = {
     SNAPSHOTS: "moved_at",
     "gate_overrides": "at",
     "approvals": "at",
+    "proposals": "at",
     "blocks": "moved_at",
     "rule_sets": "approved_at",
     "suppression_lifts": "lifted_at",

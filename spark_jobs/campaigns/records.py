@@ -3,13 +3,13 @@
 A folder without a manifest is no assignment. Rows are in the order of what a contact is worth, best first.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from data_contracts.columns import PRODUCT_ID, USER_ID
 from data_contracts.errors import InputError
@@ -103,6 +103,15 @@ def events_known(lake: str, day: date) -> pa.Table:
     system, path = file_system(f"{lake}/campaigns/{day.isoformat()}/events.parquet")
     with system.open_input_file(path) as file:
         return pq.read_table(file, schema=EVENTS)
+
+
+def approved_known(lake: str, day: date) -> Mapping[str, str]:
+    """Approved campaigns, likewise: `campaigns/<date>/approved.json`, documents by name; none where it is not there."""
+    try:
+        text = read_bytes(f"{lake}/campaigns/{day.isoformat()}/approved.json")
+    except FileNotFoundError:
+        return {}
+    return TypeAdapter(dict[str, str]).validate_json(text)
 
 
 def write(folder: str, tables: dict[str, pa.Table], manifest: AssignmentManifest) -> None:

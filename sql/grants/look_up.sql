@@ -15,6 +15,7 @@ GRANT
     INSERT ON exports,
     INSERT ON blocks,
     INSERT ON approvals,
+    INSERT ON proposals,
     INSERT ON gate_overrides,
     INSERT ON published_snapshots,
     INSERT, ALTER DELETE, OPTIMIZE ON audience_pool,

@@ -8,6 +8,7 @@ GRANT
     INSERT ON blocks,
     INSERT ON gate_overrides,
     INSERT ON approvals,
+    INSERT ON proposals,
     INSERT ON suppressions,
     INSERT ON suppression_lifts,
     INSERT ON user_events

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from dagster_project.assets import campaigns
 from dagster_project.partitions import nights
+from data_contracts.campaigns import as_document
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
@@ -23,14 +24,16 @@ from infra.local.clickhouse.testing import clickhouse_url
 from spark_jobs.campaigns import records
 from spark_jobs.jobs.campaigns import run
 from spark_jobs.lake.files import delete_folder
+from sql.campaigns import Decision, Ground, decide_campaign
 from sql.client import Address, connected
 from sql.load import load
 from sql.migrate import migrate
 from sql.pointer import publish
+from sql.proposals import Step
 from sql.rules import block, put_rule_set, unblock
 from sql.suppressions import Order, suppress
 from sql.verify import verify
-from tests.campaign_samples import SNAPSHOT, folder_of, write_lake
+from tests.campaign_samples import SNAPSHOT, campaign, folder_of, write_lake
 from tests.day_world import CATALOGUE, NOW, REASONS, RULES
 from tests.integration.dagster_fakes import QUIET
 
@@ -110,3 +113,24 @@ def test_campaigns_are_listed_and_shown_and_one_that_speaks_of_nothing_known_is_
     assert "there are: loans" in str(CliRunner().invoke(app, ["campaigns", "show", "cards"]).exception)
     folder_of(bank.settings.campaigns or Path(), {"product": "loan_gold"})
     assert "0.yaml:2: product" in str(CliRunner().invoke(app, ["campaigns", "list"]).exception)
+
+
+def test_what_two_people_agreed_to_is_what_the_next_command_and_the_next_night_assign(bank: Bank) -> None:
+    file = bank.settings.data_dir / "loans.yaml"
+    file.write_text(as_document(campaign(budget=3, control_share=0)), encoding="utf-8")
+    asked = CliRunner().invoke(app, ["campaigns", "propose", str(file), "--why", "ticket 77"])
+    proposal_id = asked.stdout.split()[-1]
+    assert isinstance(CliRunner().invoke(app, ["campaigns", "approve", proposal_id]).exception, InputError)
+    with connected(Address.of(bank.settings)) as store:
+        decision = Decision(proposal_id, Step.APPROVED, actor="boris", why="", now=datetime.now(UTC))
+        decide_campaign(store, decision, Ground(bank.settings.campaigns))
+    told = json.loads(CliRunner().invoke(app, ["campaigns", "proposals", "--json"]).stdout)
+    assert (told[0]["state"], "by boris: ticket 77" in told[0]["decided"]) == ("approved", True)
+    by_command = json.loads(CliRunner().invoke(app, ASK).stdout)
+    assert by_command["campaigns"]["loans"]["contacts"] == 3
+    delete_folder(bank.folder)
+    assert bank.night().success
+    assert len(bank.contacted()) == 3
+    stopped = as_document(campaign(budget=3, control_share=0, enabled=False))
+    file.write_text(stopped, encoding="utf-8")
+    assert "approved" in CliRunner().invoke(app, ["campaigns", "propose", str(file), "--why", "complaints"]).stdout

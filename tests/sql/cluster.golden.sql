@@ -373,6 +373,20 @@ ALTER TABLE suppressions
     ADD INDEX IF NOT EXISTS by_key idempotency_key TYPE bloom_filter GRANULARITY 1,
     ADD INDEX IF NOT EXISTS by_user user_id TYPE bloom_filter GRANULARITY 1;
 
+-- proposals_v1/create
+CREATE TABLE IF NOT EXISTS proposals ON CLUSTER '{cluster}' (
+    at DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC'),
+    kind LowCardinality(String),
+    proposal_id String,
+    name String,
+    step Enum8('asked' = 1, 'approved' = 2, 'refused' = 3),
+    actor String,
+    reason String,
+    document String
+)
+ENGINE = ReplicatedMergeTree
+ORDER BY (kind, at);
+
 -- audience_pool_v1/stage
 CREATE TABLE IF NOT EXISTS audience_pool_staging ON CLUSTER '{cluster}' AS audience_pool;
 

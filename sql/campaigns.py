@@ -1,0 +1,80 @@
+"""Campaigns proposed and approved: a document is read as files are, beside all that would hold with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from data_contracts.campaigns import Campaign, Known, campaign_of, campaigns_in, check_campaign
+from sql import proposals
+from sql.client import Store
+from sql.proposals import Draft, Kind, Proposal, Step
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A campaign's document, as YAML or JSON."""
+
+    text: str
+    actor: str
+    why: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Decision:
+    proposal_id: str
+    step: Step
+    actor: str
+    why: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a campaign stands on: the folder of files, and what is known of products and segments.
+
+    `refuse` is told a campaign first, and raises where the caller must not speak for it.
+    """
+
+    folder: Path | None
+    known: Known | None = None
+    refuse: Callable[[Campaign], None] = lambda _: None
+
+
+def propose_campaign(store: Store, asked: Asked, ground: Ground) -> Proposal:
+    """What turns a campaign off, and changes nothing else of it, holds at once: that only makes things safer.
+
+    Raises InputError, with the line, for a document that is no campaign, or contradicts the catalogue or other
+    campaigns, and without a reason.
+    """
+    held = proposals.approved(store, Kind.CAMPAIGN, now=asked.now)
+    one = check_campaign(ground.folder, asked.text, known=ground.known, approved=held)
+    ground.refuse(one)
+    before = {campaign.name: campaign for campaign in campaigns_in(ground.folder, approved=held)}.get(one.name)
+    if before is not None:
+        ground.refuse(before)
+    only_stops = before is not None and not one.enabled and before.model_copy(update={"enabled": False}) == one
+    draft = Draft(Kind.CAMPAIGN, one.name, asked.text, asked.actor, asked.why)
+    return proposals.propose(store, draft, now=asked.now, needs_another=not only_stops)
+
+
+def decide_campaign(store: Store, decision: Decision, ground: Ground) -> Proposal:
+    """Approve or refuse; see `proposals.decide`. What is approved is read anew: other campaigns may have come since."""
+
+    def check(one: Proposal) -> None:
+        ground.refuse(campaign_of(one.document, one.name))
+        if decision.step is Step.APPROVED:
+            held = proposals.approved(store, Kind.CAMPAIGN, now=decision.now)
+            check_campaign(ground.folder, one.document, known=ground.known, approved=held, label=one.name)
+
+    return proposals.decide(
+        store,
+        Kind.CAMPAIGN,
+        decision.proposal_id,
+        decision.step,
+        actor=decision.actor,
+        reason=decision.why,
+        now=decision.now,
+        check=check,
+    )

@@ -1,0 +1,117 @@
+"""Campaigns proposed by one and approved by another, over HTTP on a real ClickHouse."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from data_contracts.campaigns import as_document
+from data_contracts.settings import Settings
+from data_contracts.vocabulary import Channel, Scope
+from infra.local.clickhouse.testing import clickhouse_url
+from infra.tokens import issue
+from sql.client import Address, connected
+from sql.migrate import migrate
+from sql.pointer import publish
+from sql.rules import put_rule_set
+from tests.campaign_samples import campaign
+from tests.day_snapshots import load_snapshot
+from tests.day_world import CATALOGUE, FIRST, NOW, REASONS, RULES
+from tests.integration.test_api_operators import bearer, service
+
+__all__ = ["clickhouse_url"]
+URL = "/api/v1/campaigns/proposals"
+
+
+@pytest.fixture(scope="module")
+def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    mine = Address(url=clickhouse_url, database="api_campaigns")
+    migrate(mine)
+    with connected(mine) as store:
+        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
+        load_snapshot(store, tmp_path_factory.mktemp("snapshot"), snapshot_id=FIRST)
+        publish(store, FIRST, actor="test")
+    yield mine
+
+
+def test_a_campaign_holds_when_somebody_else_has_approved_it_and_one_may_stop_it(
+    address: Address, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        async with service(address, tmp_path, Scope.CAMPAIGNS_WRITE, Scope.LISTS_READ) as client:
+            boris = bearer(Settings(data_dir=tmp_path), "boris", Scope.CAMPAIGNS_WRITE)
+            document = as_document(campaign())
+            first = (await propose(client, document)).json()
+            assert (first["state"], first["campaign"]["rivals"]) == ("waiting", ["spring_deposits", "travel_card"])
+            assert {one["field"]: (one["before"], one["after"]) for one in first["changes"]}["budget"] == (None, "100")
+            assert "loans" not in await names(client)
+            assert (await propose(client, document)).json()["id"] == first["id"]
+            own = await client.post(f"{URL}/{first['id']}/approve")
+            assert (own.status_code, "somebody else" in own.json()["detail"]) == (409, True)
+            agreed = await client.post(f"{URL}/{first['id']}/approve", headers=boris)
+            assert (agreed.json()["state"], agreed.json()["decided"]["actor"]) == ("approved", "boris")
+            (held,) = [one for one in await campaigns_of(client) if one["name"] == "loans"]
+            assert (held["proposed"]["actor"], held["approved"]["actor"]) == ("back-office", "boris")
+            assert (await client.post(f"{URL}/{first['id']}/approve", headers=boris)).status_code == 409
+            second = (await propose(client, as_document(campaign(budget=900)))).json()
+            assert [(one["field"], one["before"], one["after"]) for one in second["changes"]] == [
+                ("budget", "100", "900")
+            ]
+            refused = await client.post(f"{URL}/{second['id']}/refuse", json={"why": "too many"}, headers=boris)
+            assert refused.json()["state"] == "refused"
+            stopped = (await propose(client, as_document(campaign(enabled=False)))).json()
+            assert stopped["state"] == "approved"
+            (held,) = [one for one in await campaigns_of(client) if one["name"] == "loans"]
+            assert (held["state"], held["budget"]) == ("off", 100)
+            again = (await propose(client, document)).json()
+            assert again["state"] == "waiting"
+            told = (await client.get(URL)).json()["proposals"]
+            assert [one["state"] for one in told] == ["waiting", "approved", "refused", "approved"]
+
+    asyncio.run(scene())
+
+
+def test_a_document_that_is_wrong_is_refused_with_field_and_line_and_who_may_not_propose_is_told(
+    address: Address, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        async with service(address, tmp_path, Scope.CAMPAIGNS_WRITE) as client:
+            for changes, field in (
+                ({"product": "loan_gold"}, "document.product"),
+                ({"exclusive_with": ["nobody"]}, "document.exclusive_with"),
+            ):
+                wrong = await propose(client, as_document(campaign(**changes)))
+                assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, field)
+            lines = await propose(client, as_document(campaign()).replace("budget: 100", "budget: 0"))
+            assert "document:9: budget: " in lines.json()["errors"][0]["message"]
+            assert (await propose(client, as_document(campaign()), why=" ")).status_code == 422
+            assert (await client.post(f"{URL}/{'0' * 32}/refuse", json={"why": "no"})).status_code == 404
+            bound = issue(
+                Settings(data_dir=tmp_path),
+                scopes=[Scope.CAMPAIGNS_WRITE],
+                client="app",
+                channel=Channel.MOBILE,
+                seconds=60,
+                now=NOW.timestamp(),
+            )
+            client.headers["Authorization"] = f"Bearer {bound}"
+            assert (await propose(client, as_document(campaign()))).status_code == 403
+            assert all(one["name"] != "loans" for one in (await client.get(URL)).json()["proposals"])
+
+    asyncio.run(scene())
+
+
+async def propose(client: httpx.AsyncClient, document: str, why: str = "ticket 77") -> httpx.Response:
+    return await client.post(URL, json={"document": document, "why": why})
+
+
+async def campaigns_of(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await client.get("/api/v1/campaigns")).json()["campaigns"]
+    return found
+
+
+async def names(client: httpx.AsyncClient) -> list[str]:
+    return [one["name"] for one in await campaigns_of(client)]
