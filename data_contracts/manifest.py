@@ -12,7 +12,8 @@ MANIFEST_FILE = "manifest.json"
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What a later version says besides is passed over, so that an image may go back by one.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class TableCounts(_Value):

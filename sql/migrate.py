@@ -31,10 +31,10 @@ def migrate(address: Address) -> tuple[str, ...]:
             digest = hashlib.sha256(statement(file).encode()).hexdigest()
             if step not in applied:
                 store.run(file)
-                store.run("migrations_v1/put", step=step, file=file, digest=digest)
-                done.append(file)
                 if file == _USER_ROWS:
                     _fill_user_rows(store)
+                store.run("migrations_v1/put", step=step, file=file, digest=digest)
+                done.append(file)
             elif applied[step] != (file, digest):
                 raise InputError(
                     f"sql/{file}.sql (step {step}) has changed since it was applied: add a new step instead"

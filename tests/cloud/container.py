@@ -55,14 +55,18 @@ def _bring(uri: str, folder: Path) -> Path:
 
 
 def _unpack(uri: str, folder: Path) -> None:
+    """Once a host, as YARN does: the job's folder has a link."""
     uri, _, name = uri.partition("#")
-    archive = _bring(uri, folder)
-    (folder / name).mkdir()
-    if archive.suffix == ".zip":
-        zipfile.ZipFile(archive).extractall(folder / name)
-    else:
-        subprocess.run(["tar", "-xzf", archive, "-C", folder / name], check=True)
-    archive.unlink()
+    kept = folder.parent / "unpacked" / Path(uri).name
+    if not kept.exists():
+        kept.mkdir(parents=True)
+        archive = _bring(uri, folder)
+        if archive.suffix == ".zip":
+            zipfile.ZipFile(archive).extractall(kept)
+        else:
+            subprocess.run(["tar", "-xzf", archive, "-C", kept], check=True)
+        archive.unlink()
+    (folder / name).symlink_to(kept)
 
 
 def _image() -> dict[str, str]:

