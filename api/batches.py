@@ -23,16 +23,20 @@ class Batches(Generic[Question, Answer]):
         self._largest = largest
         self._in_flight = in_flight
         self._waiting: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
-        self._workers: set[asyncio.Task[None]] = set()
+        self._workers: set[asyncio.Task[None] | None] = set()
 
     async def ask(self, question: Question) -> Answer:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
         if len(self._workers) < self._in_flight:
-            worker = asyncio.create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            self._workers.add(asyncio.create_task(self._worker()))
         return await answer
+
+    async def _worker(self) -> None:
+        try:
+            await self._work()
+        finally:  # at once: once told that the task is done, a question could be waiting for a worker that has left
+            self._workers.discard(asyncio.current_task())
 
     async def _work(self) -> None:
         while batch := self._next():

@@ -10,11 +10,13 @@ from pathlib import Path
 from api.exposures import ExposureLog
 from api.feedback import FeedbackDesk
 from api.outbox import Outbox
-from api.sender import Sender
+from api.sender import LOOK_SECONDS, Sender
 from api.sinks import EXPOSURES, FEEDBACK, sink_of
 from data_contracts.settings import Settings
 
 _STOP_SECONDS = 5.0
+# Each insert is a part that the database writes and merges again and again, beside the look-ups.
+_EXPOSURES_SECONDS = 1.0
 
 
 def outbox_path(settings: Settings, topic: str) -> Path:
@@ -30,14 +32,17 @@ class Out:
     sender: Sender
 
     @classmethod
-    def to(cls, settings: Settings, topic: str, *, most: int, is_durable: bool) -> "Out":
+    def to(
+        cls, settings: Settings, topic: str, *, most: int, is_durable: bool, every_seconds: float = LOOK_SECONDS
+    ) -> "Out":
         outbox = Outbox(
             outbox_path(settings, topic),
             most=most,
             is_durable=is_durable,
             keys_known=timedelta(hours=settings.idempotency_hours),
         )
-        return cls(outbox, Sender(outbox, sink_of(settings, topic), name=outbox_path(settings, topic).stem))
+        name = outbox_path(settings, topic).stem
+        return cls(outbox, Sender(outbox, sink_of(settings, topic), name=name, every_seconds=every_seconds))
 
     def stop(self) -> None:
         self.sender.stop(seconds=_STOP_SECONDS)
@@ -55,7 +60,13 @@ class EventsOut:
 @asynccontextmanager
 async def events_out(settings: Settings, clock: Callable[[], datetime]) -> AsyncIterator[EventsOut]:
     feedback = Out.to(settings, FEEDBACK, most=settings.feedback_outbox_events, is_durable=True)
-    exposed = Out.to(settings, EXPOSURES, most=settings.exposures_outbox_events, is_durable=False)
+    exposed = Out.to(
+        settings,
+        EXPOSURES,
+        most=settings.exposures_outbox_events,
+        is_durable=False,
+        every_seconds=_EXPOSURES_SECONDS,
+    )
     desk = FeedbackDesk(
         feedback.outbox,
         wake=feedback.sender.wake,

@@ -43,6 +43,9 @@ _LOG = logging.getLogger("recs.api")
 NAME = pb.DESCRIPTOR.services_by_name["RecommendationService"].full_name
 _STOP_SECONDS = 5.0
 _LARGEST_METADATA = 32_768
+# Calls that grpc holds until we take them, one a turn of the loop: more would wait for seconds before our limit sees
+# them. Beyond that grpc itself ends some, beyond twice as many all, as CANCELLED.
+_MOST_PENDING = 100
 _GARBLED = object()
 
 
@@ -115,6 +118,8 @@ async def running_grpc(
             options=[
                 ("grpc.max_receive_message_length", settings.max_body_bytes),
                 ("grpc.max_metadata_size", _LARGEST_METADATA),
+                ("grpc.server.max_pending_requests", _MOST_PENDING),
+                ("grpc.server.max_pending_requests_hard_limit", 2 * _MOST_PENDING),
             ]
         )
         server.add_generic_rpc_handlers((_methods(Servicer(service), edge),))

@@ -20,8 +20,9 @@ _STEP = 0.05
 _DEEPEST_CUT = 0.5
 # One late answer in ten is noise; more are a queue.
 _JUDGED_AT = 0.9
-# Two batches of look-ups: with fewer in progress each pays more of what a batch costs, and the queue gets no shorter.
-_LEAST = 32
+# Two batches of look-ups of a busy service: with fewer in progress each pays more of what a batch costs, and the queue
+# gets no shorter. Who is turned away and asks again at once costs as much as an answer.
+_LEAST = 64
 # Answers from memory cost little: so many times more of them may be in progress.
 _FROM_MEMORY = 4
 

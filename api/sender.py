@@ -18,17 +18,21 @@ _LOG = logging.getLogger("recs.api")
 
 _MOST = 500
 # Without a word from this process another one may have put something in.
-_LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.2
 _LONGEST_WAIT_SECONDS = 2.0
 
 
 class Sender:
-    """`outage` says why nothing can be delivered now; "" when all is well."""
+    """`outage` says why nothing can be delivered now; "" when all is well.
 
-    def __init__(self, outbox: Outbox, sink: Sink, *, name: str) -> None:
+    `every_seconds`: what came meanwhile is delivered in one go, unless somebody wakes this.
+    """
+
+    def __init__(self, outbox: Outbox, sink: Sink, *, name: str, every_seconds: float = LOOK_SECONDS) -> None:
         self._outbox = outbox
         self._sink = sink
         self._name = name
+        self._every = every_seconds
         self._is_over = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"send {name}", daemon=True)
@@ -77,7 +81,7 @@ class Sender:
         if self.outage:
             _LOG.info("%s is delivered again", self._name)
         self.outage = ""
-        return 0 if len(waiting) == _MOST else _LOOK_SECONDS
+        return 0 if len(waiting) == _MOST else self._every
 
     def _deliver(self, waiting: Sequence[Waiting]) -> None:
         try:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from dagster_project.launching import launching
 from data_contracts.errors import RecsError
 from data_contracts.settings import Settings
 from infra.ask import answer_rows, answer_title, ask
@@ -51,22 +52,13 @@ def run_demo(folder: Path) -> None:
     world = folder / "world"
     _make_world(world)
     with _stack(_settings(folder, world)) as settings:
-        stage(f"2. The night of {_LAST_DATE}: from deliveries to published lists")
-        result = run_and_show(settings, _LAST_DATE)
-        stage("3. Look-ups: one user in each channel")
-        user = _somebody(settings, result.snapshot_id)
-        _until(settings, user, lambda answer: answer["snapshot_id"] == result.snapshot_id)
-        for channel in ("mobile", "web", "crm"):
-            answer = ask(settings, user, channel=channel, top_k=3)
-            show(answer_rows(answer), as_json=False, title=f"{channel}: {answer_title(answer)}")
-        offers = ask(settings, user, channel="mobile", top_k=3, kind="offer")
-        show(answer_rows(offers), as_json=False, title=f"offers: {answer_title(offers)}")
-        stage("4. A compliance stop holds at once")
-        _show_block(settings, user)
-        stage("5. An event changes an answer")
-        show_event(settings, user, result.snapshot_id)
-        stage("6. A night that scores with last night's models, and that the gate stops")
-        show_stopped_night(settings, world, _LAST_DATE)
+        with launching(settings) as runner:  # the second night finds Spark awake
+            stage(f"2. The night of {_LAST_DATE}: from deliveries to published lists")
+            result = run_and_show(settings, _LAST_DATE, runner=runner)
+            user = _somebody(settings, result.snapshot_id)
+            _show_day(settings, user, result.snapshot_id, stage)
+            stage("6. A night that scores with last night's models, and that the gate stops")
+            show_stopped_night(settings, world, _LAST_DATE, runner=runner)
         show(snapshot_rows(settings), as_json=False, title="snapshots: the last good one is still served")
         stage("7. CRM pulls lists, makes an audience, and confirms an export")
         show_crm(settings, result.snapshot_id)
@@ -74,6 +66,20 @@ def run_demo(folder: Path) -> None:
     console.print(f"See it all in the Dagster UI:  .venv/bin/recs dev --data-dir {folder} --world {world}")
     here = f"--data-dir {folder}"
     console.print(f"Ask on your own:               .venv/bin/recs up {here}, then .venv/bin/recs ask {user} {here}")
+
+
+def _show_day(settings: Settings, user: str, snapshot_id: str, stage: _Stage) -> None:
+    stage("3. Look-ups: one user in each channel")
+    _until(settings, user, lambda answer: answer["snapshot_id"] == snapshot_id)
+    for channel in ("mobile", "web", "crm"):
+        answer = ask(settings, user, channel=channel, top_k=3)
+        show(answer_rows(answer), as_json=False, title=f"{channel}: {answer_title(answer)}")
+    offers = ask(settings, user, channel="mobile", top_k=3, kind="offer")
+    show(answer_rows(offers), as_json=False, title=f"offers: {answer_title(offers)}")
+    stage("4. A compliance stop holds at once")
+    _show_block(settings, user)
+    stage("5. An event changes an answer")
+    show_event(settings, user, snapshot_id)
 
 
 def _settings(folder: Path, world: Path) -> Settings:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from dagster_project.runner import SparkRunner
 from data_contracts.errors import GateError, RecsError
 from data_contracts.settings import Settings
 from infra.console import console
@@ -19,12 +20,12 @@ _AMOUNTS = ("turnover", "balance")
 _KOPECKS = 100
 
 
-def show_stopped_night(settings: Settings, world: Path, after: date) -> None:
+def show_stopped_night(settings: Settings, world: Path, after: date, *, runner: SparkRunner) -> None:
     """The next night, with the models of the one before. Raises RecsError when nothing stops it."""
     tonight = after + timedelta(days=1)
     with _in_kopecks(world / "dwh" / "aggregates", newest=after, tonight=tonight):
         try:
-            run_and_show(settings.model_copy(update={"train": "never"}), tonight)
+            run_and_show(settings.model_copy(update={"train": "never"}), tonight, runner=runner)
         except GateError as stopped:
             console.print(f"[yellow]{stopped}[/yellow]")
             return

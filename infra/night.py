@@ -7,7 +7,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,6 +20,7 @@ from dagster_project.definitions import BACKFILL_JOB, NIGHT_JOB, build_defs
 from dagster_project.job_assets import REBUILD_TAG
 from dagster_project.launching import launching
 from dagster_project.publishing import PUBLISH
+from dagster_project.runner import SparkRunner
 from dagster_project.storage import YAML as DATABASE_YAML
 from data_contracts.errors import BusyError, GateError, InputError, RecsError, UnavailableError
 from data_contracts.settings import Settings
@@ -48,10 +49,15 @@ class NightResult:
     seconds: float
 
 
-def run_night(settings: Settings, as_of: date, *, on_asset: Callable[[AssetDone], None]) -> NightResult:
-    """Materialise the night of `as_of`. Raises the RecsError that stopped it; yesterday's snapshot stays current."""
+def run_night(
+    settings: Settings, as_of: date, *, on_asset: Callable[[AssetDone], None], runner: SparkRunner | None = None
+) -> NightResult:
+    """Materialise the night of `as_of`. Raises the RecsError that stopped it; yesterday's snapshot stays current.
+
+    `runner`: one that is `launching` already, for several nights in a row; else the night has its own.
+    """
     started = time.monotonic()
-    made = _run(settings, NIGHT_JOB, tags=PUBLISH, on_asset=on_asset, partition_key=as_of.isoformat())
+    made = _run(settings, NIGHT_JOB, tags=PUBLISH, on_asset=on_asset, partition_key=as_of.isoformat(), runner=runner)
     return NightResult(str(made["snapshot/published"]["snapshot_id"]), seconds=time.monotonic() - started)
 
 
@@ -70,15 +76,16 @@ def _run(
     tags: Mapping[str, str],
     on_asset: Callable[[AssetDone], None],
     partition_key: str | None = None,
+    runner: SparkRunner | None = None,
 ) -> dict[str, Mapping[str, Any]]:
     """Run a job of the graph here; the metadata of what it materialised. Raises the RecsError that stopped it."""
     warnings.simplefilter("ignore", dg.PreviewWarning)
     with (
         _ends_politely(),
         _dagster_home(settings) as instance,
-        launching(settings) as runner,
+        launching(settings) if runner is None else nullcontext(runner) as spark,
     ):
-        job = build_defs(settings, resources={"spark_runner": runner}).resolve_job_def(name)
+        job = build_defs(settings, resources={"spark_runner": spark}).resolve_job_def(name)
         run_id = str(uuid.uuid4())
         with _watched(instance, run_id, total=len(list(job.asset_layer.executable_asset_keys)), on_asset=on_asset):
             result = job.execute_in_process(

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from dagster_project.files import read_bytes
 from dagster_project.reporting import REPORT
+from dagster_project.runner import SparkRunner
 from data_contracts.errors import GateError
 from data_contracts.manifest import MANIFEST_FILE, Manifest
 from data_contracts.settings import Settings
@@ -16,8 +17,13 @@ from infra.night import AssetDone, NightResult, run_night
 from infra.stack import clickhouse
 
 
-def run_and_show(settings: Settings, as_of: date, *, as_json: bool = False) -> NightResult:
-    """Run the night with ClickHouse at hand; prints as it goes. Raises the RecsError that stopped it."""
+def run_and_show(
+    settings: Settings, as_of: date, *, as_json: bool = False, runner: SparkRunner | None = None
+) -> NightResult:
+    """Run the night with ClickHouse at hand; prints as it goes. Raises the RecsError that stopped it.
+
+    `runner`: see run_night.
+    """
     lines: list[dict[str, Any]] = []
     reports: list[str] = []
 
@@ -33,7 +39,7 @@ def run_and_show(settings: Settings, as_of: date, *, as_json: bool = False) -> N
                 console.print(asset_text(done))
 
         try:
-            result = run_night(wired, as_of, on_asset=tell)
+            result = run_night(wired, as_of, on_asset=tell, runner=runner)
         except GateError:
             # When a snapshot was stopped is when people look at its report.
             _point_to(reports, errors)

@@ -32,6 +32,8 @@ from sql.user_events import put_events
 
 MOST_CONNECTIONS = 512
 _PATH = "/api/v1/recommendations"
+# By our own limit, and by grpc's in front of it.
+_TURNED_AWAY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 _METHOD = f"/{pb.DESCRIPTOR.services_by_name['RecommendationService'].full_name}/GetRecommendations"
 
 
@@ -133,7 +135,7 @@ def _over_grpc(channel: Any, token: str) -> Ask:
                 pb.RecommendRequest(user_id=user_id, channel=pb.CHANNEL_WEB, top_k=10), metadata=metadata
             )
         except grpc.aio.AioRpcError as error:
-            return Said.REFUSED if error.code() is grpc.StatusCode.UNAVAILABLE else Said.FAILED
+            return Said.REFUSED if error.code() in _TURNED_AWAY else Said.FAILED
         return Said.GOOD if answer.tier == pb.TIER_PERSONAL else Said.DEGRADED
 
     return ask

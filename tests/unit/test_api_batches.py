@@ -92,3 +92,20 @@ def test_who_gives_up_is_not_asked_for() -> None:
         assert doubler.batches == [[1], [3]]
 
     asyncio.run(scene())
+
+
+def test_who_asks_in_the_turn_in_which_another_is_answered_waits_for_nobody_who_has_left() -> None:
+    async def at_once(questions: Sequence[int]) -> Sequence[int]:
+        return [2 * question for question in questions]
+
+    async def scene() -> None:
+        batches = Batches(at_once, largest=3, in_flight=1)
+
+        async def one_after_another(first: int) -> list[int]:
+            return [await batches.ask(question) for question in range(first, first + 3)]
+
+        async with asyncio.timeout(5):
+            told = await asyncio.gather(one_after_another(0), one_after_another(10))
+            assert list(told) == [[0, 2, 4], [20, 22, 24]]
+
+    asyncio.run(scene())
