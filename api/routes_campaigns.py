@@ -17,7 +17,7 @@ from api.running import Running
 from api.security import Principal, Scope, requires
 from api.service import Service
 from api.times import Times
-from data_contracts.campaigns import Campaign, Known, campaign_of
+from data_contracts.campaigns import PROPOSED, Campaign, Known, campaign_of
 from data_contracts.settings import Settings
 from data_contracts.yaml_files import DocumentError
 from sql import proposals
@@ -126,11 +126,18 @@ async def _told(request: Request, service: Service, act: Callable[[Store], Propo
     try:
         return await changed(request, acted)
     except DocumentError as error:
-        raise InvalidError(str(error), field=f"document.{error.where}".rstrip(".")) from error
+        raise _fault(error) from error
     except NoSuchProposalError as error:
         raise UnknownError(str(error)) from error
     except NotWaitingError as error:
         raise ConflictError(str(error)) from error
+
+
+def _fault(error: DocumentError) -> InvalidError:
+    """A fault of the document itself by its field; one of another campaign's, by file and line."""
+    if error.path.name != PROPOSED:
+        return InvalidError(str(error), field="document")
+    return InvalidError(f"line {error.line}: {error.why}", field=f"document.{error.where}".rstrip("."))
 
 
 def _board(request: Request, service: Service, store: Store) -> Board:

@@ -1,22 +1,29 @@
-// Campaigns: whom each reaches, and what competes with what.
+// Campaigns: whom each reaches, what competes with what, and what is proposed.
 
 import { call } from "./api.js";
 import { badge, day, fill, h, number, panel, percent } from "./dom.js";
+import { proposals, proposeChange } from "./proposals.js";
 import { language, t } from "./texts.js";
 
 const COLOURS = { runs: "good", to_come: "accent", over: "off", off: "off" };
 
 export function campaigns() {
   const place = h("div", { class: "stack" });
-  fill(
+  const proposed = h("div", {});
+  const refresh = () => fill(
     place,
     call("campaigns", { scope: "lists:read" }),
-    (told) => (told.campaigns.length ? told.campaigns.map(card) : panel(t("nothing"))),
+    (told) => (told.campaigns.length ? told.campaigns.map((one) => card(one, proposeAgain)) : panel(t("nothing"))),
   );
-  return place;
+  const proposeAgain = () => {
+    proposed.replaceChildren(proposals(refresh));
+    refresh();
+  };
+  proposeAgain();
+  return [proposed, place];
 }
 
-function card(one) {
+function card(one, changed) {
   const badges = h(
     "div",
     { class: "badges" },
@@ -37,8 +44,10 @@ function card(one) {
         {},
         h("h2", {}, one.name),
         h("p", { class: "hint" }, `${day(one.start)} ${t("until")} ${day(one.end)} · ${one.owner}`),
+        one.approved && h("p", { class: "hint" }, `${t("proposedBy")}: ${one.proposed.actor} · ${t("approvedBy")}: ${one.approved.actor}`),
       ),
       badges,
+      proposeChange(one, changed),
     ),
     h("blockquote", {}, one[`message_${language()}`]),
     reach(one),

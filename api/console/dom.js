@@ -135,8 +135,12 @@ export function notice(text, kind = "good") {
   setTimeout(() => one.remove(), 6000);
 }
 
-/** Asks for a reason, then does it; the dialog stays open with what went wrong. Focus goes back to where it was. */
-export function askReason({ title, text, action, reason = "needed", danger = false }, act) {
+/** Asks for a reason, then does it; the dialog stays open with what went wrong. Focus goes back to where it was.
+ * `document`: a text to be edited first, which `act` is told after the reason.
+ */
+export function askReason({ title, text, action, reason = "needed", danger = false, document: paper = null }, act) {
+  const edited = h("textarea", { name: "document", rows: 14, maxlength: 20_000, required: true, spellcheck: "false", class: "mono" });
+  edited.value = paper || "";
   const why = h("textarea", { name: "why", rows: 3, maxlength: 500, required: reason === "needed" });
   const asked = reason === "none" ? null : field(reason === "needed" ? t("why") : t("whyOptional"), why, t("whyHint"));
   const wrong = h("div", {});
@@ -147,26 +151,28 @@ export function askReason({ title, text, action, reason = "needed", danger = fal
     { method: "dialog", onsubmit: send },
     h("h2", { id: "dialog-title" }, title),
     h("p", {}, text),
+    paper !== null && field(t("document"), edited),
     asked,
     wrong,
     h("div", { class: "buttons" }, h("button", { type: "button", onclick: close }, t("cancel")), submit),
   );
-  const dialog = h("dialog", { "aria-labelledby": "dialog-title", onclose: () => dialog.remove() }, form);
+  const dialog = h("dialog", { class: paper === null ? null : "roomy", "aria-labelledby": "dialog-title", onclose: () => dialog.remove() }, form);
   async function send(event) {
     event.preventDefault();
     submit.disabled = true;
     try {
-      await act(why.value.trim());
+      await act(why.value.trim(), edited.value);
       close();
     } catch (error) {
       wrong.replaceChildren(failure(error));
+      wrong.scrollIntoView({ block: "nearest" });
     } finally {
       submit.disabled = false;
     }
   }
   document.body.append(dialog);
   dialog.showModal();
-  (asked ? why : submit).focus();
+  (paper !== null ? edited : asked ? why : submit).focus();
 }
 
 export const number = (value, digits = 0) =>

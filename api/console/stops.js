@@ -2,6 +2,7 @@
 
 import { call, may, me } from "./api.js";
 import { askReason, badge, field, fill, h, locked, moment, notice, number, panel, select, table } from "./dom.js";
+import { lifts } from "./lifts.js";
 import { t } from "./texts.js";
 
 const RULES = "rules:write";
@@ -11,7 +12,7 @@ const KINDS = ["complaint", "opt_out", "erasure_request", "other"];
 export function stops() {
   return [
     panel(t("blocks"), { hint: t("blocksHint") }, may(RULES) ? blocks() : locked(RULES)),
-    panel(t("suppress"), { hint: t("suppressHint") }, may(SUPPRESS) ? suppressions() : locked(SUPPRESS)),
+    panel(t("suppress"), { hint: t("suppressHint") }, may(SUPPRESS) ? [suppressions(), lifts()] : locked(SUPPRESS)),
   ];
 }
 

@@ -9,10 +9,11 @@ import yaml
 from data_contracts.campaigns.model import Campaign
 from data_contracts.catalogue import Catalogue, Product
 from data_contracts.errors import InputError
-from data_contracts.yaml_files import Document, document_of, documents_in
+from data_contracts.yaml_files import Document, DocumentError, document_of, documents_in
 
 SHIPPED = Path(__file__).parent
 NONE: Mapping[str, str] = {}
+PROPOSED = "document"  # what errors call a document that is not in force yet
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,14 @@ def campaigns_in(
 
 
 def check_campaign(
-    folder: Path | None, text: str, *, known: Known | None, approved: Mapping[str, str], label: str = "document"
+    folder: Path | None, text: str, *, known: Known | None, approved: Mapping[str, str], label: str = PROPOSED
 ) -> Campaign:
     """A document that is not in force yet, beside all that are. Raises DocumentError, as for a file; called `label`."""
     file, one = document_of(text, label, Campaign)
-    campaigns_in(folder, approved={**approved, one.name: text})
+    try:
+        campaigns_in(folder, approved={**approved, one.name: text})
+    except DocumentError as error:
+        raise file.refusal(error.where, error.why) if error.path.name == one.name else error from error
     for where, why in _unknown(one, known) if known is not None else ():
         raise file.refusal(where, why)
     return one

@@ -86,7 +86,8 @@ def test_a_document_that_is_wrong_is_refused_with_field_and_line_and_who_may_not
                 wrong = await propose(client, as_document(campaign(**changes)))
                 assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, field)
             lines = await propose(client, as_document(campaign()).replace("budget: 100", "budget: 0"))
-            assert "document:9: budget: " in lines.json()["errors"][0]["message"]
+            fault = lines.json()["errors"][0]
+            assert (fault["field"], fault["message"].startswith("line 9: ")) == ("document.budget", True)
             assert (await propose(client, as_document(campaign()), why=" ")).status_code == 422
             assert (await client.post(f"{URL}/{'0' * 32}/refuse", json={"why": "no"})).status_code == 404
             bound = issue(

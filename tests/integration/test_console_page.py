@@ -21,8 +21,10 @@ from infra.local.clickhouse.testing import clickhouse_url
 from infra.local.embedded import free_port
 from infra.tokens import ensure_issuer, issue
 from sql.client import Address, connected
+from sql.lifts import suppressions_of
 from sql.migrate import migrate
 from sql.pointer import moves, publish
+from sql.proposals import Kind, approved
 from sql.rules import blocks, put_rule_set
 from tests.day_snapshots import load_snapshot
 from tests.day_world import ALICE, CATALOGUE, FIRST, REASONS, RULES, SECOND
@@ -206,6 +208,61 @@ def test_one_person_stops_an_item_and_two_end_the_stop(console: Console) -> None
     expect(page.get_by_text("Nothing is stopped.")).to_be_visible()
     with connected(console.address) as store:
         assert blocks(store) == ()
+
+
+def test_a_suppression_is_looked_at_and_taken_back(console: Console) -> None:
+    page = console.sign_in(view="stops")
+    page.get_by_label("User ids").fill("5301")
+    page.get_by_label("Reason").last.fill(HOSTILE)
+    page.get_by_role("button", name="Suppress").click()
+    page.get_by_label("User id", exact=True).fill("5301")
+    page.keyboard.press("Enter")
+    row = page.get_by_role("row", name="a complaint")
+    expect(row).to_contain_text(HOSTILE)
+    row.get_by_role("button", name="Take it back").press("Enter")
+    page.keyboard.insert_text("call 512")
+    page.get_by_role("dialog").get_by_role("button", name="Take it back").press("Enter")
+    expect(row).to_contain_text("taken back")
+    expect(row).to_contain_text("call 512")
+    with connected(console.address) as store:
+        (kept,) = suppressions_of(store, 5301)
+    assert (kept.actor, kept.lift and kept.lift.actor) == ("anna", "anna")
+
+
+def test_a_campaign_is_proposed_by_keyboard_and_approved_by_somebody_else(console: Console) -> None:
+    page = console.sign_in(view="campaigns")
+    page.get_by_role("button", name="Propose a change: spring_deposits").focus()
+    page.keyboard.press("Enter")
+    document = page.get_by_role("dialog").get_by_label("Campaign, as YAML")
+    expect(document).to_be_focused()
+    document.fill(document.input_value().replace("budget: 500", "budget: none"))
+    page.keyboard.press("Tab")
+    page.keyboard.insert_text(HOSTILE)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("document.budget")
+    assert "status of 422" in console.complaints.pop()  # the browser tells of the refusal by itself
+    document.fill(document.input_value().replace("budget: none", "budget: 750"))
+    page.get_by_role("dialog").get_by_role("button", name="Propose").press("Enter")
+    waiting = page.locator("[data-proposal=spring_deposits]")
+    expect(waiting).to_contain_text("Waits for somebody else")
+    expect(waiting.get_by_role("button", name="Approve")).to_have_count(0)
+    page = console.sign_in(client="boris", view="campaigns")
+    page.get_by_label("Language").select_option("ru")
+    waiting = page.locator("[data-proposal=spring_deposits]")
+    expect(waiting.get_by_role("row", name="budget")).to_contain_text("750")
+    expect(waiting).to_contain_text("travel_card")  # its rival
+    expect(waiting).to_contain_text(HOSTILE)
+    waiting.get_by_role("button", name="Утвердить").press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("Следующее распределение")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Ничто не ждёт утверждения.")).to_be_visible()
+    expect(page.locator("article", has_text="spring_deposits").first).to_contain_text("Утверждено: boris")
+    page.get_by_label("Язык").select_option("en")
+    assert page.title() != "taken over"
+    with connected(console.address) as store:
+        assert "budget: 750" in approved(store, Kind.CAMPAIGN, now=now())["spring_deposits"]
 
 
 def test_the_page_speaks_both_languages_and_fits_a_phone_in_either_light(console: Console) -> None:

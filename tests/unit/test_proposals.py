@@ -105,5 +105,5 @@ def test_an_approved_document_stands_in_place_of_its_file_and_is_read_beside_all
         "more": 100,
     }
     strange = as_document(campaign(exclusive_with=["nobody"]))
-    with pytest.raises(InputError, match=r"loans:\d+: exclusive_with: there is no campaign nobody"):
+    with pytest.raises(InputError, match=r"document:\d+: exclusive_with: there is no campaign nobody"):
         check_campaign(folder, strange, known=None, approved={})
