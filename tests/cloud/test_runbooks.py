@@ -37,6 +37,13 @@ def test_every_alert_names_a_page_that_names_it(alert: str) -> None:
     assert alert in named_alerts(RUNBOOKS[page.name])
 
 
+def test_alerts_that_are_made_by_hand_lead_to_a_page_too() -> None:
+    by_hand = yaml.safe_load((ROOT / "infra" / "monitoring" / "cloud_alerts.yaml").read_text(encoding="utf-8"))
+    assert {one["service"] for one in by_hand} == {"managed-clickhouse", "managed-kafka", "managed-postgresql"}
+    for one in by_hand:
+        assert one["warning"] < one["alarm"] < 100 and (ROOT / one["runbook"]).is_file(), one["name"]
+
+
 @EACH
 def test_a_page_names_alerts_that_exist_harm_and_an_end_on_one_page(name: str) -> None:
     text = RUNBOOKS[name]

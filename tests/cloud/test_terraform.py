@@ -15,6 +15,9 @@ from typing import Any
 
 import hcl2
 import pytest
+from google.protobuf.json_format import ParseDict
+from yandex.cloud.billing.v1.budget_pb2 import ResetPeriodType, ThresholdType
+from yandex.cloud.billing.v1.budget_service_pb2 import CreateBudgetRequest
 
 from dagster_project.dataproc.plan import ClusterPlan
 
@@ -166,6 +169,17 @@ def test_what_is_at_rest_is_encrypted_and_buckets_do_not_grow_for_ever() -> None
                 assert any("noncurrent_version_expiration" in rule for rule in body["lifecycle_rule"])
             if kind in ("yandex_mdb_clickhouse_cluster_v2", "yandex_mdb_postgresql_cluster_v2"):
                 assert body["disk_encryption_key_id"], name
+
+
+def test_the_budget_which_no_resource_makes_is_a_request_that_the_clouds_api_knows() -> None:
+    written = (TERRAFORM / "budget.json").read_text(encoding="utf-8")
+    budget = ParseDict(json.loads(written), CreateBudgetRequest()).cost_budget_spec
+    assert budget.reset_period == ResetPeriodType.MONTHLY
+    assert [(rule.type, rule.amount) for rule in budget.threshold_rules] == [
+        (ThresholdType.PERCENT, percent) for percent in ("50", "80", "100")
+    ]
+    told = (TERRAFORM.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert all(f"{name}=" in told for name in re.findall(r"\$\{(\w+)\}", written)), "the README says what to set"
 
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not here")
