@@ -45,6 +45,9 @@ def backtest(
     ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder of that night. [default: RECS_DATA_DIR]")] = None,
     horizon_days: Annotated[int | None, typer.Option(min=1, help="Days of that night's product horizon.")] = None,
+    hide: Annotated[
+        str, typer.Option(help="A product of --lake-date to hide: how it would be ranked on the day of its launch.")
+    ] = "",
     folds: Annotated[
         int, typer.Option(min=1, help="Earlier moments to train anew at and test on, of --tecd or --lake-date.")
     ] = 1,
@@ -65,6 +68,7 @@ def backtest(
     Examples: `recs backtest --tecd tecd --offer-domains marketplace --test-day 1296 --k 10`,
     `recs backtest --train train.parquet --test test.parquet --k 20 --exclude-seen --json`,
     `recs backtest --lake-date 2026-03-16 --data-dir .local/demo --horizon-days 3 --folds 3 --k 5`,
+    `recs backtest --lake-date 2026-03-16 --data-dir .local/demo --horizon-days 3 --hide card_credit_120 --k 5`,
     `recs backtest --ablate domains --tecd world/tecd --test-day 1296 --offer-domains marketplace,retail,offers`,
     `recs backtest --ablate domains --lake-date 2026-03-16 --data-dir .local/demo --horizon-days 7`
     """
@@ -89,7 +93,7 @@ def backtest(
         return
     if day is not None or (folds > 1 and of_tecd is not None):
         retrieval = _retrieval(RetrievalParams(), knobs)
-        show_rolling(settings, day, of_tecd, folds=folds, k=k, retrieval=retrieval, as_json=as_json)
+        show_rolling(settings, day, of_tecd, folds=folds, k=k, retrieval=retrieval, as_json=as_json, hidden=hide)
         return
     shown = _Shown(k, by_seed, knobs, as_json)
     if of_tecd is not None and train is None and test is None:

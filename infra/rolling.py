@@ -2,7 +2,8 @@
 
 With a lake's date the report is kept beside the night it is about, `{lake}/evaluation/{as_of}/backtest.json`:
     products   folds (newest first: train, calibrate, test, labels_from, labels_to, figures, calibration), together,
-               and cold (model -> metric): the segment tier for users held out from training
+               cold (model -> metric): the segment tier for users held out from training, and, where a product is
+               hidden, launch (product -> model -> metric): how it is ranked without a past (evaluation/launch.py)
     offers     folds (newest first: test_day, figures)
 figures of products: slice -> model -> metric -> {value, low, high, users}; of offers: label before the slice.
 """
@@ -38,13 +39,17 @@ def show_rolling(
     k: int,
     retrieval: RetrievalParams,
     as_json: bool,
+    hidden: str = "",
 ) -> None:
-    """Products of a lake, offers of T-ECD days, or both. Raises InputError where history is too short."""
+    """Products of a lake, offers of T-ECD days, or both; hidden: a product whose launch is measured.
+
+    Raises InputError where history is too short, or the product is not there.
+    """
     report: dict[str, Any] = {}
     with progress(quiet=as_json) as bars:
         if lake_date is not None:
             bars.add_task(f"products in {folds} folds before {lake_date}", total=None)
-            report["products"] = product_folds(settings, lake_date, folds=folds, k=k)
+            report["products"] = product_folds(settings, lake_date, folds=folds, k=k, hidden=hidden)
         if tecd is not None:
             bars.add_task(f"offers in {folds} folds up to day {tecd.day}", total=None)
             report["offers"] = {"folds": list(_offers(settings, tecd, folds=folds, k=k, retrieval=retrieval))}
@@ -58,8 +63,9 @@ def show_rolling(
         console.print(f"by family, segment and tenure, every metric: {report_uri(settings.lake_uri, lake_date)}")
 
 
-def product_folds(settings: Settings, as_of: date, *, folds: int, k: int) -> Mapping[str, Any]:
+def product_folds(settings: Settings, as_of: date, *, folds: int, k: int, hidden: str = "") -> Mapping[str, Any]:
     from spark_jobs.evaluation.cold_users import cold_users
+    from spark_jobs.evaluation.launch import launch_figures
     from spark_jobs.evaluation.product_log import rolling_log
     from spark_jobs.evaluation.rolling import rolling_report
     from spark_jobs.lake.session import spark_session
@@ -69,14 +75,20 @@ def product_folds(settings: Settings, as_of: date, *, folds: int, k: int) -> Map
     spark = spark_session("recs backtest", master=settings.spark_master, java_options=settings.spark_java_options)
     try:
         seen = rolling_log(spark, params, folds=folds)
+        unknowing = rolling_log(spark, params, folds=1, hidden=hidden) if hidden else []
     finally:
         spark.stop()
-    report = rolling_report(seen, k=k, booster=BoosterParams(), seed=params.seed, threads=params.training_threads)
-    cold = {
-        model: {name: one.as_json() for name, one in metrics.items()}
-        for model, metrics in cold_users(seen, k=k).items()
-    }
-    return {**report.as_json(), "cold": cold}
+    booster, seed, threads = BoosterParams(), params.seed, params.training_threads
+    report = rolling_report(seen, k=k, booster=booster, seed=seed, threads=threads).as_json()
+    report["cold"] = _as_json(cold_users(seen, k=k))
+    if hidden:
+        launch = launch_figures(seen, unknowing, hidden, k=k, booster=booster, seed=seed, threads=threads)
+        report["launch"] = {hidden: _as_json(launch)}
+    return report
+
+
+def _as_json(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {model: {name: one.as_json() for name, one in metrics.items()} for model, metrics in figures.items()}
 
 
 def _offers(
@@ -105,6 +117,8 @@ def _rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _lines(name, part["figures"])
     if "cold" in products:
         yield from _lines("held out", {_WHOLE: products["cold"]})
+    for hidden, models in products.get("launch", {}).items():
+        yield from _lines(f"launch of {hidden}", {_WHOLE: models})
     for fold in report.get("offers", {"folds": []})["folds"]:
         for label, slices in fold["figures"].items():
             yield from _lines(f"{fold['test_day']}, {label}", slices)

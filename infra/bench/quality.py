@@ -21,6 +21,7 @@ from infra.bench.night_growth import LAST_DATE, night_params, run_job
 from infra.local.world import generate
 from infra.rolling import product_folds
 from spark_jobs.evaluation.intervals import Estimate
+from spark_jobs.evaluation.probabilities import ENOUGH, chance
 from spark_jobs.evaluation.product_log import night_users
 from spark_jobs.evaluation.rolling import SeenUsers
 from spark_jobs.evaluation.truth import TruthReport, best_by_truth, truth_report
@@ -31,8 +32,9 @@ from spark_jobs.ranking.user_blocks import aligned_pairs
 
 USERS, DAYS, HORIZON_DAYS, FOLDS, K = 20_000, 60, 7, 3, 5
 _JOBS = ("ingest", "features", "retrieval", "ranking")
-# Openings that stand behind a family's calibration, below which its rate is chance: 2 / sqrt(400) is .1.
-_ENOUGH_OPENINGS = 400
+# What "the best that the observables allow" is learned with, whatever the night's ranker has become: dense truths bear
+# deeper trees than openings do.
+_BEST = BoosterParams(depth=5)
 
 
 def run() -> list[Figure]:
@@ -47,7 +49,8 @@ def run() -> list[Figure]:
         settings = Settings(data_dir=Path(folder), product_horizon_days=HORIZON_DAYS)
         folds = product_folds(settings, LAST_DATE, folds=FOLDS, k=K)
     cases = {family: pair.cases for family, pair in ranker.calibrator.groups.items()}
-    return [*truth_figures(truth, cases), *fold_figures(folds["together"])]
+    learned = {family: min(fold["learned"].get(family, 0) for fold in folds["folds"]) for family in cases}
+    return [*truth_figures(truth, cases), *fold_figures(folds["together"], learned)]
 
 
 def against_truth(params: NightParams, world: Path) -> TruthReport:
@@ -60,7 +63,7 @@ def against_truth(params: NightParams, world: Path) -> TruthReport:
     ranker = ProductRanker.load(f"{params.models_uri}/products")
     truth = true_probabilities(world, seen)
     best = best_by_truth(
-        seen.users, truth, ranker.layout, params=BoosterParams(), seed=params.seed, threads=params.training_threads
+        seen.users, truth, ranker.layout, params=_BEST, seed=params.seed, threads=params.training_threads
     )
     return truth_report(
         seen.users, told_by(ranker, seen.users, seen.feature_names), best, truth, segment=seen.segment, k=K
@@ -97,12 +100,17 @@ def truth_figures(report: TruthReport, cases: Mapping[str, int]) -> list[Figure]
         note = "noise floor: the truth itself on one drawn future"
         figures.append(Figure(f"{name} of the truth", round(floor[name].value, 4), "", note=note))
     for family, rate in report.rates.items():
-        figures.append(_rate(f"predicted over true openings, {family}", rate, cases.get(family, 0)))
+        exact = Estimate(rate, rate, rate, 0)
+        figures.append(_rate(f"predicted over true openings, {family}", exact, cases.get(family, 0)))
     return figures
 
 
-def fold_figures(together: Mapping[str, Any]) -> list[Figure]:
-    """Of the tests of all folds together: quality beside the segment's own rate, and predicted over observed."""
+def fold_figures(together: Mapping[str, Any], learned: Mapping[str, int]) -> list[Figure]:
+    """Of the tests of all folds together: quality beside the segment's own rate, and predicted over observed.
+
+    learned: by family, openings behind the calibration of the fold that knew fewest: what is learned in one fold is
+    learned again in the next, so folds do not add up.
+    """
     figures = []
     ranked, segment = (together["figures"]["all"][name] for name in ("ranked", "segment"))
     for metric, better in (("auc", "higher"), ("log_loss", "lower"), (f"ndcg@{K}", "higher")):
@@ -113,18 +121,18 @@ def fold_figures(together: Mapping[str, Any]) -> list[Figure]:
     for name, models in together["figures"].items():
         rate = models["ranked"].get("predicted_over_observed")
         if rate and name.startswith("family "):
-            note = f"{FOLDS} folds; {rate['low']:.2f} to {rate['high']:.2f}"
-            label = f"predicted over observed openings, {name.removeprefix('family ')}"
-            figures.append(Figure(label, round(rate["value"], 3), "", note=note))
+            family = name.removeprefix("family ")
+            observed = Estimate(rate["value"], rate["low"], rate["high"], rate["users"])
+            figures.append(_rate(f"predicted over observed openings, {family}", observed, learned.get(family, 0)))
     return figures
 
 
-def _rate(name: str, rate: float, cases: int) -> Figure:
-    """The goal, .9 to 1.1, is asked of families with enough cases: how far the rate is from 1."""
-    chance = 2 / np.sqrt(max(cases, 1))
-    note = f"rate {rate:.3f}; calibrated on {cases} openings, chance alone ± {chance:.2f}"
-    goal = 0.1 if cases >= _ENOUGH_OPENINGS else None
-    return Figure(f"{name}: distance from 1", round(abs(rate - 1), 3), "", goal=goal, note=note)
+def _rate(name: str, rate: Estimate, learned: int) -> Figure:
+    """How far the rate is from 1. The goal, .9 to 1.1, is asked where cases are enough (see `probabilities.chance`)."""
+    by_chance = chance(learned, rate)
+    note = f"rate {rate.value:.3f}; learned from {learned} openings, chance alone ± {by_chance:.2f}"
+    goal = 0.1 if by_chance < ENOUGH else None
+    return Figure(f"{name}: distance from 1", round(abs(rate.value - 1), 3), "", goal=goal, note=note)
 
 
 def _interval(one: Estimate) -> str:

@@ -22,7 +22,8 @@ from spark_jobs.evaluation.slices import Panel, Slice
 from spark_jobs.evaluation.tecd_log import OfferLog
 from spark_jobs.features.history import Events, Ints, Longs, build_history
 from spark_jobs.ranking.boosting import BoosterParams
-from spark_jobs.ranking.products import Cases, LabelledUsers, told_by, train_on
+from spark_jobs.ranking.product_training import train_on
+from spark_jobs.ranking.products import Cases, LabelledUsers, told_to_strangers
 
 OFFER_SOURCES = ("als", "itemcf", "blend", "ranked")
 _LABEL = "any"
@@ -116,12 +117,13 @@ def _ndcg(others: Slice, panel: Panel, met: Relevant, codes: Ints, *, k: int) ->
 def _product_ndcg(cases: ProductCases, *, k: int, booster: BoosterParams, seed: int, threads: int) -> Doubles:
     """Of test users who opened an eligible product, by the calibrated probability alone; NaN for the others.
 
-    The calibrator, two numbers a family, is fitted on the test users too, alike for every side.
+    Each is asked of the half of the ranker that has not learned from them. The calibrator, two numbers a family, is
+    fitted on the test users too, alike for every side.
     """
     ranker = train_on(cases.seen(cases.train), cases.seen(cases.test), params=booster, seed=seed, threads=threads)
     test = cases.test
     n, products = test.eligible.shape
-    lists = best_products(told_by(ranker, test, cases.feature_names), test.eligible, k=min(k, products))
+    lists = best_products(told_to_strangers(ranker, test, cases.feature_names), test.eligible, k=min(k, products))
     rows, codes = np.nonzero(test.labels & test.eligible)
     relevant = Relevant.of(rows, codes, n_users=n, n_items=products)
     return ndcg(relevant.hits(lists), relevant.sizes)

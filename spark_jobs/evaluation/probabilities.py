@@ -16,6 +16,8 @@ from spark_jobs.features.history import Longs
 from spark_jobs.ranking.calibration import auc, log_loss
 
 BINS = 10
+# Predicted over observed is asked to lie between 0.9 and 1.1 where chance alone moves it by less than this.
+ENOUGH = 0.1
 _SEED = 20240229
 
 
@@ -72,6 +74,16 @@ def probability_figures(cases: Cases) -> dict[str, Estimate]:
         area = auc(cases.probability.astype(np.float32), labels)
         figures["auc"] = _linearised(area, _auc_influence(cases.probability, cases.happened), user)
     return figures
+
+
+def chance(learned: int, rate: Estimate) -> float:
+    """Half-width of predicted over observed by chance, as a share of it: below `ENOUGH` there are enough cases.
+
+    learned: openings that the level was learned from (Poisson); rate: with its interval over users, none where the
+    observed is the truth itself. Both are what other days draw anew, so their 95 % half-widths add in squares.
+    """
+    of_observed = (rate.high - rate.low) / 2 / rate.value
+    return float(np.hypot(1.96 / np.sqrt(max(learned, 1)), of_observed))
 
 
 def expected_calibration_error(cases: Cases, *, bins: int = BINS) -> float:

@@ -4,6 +4,7 @@ The windows, users, features and labels are those of the night's own training, s
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -11,9 +12,10 @@ import numpy.typing as npt
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from data_contracts.columns import AS_OF, DAY, PRODUCT_ID, SEGMENT, USER_ID
+from data_contracts.columns import AS_OF, DAY, DOMAIN, ITEM_ID, PRODUCT_ID, SEGMENT, USER_ID
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams
+from data_contracts.vocabulary import Domain
 from spark_jobs.evaluation.ablation import ProductCases
 from spark_jobs.evaluation.rolling import SeenUsers, rolling_windows
 from spark_jobs.features.base import Moment
@@ -42,12 +44,14 @@ def product_log(spark: SparkSession, params: NightParams) -> ProductCases:
     return ProductCases(train.users, test.users, train.feature_names, train.pair_names)
 
 
-def rolling_log(spark: SparkSession, params: NightParams, *, folds: int) -> list[SeenUsers]:
+def rolling_log(spark: SparkSession, params: NightParams, *, folds: int, hidden: str = "") -> list[SeenUsers]:
     """Users of every window that so many folds need, the newest first, with features made anew for each as-of.
 
-    Nothing is written to the lake. Raises InputError where it has no products, no product events, or too few days.
+    hidden: a product that nobody has had, opened or heard of, as if it came into the catalogue now; its labels are
+    gone with it. Nothing is written to the lake. Raises InputError where it has no products, no product events, or too
+    few days.
     """
-    silver, reference = _silver(spark, params), read_reference(params.lake)
+    silver, reference = without_product(_silver(spark, params), hidden), read_reference(params.lake)
     windows = rolling_windows(
         params.as_of,
         folds=folds,
@@ -72,6 +76,19 @@ def night_users(spark: SparkSession, params: NightParams) -> SeenUsers:
     window = LabelWindow(params.as_of, params.cut_off, params.cut_off)
     features = read_table(spark, params.lake, "gold.user_features")
     return _labelled(silver, features.where(F.col(AS_OF) == F.lit(params.as_of)), window, reference, params)
+
+
+def without_product(silver: Silver, product_id: str) -> Silver:
+    """Less all that tells of a product; the catalogue keeps it."""
+    is_other = F.coalesce(F.col(PRODUCT_ID) != product_id, F.lit(True))
+    is_elsewhere = F.coalesce((F.col(ITEM_ID) != product_id) | (F.col(DOMAIN) != Domain.TELEMETRY.value), F.lit(True))
+    return replace(
+        silver,
+        interactions=silver.interactions.where(is_elsewhere),
+        holdings=silver.holdings.where(is_other),
+        product_events=silver.product_events.where(is_other),
+        campaign_interactions=silver.campaign_interactions.where(is_other),
+    )
 
 
 def _silver(spark: SparkSession, params: NightParams) -> Silver:

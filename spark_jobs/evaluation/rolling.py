@@ -1,11 +1,12 @@
 """Rolling evaluation of product rankers: each fold trains anew on what its night would have known, and is then judged.
 
-    A3 train   A2 calibrate   A1 test   as_of        a fold; the next one begins a horizon and gap earlier
-Labels of each as-of start `gap_hours` after it and end before the next looks. Baselines are learned from the same past:
-`segment` and `popular` are rates of opening among the eligible of the calibration window.
+    A3 older   A2 newer   A1 test   as_of        a fold; the next one begins a horizon and gap earlier
+The ranker learns from the two older windows. Labels of each as-of start `gap_hours` after it and end before the next
+looks. Baselines are learned from the same past: `segment` and `popular` are rates of opening among the eligible of the
+newer of the two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,7 +16,8 @@ import numpy.typing as npt
 from spark_jobs.evaluation.product_figures import Outcomes, ProductReport, joined, product_report
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.kernel import F32
-from spark_jobs.ranking.products import LabelledUsers, told_by, train_on
+from spark_jobs.ranking.product_training import train_on
+from spark_jobs.ranking.products import LabelledUsers, told_by
 from spark_jobs.ranking.windows import LabelWindow, training_windows
 
 # Users at whose number a segment's own rate and everybody's weigh the same.
@@ -39,17 +41,18 @@ class SeenUsers:
 
 @dataclass(frozen=True)
 class FoldReport:
-    """What was learned from and judged on, and how it went."""
+    """What was learned from and judged on, and how it went; learned: by family, openings behind its calibration."""
 
     train: LabelWindow
     calibrate: LabelWindow
     test: LabelWindow
     report: ProductReport
+    learned: Mapping[str, int]
 
     def as_json(self) -> dict[str, object]:
         as_ofs = {name: getattr(self, name).as_of.isoformat() for name in ("train", "calibrate", "test")}
         labels = {"labels_from": self.test.start.isoformat(), "labels_to": self.test.end.isoformat()}
-        return {**as_ofs, **labels, **self.report.as_json()}
+        return {**as_ofs, **labels, "learned": dict(self.learned), **self.report.as_json()}
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ def rolling_report(
         told = {"ranked": told_by(ranker, test.users, test.feature_names), **baselines(calibrate, test)}
         tests.append((outcomes_of(test), told))
         report = product_report(*tests[-1], k=k)
-        reports.append(FoldReport(train.window, calibrate.window, test.window, report))
+        learned = {family: pair.cases for family, pair in ranker.calibrator.groups.items()}
+        reports.append(FoldReport(train.window, calibrate.window, test.window, report, learned))
     together = {name: np.concatenate([told[name] for _, told in tests]) for name in tests[0][1]}
     return RollingReport(tuple(reports), product_report(joined([one for one, _ in tests]), together, k=k))
 

@@ -19,7 +19,8 @@ from spark_jobs.evaluation.probabilities import Cases, probability_figures
 from spark_jobs.evaluation.product_figures import best_products
 from spark_jobs.ranking.boosting import BoosterParams, train_booster, uniform
 from spark_jobs.ranking.kernel import F32, margins
-from spark_jobs.ranking.products import LabelledUsers, cases
+from spark_jobs.ranking.product_training import cases
+from spark_jobs.ranking.products import LabelledUsers
 from spark_jobs.ranking.rows import RowLayout
 
 _FAMILIES = [family.value for family in Family]
@@ -95,7 +96,7 @@ def best_by_truth(
     users: LabelledUsers, truth: Doubles, layout: RowLayout, *, params: BoosterParams, seed: int, threads: int
 ) -> F32:
     """Probabilities (n, p), 0 where not eligible: of half of the users, by a booster told the truth of the rest."""
-    rows, _, _ = cases(users, layout, negative_share=1.0, seed=seed)
+    rows = cases(users, layout, negative_share=1.0, seed=seed).rows
     half = uniform(users.user_ids, np.zeros_like(users.user_ids), seed) < 0.5
     of_row = np.broadcast_to(half[:, None], users.eligible.shape)[users.eligible]
     labels, found = truth[users.eligible].astype(np.float32), np.empty(len(rows), np.float32)

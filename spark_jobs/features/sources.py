@@ -56,12 +56,16 @@ def _people(silver: Silver, _: Moment) -> DataFrame:
 
 
 def _money(silver: Silver, moment: Moment) -> DataFrame:
-    """Months that were over at the as-of, as then known; months_ago is 0 for the last of them."""
+    """Months that were over at the as-of, as then known; months_ago is 0 for the last that was told of anybody.
+
+    Not the calendar's last: in the first days of a month nobody's is told yet, and what all features of money say would
+    be gone for a week.
+    """
     known = aggregates_at(silver.aggregates, moment.as_of)
     over = known.where(F.add_months("month", 1) <= F.lit(moment.as_of))
-    this_month = F.trunc(F.lit(moment.as_of), "month")
-    months_ago = F.round(F.months_between(this_month, F.col("month"))).cast("int") - 1
-    return over.withColumn("months_ago", months_ago)
+    newest = over.agg(F.max("month").alias("newest"))
+    months_ago = F.round(F.months_between("newest", "month")).cast("int")
+    return over.crossJoin(F.broadcast(newest)).withColumn("months_ago", months_ago).drop("newest")
 
 
 def _holdings(silver: Silver, moment: Moment) -> DataFrame:

@@ -28,7 +28,8 @@ from spark_jobs.ranking.offers import OfferParams
 from spark_jobs.ranking.offers_night import fold_users, train_offer_models, train_retrieval_models
 from spark_jobs.ranking.offers_store import load_offer_ranker
 from spark_jobs.ranking.product_cases import cases_of_night
-from spark_jobs.ranking.products import NEGATIVE_SHARE, ProductRanker, judged_products, train_on
+from spark_jobs.ranking.product_training import NEGATIVE_SHARE, train_on
+from spark_jobs.ranking.products import ProductRanker, judged_products
 from spark_jobs.ranking.windows import Windows, require_history, windows_of_night
 
 
@@ -84,7 +85,7 @@ def _products(
     train, calibrate = cases_of_night(silver, params, windows)
     ranker = train_on(train, calibrate, seed=params.seed, threads=params.training_threads)
     ranker.save(f"{params.models_uri}/products")
-    other = None if champion is None else ProductRanker.load(f"{champion.uri}/products")
+    other = None if champion is None else ProductRanker.load(f"{champion.uri}/products", with_halves=True)
     judged = judged_products(ranker, calibrate.users, calibrate.feature_names, beside=other)
     sizes = {**asdict(BoosterParams()), "negative_share": NEGATIVE_SHARE}
     return Trained(ranker.facts, judged, sizes=sizes, importance=importance(ranker.booster)), ()

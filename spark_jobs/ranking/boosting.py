@@ -16,7 +16,7 @@ class BoosterParams:
     """Sizes of a booster. Slow-learning and strongly regularised, since positives are few."""
 
     rounds: int = 200
-    depth: int = 5
+    depth: int = 3
     learning_rate: float = 0.05
     min_child_weight: float = 5.0
     column_share: float = 0.5

@@ -1,14 +1,18 @@
 """The product ranker: one booster over (user, product) rows and its calibrator, as a value with load and save.
 
-Trained on the users of one as-of, calibrated on those of a later one, applied at the night's. What it returns is the
+Trained on the users of both windows whose labels are known, applied at the night's as-of. What it returns is the
 calibrated probability that a user opens a product within the horizon.
+
+Two boosters more learn from one half of the users each, so that everybody in the windows can be asked of one that has
+not seen them (cross-fitting): what they say calibrates the first, and is what it is judged by beside another ranker.
+Which half a user is in never changes, so a champion of an earlier night has not seen them either.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import xgboost as xgb
@@ -17,17 +21,17 @@ from numpy.typing import NDArray
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Family
 from spark_jobs.lake.files import read_bytes, write_bytes
-from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, booster_from, train_booster, uniform
-from spark_jobs.ranking.calibration import Calibrator, Platt, auc, fit_calibrator, log_loss, sigmoid
+from spark_jobs.ranking.boosting import booster_bytes, booster_from, uniform
+from spark_jobs.ranking.calibration import Calibrator, Platt, sigmoid
 from spark_jobs.ranking.kernel import F32, I64, margins
 from spark_jobs.ranking.newest import Fold, Judged, log_odds_of
 from spark_jobs.ranking.rows import ProductTable, RowBuffer, RowLayout, row_layout
 
-# Share of negative cases that training keeps.
-NEGATIVE_SHARE = 0.25
 _BOOSTER, _DOCUMENT = "booster.ubj", "ranker.json"
-_BLOCK = 1024
-_FAMILIES = [family.value for family in Family]
+_HALVES = ("booster_without_first.ubj", "booster_of_first.ubj")
+_HALVES_SEED = 20240229
+BLOCK = 1024
+FAMILIES = [family.value for family in Family]
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class LabelledUsers:
 class ProductRanker:
     """`margin_shift` undoes the subsampling of negatives: log of the share that was kept.
 
-    `facts` are JSON-able: training counts, AUC and log loss on the calibration as-of.
+    halves: boosters of the users that `is_in_first` leaves out, and of those it names; none where nobody will ask.
+    `facts` are JSON-able: training counts, AUC and log loss of the halves on the newer window.
     """
 
     feature_names: tuple[str, ...]
@@ -59,43 +64,59 @@ class ProductRanker:
     calibrator: Calibrator
     margin_shift: float
     facts: Mapping[str, float]
+    halves: tuple[xgb.Booster, ...] = ()
 
     @property
     def layout(self) -> RowLayout:
         return row_layout(self.feature_names, self.pair_names)
 
     def save(self, folder: str) -> str:
-        """Write booster and document to a folder (URI); returns the sha256 of the booster."""
-        content = booster_bytes(self.booster)
-        digest = hashlib.sha256(content).hexdigest()
+        """Write boosters and document to a folder (URI); returns the sha256 of the one that scores."""
+        boosters = dict(zip((_BOOSTER, *_HALVES), (self.booster, *self.halves), strict=False))
+        files = {name: booster_bytes(one) for name, one in boosters.items()}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         document = {
             "feature_names": self.feature_names,
             "pair_names": self.pair_names,
             "calibrator": asdict(self.calibrator),
             "margin_shift": self.margin_shift,
             "facts": dict(self.facts),
-            "sha256": {_BOOSTER: digest},
+            "sha256": digests,
         }
-        write_bytes(f"{folder}/{_BOOSTER}", content)
+        for name, content in files.items():
+            write_bytes(f"{folder}/{name}", content)
         write_bytes(f"{folder}/{_DOCUMENT}", json.dumps(document, indent=1, sort_keys=True).encode())
-        return digest
+        return digests[_BOOSTER]
 
     @staticmethod
-    def load(folder: str) -> "ProductRanker":
-        """Raises FileNotFoundError where none was saved, InputError where booster and document disagree."""
+    def load(folder: str, *, with_halves: bool = False) -> "ProductRanker":
+        """with_halves: to be judged rather than to score.
+
+        Raises FileNotFoundError where none was saved, InputError where booster and document disagree.
+        """
         document = json.loads(read_bytes(f"{folder}/{_DOCUMENT}"))
-        content = read_bytes(f"{folder}/{_BOOSTER}")
-        if hashlib.sha256(content).hexdigest() != document["sha256"][_BOOSTER]:
-            raise InputError(f"{folder}/{_BOOSTER} is not the booster its document describes: train again")
+        boosters = {
+            name: _read_booster(folder, name, digest)
+            for name, digest in document["sha256"].items()
+            if name == _BOOSTER or with_halves
+        }
         groups = {name: Platt(**pair) for name, pair in document["calibrator"]["groups"].items()}
         return ProductRanker(
             feature_names=tuple(document["feature_names"]),
             pair_names=tuple(document["pair_names"]),
-            booster=booster_from(content),
+            booster=boosters[_BOOSTER],
             calibrator=Calibrator(overall=Platt(**document["calibrator"]["overall"]), groups=groups),
             margin_shift=document["margin_shift"],
             facts=document["facts"],
+            halves=tuple(boosters[name] for name in _HALVES if name in boosters),
         )
+
+
+def _read_booster(folder: str, name: str, digest: str) -> xgb.Booster:
+    content = read_bytes(f"{folder}/{name}")
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise InputError(f"{folder}/{name} is not the booster its document describes: train again")
+    return booster_from(content)
 
 
 class ProductScorer:
@@ -104,7 +125,7 @@ class ProductScorer:
     def __init__(self, ranker: ProductRanker, products: ProductTable, block: int) -> None:
         self._ranker = ranker
         self._buffer = RowBuffer(ranker.layout, products, block)
-        families = [_FAMILIES[number] for number in products.families]
+        families = [FAMILIES[number] for number in products.families]
         self._slopes, self._intercepts = ranker.calibrator.coefficients(families)
 
     def probabilities(self, users: F32, pairs: F32) -> F32:
@@ -127,81 +148,34 @@ class Cases:
     pair_names: tuple[str, ...]
 
 
-class Seen(Protocol):
-    """Labelled users of one window, with the names of their features and pair signals."""
-
-    @property
-    def users(self) -> LabelledUsers: ...
-    @property
-    def feature_names(self) -> tuple[str, ...]: ...
-    @property
-    def pair_names(self) -> tuple[str, ...]: ...
-
-
-def train_on(
-    train: Seen, calibrate: Seen, *, seed: int, threads: int, params: BoosterParams | None = None
-) -> ProductRanker:
-    """As a night trains, and so whatever judges a night. Raises InputError where nothing was opened in `train`."""
-    return train_product_ranker(
-        train.users,
-        calibrate.users,
-        feature_names=train.feature_names,
-        pair_names=train.pair_names,
-        negative_share=NEGATIVE_SHARE,
-        params=params or BoosterParams(),
-        seed=seed,
-        threads=threads,
-    )
-
-
-def train_product_ranker(
-    train: LabelledUsers,
-    calibrate: LabelledUsers,
-    *,
-    feature_names: Sequence[str],
-    pair_names: Sequence[str],
-    negative_share: float,
-    params: BoosterParams,
-    seed: int,
-    threads: int,
-) -> ProductRanker:
-    """Fit the booster on `train` with a share of its negatives, calibrate it on all cases of `calibrate`."""
-    layout = row_layout(feature_names, pair_names)
-    rows, labels, _ = cases(train, layout, negative_share=negative_share, seed=seed)
-    if not labels.any():
-        raise InputError("no product was opened by an eligible user in the training window: nothing to learn from")
-    booster = train_booster(rows, labels, names=layout.names, params=params, seed=seed, threads=threads)
-    booster = booster_from(booster_bytes(booster))
-    later, outcomes, families = cases(calibrate, layout, negative_share=1.0, seed=seed)
-    shift = float(np.log(negative_share))
-    raw = margins(booster, later) + np.float32(shift)
-    calibrator = fit_calibrator(raw, outcomes, families, _FAMILIES)
-    return ProductRanker(
-        feature_names=tuple(feature_names),
-        pair_names=tuple(pair_names),
-        booster=booster,
-        calibrator=calibrator,
-        margin_shift=shift,
-        facts={
-            "training_rows": len(rows),
-            "training_positives": int(labels.sum()),
-            "calibration_rows": len(later),
-            **_quality(calibrator, raw, outcomes, families),
-        },
-    )
+def is_in_first(user_ids: I64) -> NDArray[np.bool_]:
+    """Which half each user is in, whatever the night or seed."""
+    return np.asarray(uniform(user_ids, np.zeros_like(user_ids), _HALVES_SEED) < 0.5)
 
 
 def judged_products(
     ranker: ProductRanker, users: LabelledUsers, feature_names: Sequence[str], *, beside: ProductRanker | None = None
 ) -> Judged:
-    """Both rankers on all eligible pairs of `users`, whose features are called `feature_names`."""
+    """Both rankers on all eligible pairs of `users`, whose features are called `feature_names`, each by its halves."""
     rows = np.broadcast_to(users.user_ids[:, None], users.eligible.shape)
     families = np.broadcast_to(users.products.families, users.eligible.shape)
     mask = users.eligible
-    fold = Fold(rows[mask], users.labels[mask], families[mask], _FAMILIES)
-    own = log_odds_of(told_by(ranker, users, feature_names)[mask])
-    other = None if beside is None else log_odds_of(told_by(beside, users, feature_names)[mask])
+    fold = Fold(rows[mask], users.labels[mask], families[mask], FAMILIES)
+    own = log_odds_of(told_to_strangers(ranker, users, feature_names)[mask])
+    other = None if beside is None else log_odds_of(told_to_strangers(beside, users, feature_names)[mask])
     return Judged(fold, own, other)
+
+
+def told_to_strangers(ranker: ProductRanker, users: LabelledUsers, feature_names: Sequence[str]) -> F32:
+    """As `told_by`, each user by the half that has not learned from them; by the whole of a ranker without halves."""
+    if not ranker.halves:
+        return told_by(ranker, users, feature_names)
+    first = is_in_first(users.user_ids)
+    answer = np.empty(users.eligible.shape, np.float32)
+    for booster, asked in zip(ranker.halves, (first, ~first), strict=True):
+        some = replace(users, user_ids=users.user_ids[asked], features=users.features[asked], pairs=users.pairs[asked])
+        answer[asked] = told_by(replace(ranker, booster=booster), some, feature_names)
+    return answer
 
 
 def told_by(ranker: ProductRanker, users: LabelledUsers, feature_names: Sequence[str]) -> F32:
@@ -211,38 +185,7 @@ def told_by(ranker: ProductRanker, users: LabelledUsers, feature_names: Sequence
     """
     position = {name: number for number, name in enumerate(feature_names)}
     columns = [position[name] for name in ranker.feature_names]
-    scorer = ProductScorer(ranker, users.products, _BLOCK)
-    blocks = [slice(first, first + _BLOCK) for first in range(0, len(users.user_ids), _BLOCK)]
+    scorer = ProductScorer(ranker, users.products, BLOCK)
+    blocks = [slice(first, first + BLOCK) for first in range(0, len(users.user_ids), BLOCK)]
     parts = [scorer.probabilities(users.features[block][:, columns], users.pairs[block]) for block in blocks]
     return np.concatenate([np.empty((0, len(users.products.values)), np.float32), *parts])
-
-
-def cases(users: LabelledUsers, layout: RowLayout, *, negative_share: float, seed: int) -> tuple[F32, F32, I64]:
-    """Rows, labels and family numbers of the eligible pairs: all positives, and a share of the negatives.
-
-    Which negatives stay depends on user, product and seed only.
-    """
-    buffer = RowBuffer(layout, users.products, _BLOCK)
-    numbers = np.arange(len(users.products.values), dtype=np.int64)
-    draw = uniform(users.user_ids[:, None], numbers[None, :], seed)
-    kept = users.eligible & (users.labels | (draw < negative_share))
-    rows = np.empty((int(kept.sum()), layout.width), np.float32)
-    filled = 0
-    for first in range(0, len(users.user_ids), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        some = buffer.product_rows(users.features[block], users.pairs[block])[kept[block]]
-        rows[filled : filled + len(some)] = some
-        filled += len(some)
-    families = np.broadcast_to(users.products.families, kept.shape)[kept]
-    return rows, users.labels[kept].astype(np.float32), families
-
-
-def _quality(calibrator: Calibrator, raw: F32, outcomes: F32, families: I64) -> dict[str, float]:
-    """AUC and log loss on the calibration as-of; the calibrator has seen these cases, the booster has not."""
-    slopes, intercepts = calibrator.coefficients(_FAMILIES)
-    probability = sigmoid(slopes[families] * raw + intercepts[families])
-    quality = {"calibration_positives": float(outcomes.sum()), "mean_probability": float(probability.mean())}
-    if 0 < outcomes.sum() < len(outcomes):
-        quality["auc"] = auc(raw, outcomes)
-        quality["log_loss"] = log_loss(probability, outcomes)
-    return quality

@@ -140,6 +140,25 @@ def test_features_of_a_training_as_of_know_nothing_later(spark: SparkSession, ca
     assert np.array_equal(changed.users.products.features, cases.users.products.features)
 
 
+@pytest.mark.parametrize(("as_of", "expected"), [(date(2026, 3, 4), 20.0), (date(2026, 3, 16), 30.0)])
+def test_money_is_that_of_the_last_month_told_also_before_this_months_export(
+    spark: SparkSession, silver: Silver, as_of: date, expected: float
+) -> None:
+    exported = {
+        date(2025, 12, 1): date(2026, 1, 7),
+        date(2026, 1, 1): date(2026, 2, 7),
+        date(2026, 2, 1): date(2026, 3, 7),
+    }
+    months = [
+        {"user_id": 1, "month": month, "turnover": 10.0 * number, "balance": 1.0, "valid_from": day}
+        for number, (month, day) in enumerate(exported.items(), start=1)
+    ]
+    money = replace(silver, aggregates=_table(spark, "silver.aggregates", months))
+    row = features_at(money, as_of).where("user_id = 1").collect()[0]
+    assert row["f_money_turnover"] == expected
+    assert row["f_money_turnover_trend"] > 0
+
+
 def test_a_prior_counts_the_openings_before_the_as_of_only(spark: SparkSession, silver: Silver) -> None:
     moment = Moment(WINDOW.as_of, datetime(*WINDOW.as_of.timetuple()[:3], tzinfo=ZONE))
     priors = product_priors(silver, moment, catalogue=CATALOGUE, horizon_days=7)

@@ -12,7 +12,8 @@ from spark_jobs.features.cells import topic_code
 from spark_jobs.features.product_signals import SIGNALS
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.calibration import sigmoid
-from spark_jobs.ranking.products import LabelledUsers, ProductRanker, train_product_ranker
+from spark_jobs.ranking.product_training import train_product_ranker
+from spark_jobs.ranking.products import LabelledUsers, ProductRanker
 from spark_jobs.ranking.rows import product_table
 from spark_jobs.scoring.stage import ProductModels
 

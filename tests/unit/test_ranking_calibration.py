@@ -8,9 +8,10 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import roc_auc_score
 
 from spark_jobs.ranking.calibration import auc, fit_calibrator, fit_platt, log_loss, sigmoid
+from spark_jobs.ranking.kernel import F32
 
 
-def _outcomes(margins: np.ndarray, slope: float, intercept: float, seed: int) -> np.ndarray:
+def _outcomes(margins: F32, slope: float, intercept: float, seed: int) -> F32:
     chance = np.random.default_rng(seed).random(len(margins))
     return (chance < sigmoid(slope * margins.astype(np.float64) + intercept)).astype(np.float32)
 
@@ -51,6 +52,37 @@ def test_a_family_with_few_cases_keeps_near_the_global_fit() -> None:
     labels = np.where(groups == 1, 1 - (margins > 0), _outcomes(margins, 1.0, 0.0, seed=6)).astype(np.float32)
     calibrator = fit_calibrator(margins, labels, groups, ["card", "loan"])
     assert calibrator.groups["loan"].slope > 0.5 * calibrator.overall.slope
+
+
+def test_a_sample_of_negatives_that_is_weighed_calibrates_as_all_of_them_do() -> None:
+    rng = np.random.default_rng(13)
+    margins = rng.normal(-3, 1, 60_000).astype(np.float32)
+    groups = (np.arange(60_000) % 2).astype(np.int64)
+    labels = _outcomes(margins, 0.9, -0.3, seed=14)
+    kept = (labels > 0) | (rng.random(60_000) < 0.25)
+    whole = fit_calibrator(margins, labels, groups, ["card", "loan"])
+    weights = np.where(labels > 0, 1.0, 4.0)[kept]
+    few = fit_calibrator(margins[kept], labels[kept], groups[kept], ["card", "loan"], weights=weights)
+    for name, pair in whole.groups.items():
+        own = few.groups[name]
+        assert (own.slope, own.intercept) == pytest.approx((pair.slope, pair.intercept), abs=0.12)
+    assert log_loss(sigmoid(0.9 * margins[kept] - 0.3), labels[kept], weights=weights) == pytest.approx(
+        log_loss(sigmoid(0.9 * margins - 0.3), labels), rel=0.03
+    )
+
+
+def test_the_level_of_a_family_goes_from_that_of_all_to_its_own_with_its_cases() -> None:
+    rng = np.random.default_rng(15)
+    told = []
+    for cases in (300, 3_000, 60_000):
+        margins = rng.normal(-3, 1, 60_000 + cases).astype(np.float32)
+        groups = (np.arange(len(margins)) >= 60_000).astype(np.int64)
+        labels = np.where(groups == 1, _outcomes(margins, 1, 0.7, seed=16), _outcomes(margins, 1, 0, seed=17))
+        fitted = fit_calibrator(margins, labels.astype(np.float32), groups, ["card", "loan"])
+        pair, mine = fitted.groups["loan"], groups == 1
+        told.append(float(sigmoid(pair.slope * margins[mine] + pair.intercept).sum() / labels[mine].sum()))
+    assert told[0] < told[1] < told[2] == pytest.approx(1.0, abs=0.02)
+    assert told[1] > 0.85
 
 
 def test_a_large_family_keeps_its_own_fit_and_an_unknown_one_the_global() -> None:

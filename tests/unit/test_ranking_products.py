@@ -9,15 +9,17 @@ import pytest
 from data_contracts.catalogue import LocalText, Product
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Channel, Family
-from spark_jobs.ranking.boosting import BoosterParams, uniform
+from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, uniform
 from spark_jobs.ranking.calibration import sigmoid
+from spark_jobs.ranking.product_training import cases, train_product_ranker
 from spark_jobs.ranking.products import (
     LabelledUsers,
     ProductRanker,
     ProductScorer,
-    cases,
+    is_in_first,
     judged_products,
-    train_product_ranker,
+    told_by,
+    told_to_strangers,
 )
 from spark_jobs.ranking.rows import RowBuffer, product_table, row_layout
 
@@ -56,10 +58,9 @@ def ranker() -> ProductRanker:
     return _trained(negative_share=0.3)
 
 
-def _trained(negative_share: float) -> ProductRanker:
+def _trained(negative_share: float, windows: tuple[LabelledUsers, LabelledUsers] | None = None) -> ProductRanker:
     return train_product_ranker(
-        _users(6000, 1),
-        _users(6000, 2),
+        *(windows or (_users(6000, 1), _users(6000, 2))),
         feature_names=FEATURES,
         pair_names=PAIRS,
         negative_share=negative_share,
@@ -90,7 +91,8 @@ def test_a_family_without_a_column_of_its_own_is_unknown_there() -> None:
 
 def test_all_positives_and_only_eligible_pairs_are_cases() -> None:
     users = _users(2000, 5)
-    _, labels, families = cases(users, row_layout(FEATURES, PAIRS), negative_share=0.2, seed=1)
+    found = cases(users, row_layout(FEATURES, PAIRS), negative_share=0.2, seed=1)
+    labels, families = found.labels, found.families
     eligible_positives = users.eligible & users.labels
     negatives = int((users.eligible & ~users.labels).sum())
     assert labels.sum() == eligible_positives.sum()
@@ -124,10 +126,39 @@ def test_two_rankers_are_asked_about_the_same_eligible_pairs(ranker: ProductRank
     assert judged.fold.user_ids.tolist() == np.repeat(users.user_ids, users.eligible.sum(axis=1)).tolist()
     assert judged.beside is not None
     np.testing.assert_array_equal(judged.own, judged.beside)
-    expected = ProductScorer(ranker, users.products, 1500).probabilities(users.features, users.pairs)
+    expected = told_to_strangers(ranker, users, FEATURES)
     assert sigmoid(judged.own) == pytest.approx(expected[users.eligible], rel=1e-3)
     turned = replace(users, features=users.features[:, ::-1])
     assert np.array_equal(judged_products(ranker, turned, FEATURES[::-1]).own, judged.own)
+
+
+def test_nobody_is_asked_of_a_booster_that_has_learned_from_them(ranker: ProductRanker) -> None:
+    def other(seed: int) -> LabelledUsers:
+        users = _users(6000, seed)
+        mine = is_in_first(users.user_ids)[:, None]
+        return replace(users, labels=np.where(mine, np.roll(users.labels, 7, axis=0), users.labels))
+
+    again = _trained(negative_share=0.3, windows=(other(1), other(2)))
+    same = [booster_bytes(one) == booster_bytes(two) for one, two in zip(again.halves, ranker.halves, strict=True)]
+    assert same == [True, False]  # the one that is asked about the first half, and the one that learned from it
+    users, first = _users(500, 1), is_in_first(np.arange(500))
+    told = told_to_strangers(replace(again, calibrator=ranker.calibrator), users, FEATURES)
+    assert np.array_equal(told[first], told_to_strangers(ranker, users, FEATURES)[first])
+    assert not np.array_equal(told[~first], told_to_strangers(ranker, users, FEATURES)[~first])
+
+
+def test_a_ranker_that_is_only_to_score_is_read_without_its_halves_and_one_of_before_has_none(
+    ranker: ProductRanker, tmp_path: Path
+) -> None:
+    ranker.save(str(tmp_path / "whole"))
+    assert ProductRanker.load(str(tmp_path / "whole")).halves == ()
+    judges = ProductRanker.load(str(tmp_path / "whole"), with_halves=True)
+    users = _users(300, 4)
+    told = told_to_strangers(ranker, users, FEATURES)
+    assert np.array_equal(told_to_strangers(judges, users, FEATURES), told)
+    replace(ranker, halves=()).save(str(tmp_path / "before"))
+    before = ProductRanker.load(str(tmp_path / "before"), with_halves=True)
+    assert np.array_equal(told_to_strangers(before, users, FEATURES), told_by(ranker, users, FEATURES))
 
 
 def test_a_saved_ranker_scores_the_same_bits(ranker: ProductRanker, tmp_path: Path) -> None:
@@ -152,13 +183,13 @@ def test_a_booster_that_is_not_its_documents_is_refused(ranker: ProductRanker, t
         ProductRanker.load(str(tmp_path))
 
 
-def test_a_window_without_openings_is_refused() -> None:
+def test_windows_without_openings_are_refused() -> None:
     users = _users(100, 1)
-    barren = LabelledUsers(**{**users.__dict__, "labels": np.zeros_like(users.labels)})
+    barren = replace(users, labels=np.zeros_like(users.labels))
     with pytest.raises(InputError, match="nothing to learn"):
         train_product_ranker(
             barren,
-            users,
+            barren,
             feature_names=FEATURES,
             pair_names=PAIRS,
             negative_share=1.0,

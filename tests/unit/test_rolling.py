@@ -58,6 +58,8 @@ def test_labels_end_before_the_next_as_of_looks_and_a_gap_parts_them_from_what_w
 
 def test_each_fold_is_trained_and_calibrated_on_older_windows_than_it_is_judged_on() -> None:
     assert len(REPORT.folds) == 2
+    assert REPORT.folds[0].learned.keys() == {"loan", "card", "deposit"}
+    assert sum(REPORT.folds[0].learned.values()) == sum(int(one.users.labels.sum()) for one in SEEN[1:3])
     for fold in REPORT.folds:
         assert fold.train.end <= fold.test.start
         assert fold.train.as_of < fold.calibrate.as_of < fold.test.as_of

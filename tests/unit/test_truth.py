@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from infra.bench.quality import truth_figures
+from infra.bench.quality import fold_figures, truth_figures
 from spark_jobs.evaluation.truth import best_by_truth, family_rates, segment_mean, truth_report
 from spark_jobs.ranking.boosting import BoosterParams
 from tests.unit.scoring_samples import labelled_users, small_ranker
@@ -45,3 +45,18 @@ def test_rates_tell_which_family_is_told_too_much() -> None:
     assert figures["predicted over true openings, deposit: distance from 1"].met is False
     assert figures["predicted over true openings, card: distance from 1"].met is None
     assert 0.5 < figures["auc of the truth"].value < 1
+
+
+def test_a_rate_is_asked_to_be_right_only_where_chance_alone_would_not_move_it_as_far() -> None:
+    def told(learned: int, half: float) -> bool | None:
+        plain = {"value": 1.2, "low": 1.2 - half, "high": 1.2 + half, "users": 900}
+        both = {name: dict.fromkeys(("auc", "log_loss", "ndcg@5", "predicted_over_observed"), plain) for name in NAMES}
+        figures = fold_figures({"figures": {"all": both, "family card": both}}, {"card": learned})
+        return next(one.met for one in figures if one.name.startswith("predicted over observed openings, card"))
+
+    assert told(900, 0.06) is False
+    assert told(900, 0.20) is None  # the days of the test are too few
+    assert told(200, 0.06) is None  # those before them are
+
+
+NAMES = ("ranked", "segment")

@@ -1,4 +1,4 @@
-"""A user's turnover and balance in the months that are over. What is unknown stays NaN."""
+"""A user's turnover and balance in the months that are over and told. What is unknown stays NaN."""
 
 from collections.abc import Callable, Iterator
 
