@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from spark_jobs.candidates.als import confidence, fold_in
 from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, RetrievalParams
-from spark_jobs.candidates.blend import BY_LENGTH, blend, fused
+from spark_jobs.candidates.blend import BY_LENGTH, LENGTHS, blend, fused, weights_of
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.candidates.sources import SOURCES
 from spark_jobs.features.history import UserHistory, build_history
@@ -138,14 +138,21 @@ def test_blending_adds_what_each_list_votes_for() -> None:
     np.testing.assert_allclose(mixed.scores[0], [1 / 12 + 1 / 11, 1 / 11, 1 / 12, 0.0], rtol=1e-6)
 
 
-def test_the_shorter_a_history_the_less_its_repetitions_count_in_the_fusion() -> None:
+def test_with_a_longer_history_what_it_says_outweighs_what_is_popular() -> None:
     own, popular = (Candidates(np.full((2, 1), code, np.int32), np.ones((2, 1), np.float32)) for code in (3, 5))
     nobody = Candidates(np.full((2, 1), NO_ITEM, np.int32), np.zeros((2, 1), np.float32))
     found = {"popular": popular, "repeat": own, "als": nobody, "item_item": own}
     mixed = fused(found, np.array([1, 4]), 2)
     assert mixed.codes.tolist() == [[5, 3], [3, 5]]
-    assert BY_LENGTH[0][0] == 0
-    assert {frozenset(weights) for _, weights in BY_LENGTH} == {frozenset(SOURCES)}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_weight_of_a_source_goes_from_one_length_to_the_next_without_a_jump(source: str) -> None:
+    weights = weights_of(source, np.arange(200))
+    assert weights[list(LENGTHS)] == pytest.approx(BY_LENGTH[source], rel=1e-6)
+    assert weights[0] == weights[1] and (weights[LENGTHS[-1] :] == weights[-1]).all()
+    steps = np.abs(np.diff(np.log(weights[1:])))
+    assert (steps <= 0.4 * np.diff(np.log2(np.arange(1, 200))) + 1e-6).all()
 
 
 def test_a_list_that_counts_nothing_puts_its_items_last() -> None:
