@@ -2,7 +2,6 @@
 proposed of them.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,12 +11,13 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.lake import document, names_in
-from api.operator_models import CampaignInfo, Change, ProposalInfo, Reach, Taken
-from data_contracts.campaigns import Campaign, as_document, campaign_of, campaigns_in
+from api.operator_models import CampaignInfo, ProposalInfo, Reach
+from api.told_proposals import changes, taken, told
+from data_contracts.campaigns import Campaign, campaign_of, campaigns_in
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Channel
+from data_contracts.yaml_files import as_document
 from sql.proposals import Proposal, State, in_force
-from sql.proposals import Taken as Step
 
 # Days of assignments that are looked at.
 _MOST_DAYS = 14
@@ -71,27 +71,12 @@ class Board:
         return [self.told(one, campaign) for one, campaign in mine[:most]]
 
     def told(self, one: Proposal, campaign: Campaign | None) -> ProposalInfo:
-        waits = one.state is State.WAITING and campaign is not None
+        if campaign is None or one.state is not State.WAITING:
+            return told(one, changes=[])
+        before = next((other for other in self.every if other.name == one.name), None)
         others = [other for other in self.every if other.name != one.name]
-        return ProposalInfo(
-            id=one.proposal_id,
-            name=one.name,
-            state=one.state.value,
-            asked=_taken(one.asked),
-            decided=_taken(one.decided) if one.decided else None,
-            document=one.document,
-            changes=self._changes(campaign) if waits and campaign else [],
-            campaign=self._info(campaign, [*others, campaign], None) if waits and campaign else None,
-        )
-
-    def _changes(self, campaign: Campaign) -> list[Change]:
-        before = next((_said(one) for one in self.every if one.name == campaign.name), {})
-        after = _said(campaign)
-        return [
-            Change(field=name, before=before.get(name), after=after.get(name))
-            for name in sorted({*before, *after})
-            if before.get(name) != after.get(name)
-        ]
+        info = self._info(campaign, [*others, campaign], None)
+        return told(one, changes=changes(before, campaign), campaign=info)
 
     def _info(self, one: Campaign, every: Sequence[Campaign], made: Proposal | None) -> CampaignInfo:
         return CampaignInfo(
@@ -112,8 +97,8 @@ class Board:
             rivals=[other.name for other in every if _are_rivals(one, other)],
             reach=self.reached.get(one.name),
             document=as_document(one),
-            proposed=_taken(made.asked) if made else None,
-            approved=_taken(made.decided) if made and made.decided else None,
+            proposed=taken(made.asked) if made else None,
+            approved=taken(made.decided) if made and made.decided else None,
         )
 
 
@@ -123,18 +108,6 @@ def _campaign_in(one: Proposal) -> Campaign | None:
         return campaign_of(one.document, one.name)
     except InputError:
         return None
-
-
-def _said(campaign: Campaign) -> dict[str, str]:
-    """Fields in words."""
-    said = campaign.model_dump(mode="json", exclude_none=True)
-    return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for name, value in said.items()
-    }
-
-
-def _taken(step: Step) -> Taken:
-    return Taken(at=step.at, actor=step.actor, reason=step.reason)
 
 
 def _reached(lake: str) -> Mapping[str, Reach]:

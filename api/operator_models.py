@@ -142,7 +142,7 @@ class Change(_Answer):
 
 
 class ProposalInfo(_Answer):
-    """A campaign that somebody proposed, as it would be beside those that hold."""
+    """A campaign, or the rules, that somebody proposed, as it would be beside what holds."""
 
     id: str
     name: str
@@ -150,8 +150,17 @@ class ProposalInfo(_Answer):
     asked: Taken
     decided: Taken | None = Field(description="who approved or refused it, when and why")
     document: str
-    changes: list[Change] = Field(description="against the campaign of this name that holds now; of one that waits")
-    campaign: CampaignInfo | None = Field(description="with rivals and the reach it had so far; of one that waits")
+    changes: list[Change] = Field(description="against what holds now under this name; of one that waits")
+    campaign: CampaignInfo | None = Field(
+        description="with rivals and the reach it had so far; of a campaign that waits"
+    )
+
+
+class ServedRules(_Answer):
+    version: str
+    approved_at: datetime
+    actor: str = Field(description="night: a delivery; else who proposed and who approved")
+    document: str = Field(description="YAML that says all of them, to begin a proposal with")
 
 
 class Proposals(_Answer):

@@ -14,6 +14,7 @@ from api import (
     routes_operators,
     routes_products,
     routes_recommendations,
+    routes_rules,
     routes_service,
     routes_suppressions,
     routes_users,
@@ -34,6 +35,7 @@ for part in (
     routes_audiences,
     routes_exports,
     routes_campaigns,
+    routes_rules,
     routes_console,
 ):
     router.include_router(part.router)

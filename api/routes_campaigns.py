@@ -2,61 +2,31 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Request
 
 from api.campaigns import Board
 from api.changing import changed
 from api.operator_models import Campaigns, ProposalInfo, Proposals
 from api.problems import documented
-from api.refusals import ConflictError, InvalidError, UnknownError
-from api.routes_operators import Why
+from api.routes_proposals import ASKED, AWAY, DECIDED, Drafted, Most, ProposalId, Reasoned, acted
 from api.running import Running
 from api.security import Principal, Scope, requires
 from api.service import Service
 from api.times import Times
-from data_contracts.campaigns import PROPOSED, Campaign, Known, campaign_of
+from data_contracts.campaigns import Campaign, Known, campaign_of
 from data_contracts.settings import Settings
-from data_contracts.yaml_files import DocumentError
 from sql import proposals
-from sql.campaigns import Asked, Decision, Ground, decide_campaign, propose_campaign
+from sql.campaigns import Ground, decide_campaign, propose_campaign
 from sql.client import Store
-from sql.proposals import Kind, NoSuchProposalError, NotWaitingError, Proposal, Step
+from sql.proposals import Asked, Decision, Kind, Proposal, Step
 
 router = APIRouter(prefix="/api/v1", tags=["campaigns"])
-Result = TypeVar("Result")
 Campaigner = Annotated[Principal, requires(Scope.CAMPAIGNS_WRITE)]
-ProposalId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", examples=["0" * 32])]
-_AWAY: dict[int | str, dict[str, Any]] = {503: documented("ClickHouse does not answer.")}
-_DECIDED: dict[int | str, dict[str, Any]] = {
-    404: documented("There is no such proposal."),
-    409: documented("It does not wait any more, or who asks proposed it."),
-    422: documented("It contradicts the catalogue or other campaigns by now, or a reason is missing."),
-    **_AWAY,
-}
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class CampaignDraft(_Body):
-    document: str = Field(
-        min_length=1,
-        max_length=20_000,
-        description="the campaign as YAML or JSON, as in a file of RECS_CAMPAIGNS",
-        examples=["name: loans\nproduct: loan_cash\nchannel: crm\nstart: 2026-03-01\nend: 2026-04-01\nbudget: 100\n"],
-    )
-    why: Why = Field(min_length=1)
-
-
-class Reasoned(_Body):
-    why: Why = ""
-
-
-@router.get("/campaigns", responses={422: documented("A campaign's file is wrong; it says where."), **_AWAY})
+@router.get("/campaigns", responses={422: documented("A campaign's file is wrong; it says where."), **AWAY})
 async def campaigns(
     request: Request, service: Running, caller: Annotated[Principal, requires(Scope.LISTS_READ)]
 ) -> Campaigns:
@@ -65,12 +35,12 @@ async def campaigns(
     return Campaigns(campaigns=found)
 
 
-@router.get("/campaigns/proposals", responses={422: documented("A campaign's file is wrong."), **_AWAY})
+@router.get("/campaigns/proposals", responses={422: documented("A campaign's file is wrong."), **AWAY})
 async def proposed(
     request: Request,
     service: Running,
     caller: Campaigner,
-    most: Annotated[int, Query(ge=1, le=100, description="how many at most")] = 20,
+    most: Most = 20,
 ) -> Proposals:
     """Campaigns that were proposed, with what each would change, its rivals and its reach; and who decided what."""
     found = await changed(request, lambda store: _board(request, service, store).proposed(caller.channel, most=most))
@@ -80,9 +50,9 @@ async def proposed(
 @router.post(
     "/campaigns/proposals",
     status_code=202,
-    responses={422: documented("The document is no campaign, or contradicts another: field and line tell."), **_AWAY},
+    responses=ASKED,
 )
-async def propose(request: Request, service: Running, caller: Campaigner, draft: CampaignDraft) -> ProposalInfo:
+async def propose(request: Request, service: Running, caller: Campaigner, draft: Drafted) -> ProposalInfo:
     """Propose a campaign, new or in place of the one of its name. It holds when somebody else has approved it.
 
     The next assignment goes by it then, whatever the files say. What only turns a campaign off (`enabled: false`) holds
@@ -93,7 +63,7 @@ async def propose(request: Request, service: Running, caller: Campaigner, draft:
     return await _told(request, service, lambda store: propose_campaign(store, asked, ground))
 
 
-@router.post("/campaigns/proposals/{proposal_id}/approve", responses=_DECIDED)
+@router.post("/campaigns/proposals/{proposal_id}/approve", responses=DECIDED)
 async def approve(
     request: Request, service: Running, caller: Campaigner, proposal_id: ProposalId, given: Reasoned | None = None
 ) -> ProposalInfo:
@@ -104,7 +74,7 @@ async def approve(
     )
 
 
-@router.post("/campaigns/proposals/{proposal_id}/refuse", responses=_DECIDED)
+@router.post("/campaigns/proposals/{proposal_id}/refuse", responses=DECIDED)
 async def refuse(
     request: Request, service: Running, caller: Campaigner, proposal_id: ProposalId, given: Reasoned
 ) -> ProposalInfo:
@@ -119,25 +89,11 @@ async def _decided(request: Request, service: Service, caller: Principal, decisi
 
 
 async def _told(request: Request, service: Service, act: Callable[[Store], Proposal]) -> ProposalInfo:
-    def acted(store: Store) -> ProposalInfo:
+    def done(store: Store) -> ProposalInfo:
         one = act(store)
         return _board(request, service, store).told(one, campaign_of(one.document, one.name))
 
-    try:
-        return await changed(request, acted)
-    except DocumentError as error:
-        raise _fault(error) from error
-    except NoSuchProposalError as error:
-        raise UnknownError(str(error)) from error
-    except NotWaitingError as error:
-        raise ConflictError(str(error)) from error
-
-
-def _fault(error: DocumentError) -> InvalidError:
-    """A fault of the document itself by its field; one of another campaign's, by file and line."""
-    if error.path.name != PROPOSED:
-        return InvalidError(str(error), field="document")
-    return InvalidError(f"line {error.line}: {error.why}", field=f"document.{error.where}".rstrip("."))
+    return await acted(request, done)
 
 
 def _board(request: Request, service: Service, store: Store) -> Board:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from data_contracts.errors import InputError
 
 Model = TypeVar("Model", bound=BaseModel)
+PROPOSED = "document"  # what errors call a document that is not in force yet
 
 
 class DocumentError(InputError):
@@ -54,6 +55,12 @@ def document_of(text: str, name: str, model: type[Model]) -> tuple[Document, Mod
     except yaml.YAMLError:
         pass  # told below, with its line
     return _parsed(path, text, model)
+
+
+def as_document(model: BaseModel) -> str:
+    """YAML that is read as the same model."""
+    said = model.model_dump(mode="json", exclude_none=True)
+    return str(yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=120))
 
 
 def _read(path: Path, model: type[Model]) -> tuple[Document, Model]:

@@ -9,8 +9,8 @@ from data_contracts.settings import Settings
 from infra.options import actor
 from infra.publishing import opened
 from sql import proposals
-from sql.campaigns import Asked, Decision, Ground, decide_campaign, propose_campaign
-from sql.proposals import Kind, Proposal, Step, Taken
+from sql.campaigns import Ground, decide_campaign, propose_campaign
+from sql.proposals import Asked, Decision, Kind, Proposal, Step, Taken
 
 
 def approved(settings: Settings) -> Mapping[str, str]:

@@ -2,32 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from data_contracts.campaigns import Campaign, Known, campaign_of, campaigns_in, check_campaign
 from sql import proposals
 from sql.client import Store
-from sql.proposals import Draft, Kind, Proposal, Step
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A campaign's document, as YAML or JSON."""
-
-    text: str
-    actor: str
-    why: str
-    now: datetime
-
-
-@dataclass(frozen=True)
-class Decision:
-    proposal_id: str
-    step: Step
-    actor: str
-    why: str
-    now: datetime
+from sql.proposals import Asked, Decision, Draft, Kind, Proposal, Step
 
 
 @dataclass(frozen=True)
@@ -68,13 +48,4 @@ def decide_campaign(store: Store, decision: Decision, ground: Ground) -> Proposa
             held = proposals.approved(store, Kind.CAMPAIGN, now=decision.now)
             check_campaign(ground.folder, one.document, known=ground.known, approved=held, label=one.name)
 
-    return proposals.decide(
-        store,
-        Kind.CAMPAIGN,
-        decision.proposal_id,
-        decision.step,
-        actor=decision.actor,
-        reason=decision.why,
-        now=decision.now,
-        check=check,
-    )
+    return proposals.decide(store, Kind.CAMPAIGN, decision, check=check)

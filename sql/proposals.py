@@ -18,6 +18,7 @@ VALID = timedelta(days=14)
 
 class Kind(StrEnum):
     CAMPAIGN = "campaign"
+    RULES = "rules"
 
 
 class Step(StrEnum):
@@ -91,6 +92,25 @@ class Draft:
             raise InputError("why: what somebody else must agree to needs a reason")
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A document, as YAML or JSON, and who asks for it why."""
+
+    text: str
+    actor: str
+    why: str
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Decision:
+    proposal_id: str
+    step: Step
+    actor: str
+    why: str
+    now: datetime
+
+
 def propose(store: Store, draft: Draft, *, now: datetime, needs_another: bool = True) -> Proposal:
     """Ask for it; the same again is the request that waits already. Without `needs_another` it holds at once."""
     for one in proposals(store, draft.kind, now=now):
@@ -107,27 +127,28 @@ def propose(store: Store, draft: Draft, *, now: datetime, needs_another: bool = 
 def decide(
     store: Store,
     kind: Kind,
-    proposal_id: str,
-    step: Step,
+    decision: Decision,
     *,
-    actor: str,
-    reason: str,
-    now: datetime,
     check: Callable[[Proposal], None] = lambda _: None,
+    make: Callable[[Proposal], None] = lambda _: None,
 ) -> Proposal:
-    """Approve or refuse what waits. `check` is told it first, and raises where that cannot be.
+    """Approve or refuse what waits. `check` is told it first, and raises where that cannot be; `make` does, before the
+    step is kept, what approving it means.
 
-    Raises NoSuchProposalError, NotWaitingError, InputError for a refusal without a reason, and what `check` raises.
+    Raises NoSuchProposalError, NotWaitingError, InputError for a refusal without a reason, and what those two raise.
     """
-    one = _named(store, kind, proposal_id, now=now)
+    one = _named(store, kind, decision.proposal_id, now=decision.now)
     if one.state is not State.WAITING:
         raise NotWaitingError(f"it does not wait any more: it is {one.state.value}")
     check(one)
-    if step is Step.APPROVED and one.asked.actor == actor:
-        raise NotWaitingError(f"{actor} proposed it: somebody else has to approve it")
-    draft = Draft(kind, one.name, "", actor, reason if step is Step.REFUSED else reason or one.asked.reason)
-    _put(store, draft, proposal_id, step)
-    return _named(store, kind, proposal_id, now=now)
+    reason = decision.why
+    if decision.step is Step.APPROVED:
+        if one.asked.actor == decision.actor:
+            raise NotWaitingError(f"{decision.actor} proposed it: somebody else has to approve it")
+        reason = reason or one.asked.reason
+        make(one)
+    _put(store, Draft(kind, one.name, "", decision.actor, reason), one.proposal_id, decision.step)
+    return _named(store, kind, one.proposal_id, now=decision.now)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from data_contracts.errors import InputError
@@ -16,6 +16,7 @@ from data_contracts.overlay import EventRow, row_of
 from data_contracts.overlay.kinds import SUPPRESSIONS
 from data_contracts.overlay.rows import micros
 from data_contracts.suppressions import RefusedRow, Suppression, SuppressionFile, events_of, read_csv
+from data_contracts.vocabulary import SuppressionEvent
 from sql.client import Store
 from sql.day_logs import SUPPRESSED, put_log
 from sql.rules import is_known
@@ -71,8 +72,13 @@ def _rows(part: Iterable[tuple[int, Suppression]], suppression_id: str, at: date
     for place, one in part:
         for event in events_of(one, name=f"{suppression_id}/{place}", at=at):
             row = row_of(SUPPRESSIONS, event, arrived=micros(at), skew=0)
-            if row is not None:  # it would already be over
-                yield row
+            if row is None:  # it would already be over
+                continue
+            yield row
+            if row.event_type == SuppressionEvent.ERASURE:
+                # For services of the version before, which do not know an erasure's event.
+                plain = SuppressionEvent.CHANNEL.value
+                yield replace(row, event_type=plain, event_id=f"{row.event_id}/{plain}")
 
 
 def _id_under(store: Store, key: str, suppressions: Sequence[Suppression], order: Order) -> tuple[str, bool]:

@@ -1,8 +1,8 @@
 // Campaigns: whom each reaches, what competes with what, and what is proposed.
 
-import { call } from "./api.js";
-import { badge, day, fill, h, number, panel, percent } from "./dom.js";
-import { proposals, proposeChange } from "./proposals.js";
+import { call, may } from "./api.js";
+import { badge, day, fill, h, locked, number, panel, percent } from "./dom.js";
+import { CAMPAIGN, proposals, proposeButton } from "./proposals.js";
 import { language, t } from "./texts.js";
 
 const COLOURS = { runs: "good", to_come: "accent", over: "off", off: "off" };
@@ -16,12 +16,29 @@ export function campaigns() {
     (told) => (told.campaigns.length ? told.campaigns.map((one) => card(one, proposeAgain)) : panel(t("nothing"))),
   );
   const proposeAgain = () => {
-    proposed.replaceChildren(proposals(refresh));
+    proposed.replaceChildren(proposedPanel(refresh, proposeAgain));
     refresh();
   };
   proposeAgain();
   return [proposed, place];
 }
+
+function proposedPanel(refresh, again) {
+  const actions = proposeButton(CAMPAIGN, template(), again, { label: t("proposeNew"), style: "primary" });
+  const content = may(CAMPAIGN.scope) ? proposals(CAMPAIGN, refresh) : locked(CAMPAIGN.scope);
+  return panel(t("proposals"), { hint: t("proposalsHint"), actions }, content);
+}
+
+const template = () => `name: new_campaign
+families: [deposit]        # or product: deposit_12m
+channel: crm
+start: ${new Date().toISOString().slice(0, 10)}
+end: ${new Date().getFullYear() + 1}-01-01            # the first day on which it runs no longer
+budget: 1000               # contacts over all its days
+control_share: 0.1
+message: {en: "", ru: ""}
+owner: crm
+`;
 
 function card(one, changed) {
   const badges = h(
@@ -47,7 +64,7 @@ function card(one, changed) {
         one.approved && h("p", { class: "hint" }, `${t("proposedBy")}: ${one.proposed.actor} · ${t("approvedBy")}: ${one.approved.actor}`),
       ),
       badges,
-      proposeChange(one, changed),
+      proposeButton(CAMPAIGN, one.document, changed, { name: one.name }),
     ),
     h("blockquote", {}, one[`message_${language()}`]),
     reach(one),

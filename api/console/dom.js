@@ -48,7 +48,7 @@ export function panel(title, { hint = null, actions = [], id = null } = {}, ...c
     "div",
     { class: "panel-head" },
     h("div", {}, h("h2", {}, title), hint && h("p", { class: "hint" }, hint)),
-    h("div", { class: "actions" }, actions),
+    h("div", { class: "actions" }, actions || []),
   );
   return h("section", { class: "panel", id }, head, ...children);
 }

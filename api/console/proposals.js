@@ -1,66 +1,56 @@
-// Campaigns that are proposed: one person proposes, another approves.
+// What is proposed, campaigns or rules: one person proposes, another approves.
 
 import { call, may, me } from "./api.js";
-import { askReason, badge, day, fill, h, locked, moment, notice, number, panel, table } from "./dom.js";
+import { askReason, badge, day, fill, h, moment, notice, number, table } from "./dom.js";
 import { t } from "./texts.js";
 
-const CAMPAIGNS = "campaigns:write";
-const PATH = "campaigns/proposals";
 const COLOURS = { waiting: "warn", approved: "good", refused: "bad", replaced: "off", expired: "off" };
-const TEMPLATE = `name: new_campaign
-families: [deposit]        # or product: deposit_12m
-channel: crm
-start: ${new Date().toISOString().slice(0, 10)}
-end: ${new Date().getFullYear() + 1}-01-01            # the first day on which it runs no longer
-budget: 1000               # contacts over all its days
-control_share: 0.1
-message: {en: "", ru: ""}
-owner: crm
-`;
 
-/** The panel of what waits and what was decided; `changed` is told when a campaign may be another one now. */
-export function proposals(changed) {
-  if (!may(CAMPAIGNS)) return panel(t("proposals"), { hint: t("proposalsHint") }, locked(CAMPAIGNS));
+/** Each kind: where it is asked for, which scope that takes, and its words. */
+export const CAMPAIGN = { path: "campaigns/proposals", scope: "campaigns:write", title: "proposeTitle", text: "proposeText" };
+export const RULES = { path: "rules/proposals", scope: "rules:write", title: "proposeRules", text: "proposeRulesText" };
+
+/** What waits and what was decided; `changed` is told when something else may hold now. */
+export function proposals(kind, changed) {
   const place = h("div", { class: "stack" });
-  const refresh = () => fill(place, call(PATH, { scope: CAMPAIGNS }), (told) => listed(told.proposals, after));
+  const refresh = () => fill(place, call(kind.path, { scope: kind.scope }), (told) => listed(kind, told.proposals, after));
   const after = () => {
     refresh();
     changed();
   };
   refresh();
-  const add = h("button", { type: "button", class: "primary", onclick: () => editor(TEMPLATE, after) }, t("proposeNew"));
-  return panel(t("proposals"), { hint: t("proposalsHint"), actions: [add] }, place);
+  return place;
 }
 
-/** A button that proposes another wording of a campaign; null where the token does not allow it. */
-export function proposeChange(one, changed) {
-  if (!may(CAMPAIGNS)) return null;
-  const act = () => editor(one.document, changed);
-  return h("button", { type: "button", class: "secondary", onclick: act, "aria-label": `${t("proposeChange")}: ${one.name}` }, t("proposeChange"));
+/** A button that proposes another wording of a document; null where the token does not allow it. */
+export function proposeButton(kind, document, changed, { name = "", label = t("proposeChange"), style = "secondary" } = {}) {
+  if (!may(kind.scope)) return null;
+  const act = () => editor(kind, document, changed);
+  return h("button", { type: "button", class: style, onclick: act, "aria-label": name ? `${label}: ${name}` : null }, label);
 }
 
-function editor(document, changed) {
-  askReason({ title: t("proposeTitle"), text: t("proposeText"), action: t("propose"), document }, async (why, text) => {
-    const told = await call(PATH, { body: { document: text, why }, scope: CAMPAIGNS });
+function editor(kind, document, changed) {
+  askReason({ title: t(kind.title), text: t(kind.text), action: t("propose"), document }, async (why, text) => {
+    const told = await call(kind.path, { body: { document: text, why }, scope: kind.scope });
     notice(`${told.name}: ${t(`proposal_${told.state}`)}`);
     changed();
   });
 }
 
-function listed(all, after) {
+function listed(kind, all, after) {
   const waiting = all.filter((one) => one.state === "waiting");
   const decided = all.filter((one) => one.state !== "waiting");
   return [
-    waiting.length ? waiting.map((one) => card(one, after)) : h("p", { class: "empty" }, t("noProposals")),
+    waiting.length ? waiting.map((one) => card(kind, one, after)) : h("p", { class: "empty" }, t("noProposals")),
     decided.length > 0 && h("details", {}, h("summary", {}, t("decidedProposals")), history(decided)),
   ];
 }
 
-function card(one, after) {
+function card(kind, one, after) {
   const mine = one.asked.actor === me.client;
   const act = (verb, path, reason, danger) => () =>
     askReason({ title: `${t(verb)}: ${one.name}`, text: [t(`${verb}Text`), h("q", {}, one.asked.reason)], action: t(verb), reason, danger }, async (why) => {
-      const told = await call(`${PATH}/${one.id}/${path}`, { body: { why }, scope: CAMPAIGNS });
+      const told = await call(`${kind.path}/${one.id}/${path}`, { body: { why }, scope: kind.scope });
       notice(`${told.name}: ${t(`proposal_${told.state}`)}`);
       after();
     });

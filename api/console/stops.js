@@ -3,6 +3,7 @@
 import { call, may, me } from "./api.js";
 import { askReason, badge, field, fill, h, locked, moment, notice, number, panel, select, table } from "./dom.js";
 import { lifts } from "./lifts.js";
+import { RULES as RULE_PROPOSALS, proposals, proposeButton } from "./proposals.js";
 import { t } from "./texts.js";
 
 const RULES = "rules:write";
@@ -12,6 +13,7 @@ const KINDS = ["complaint", "opt_out", "erasure_request", "other"];
 export function stops() {
   return [
     panel(t("blocks"), { hint: t("blocksHint") }, may(RULES) ? blocks() : locked(RULES)),
+    panel(t("rules"), { hint: t("rulesHint") }, may(RULES) ? rules() : locked(RULES)),
     panel(t("suppress"), { hint: t("suppressHint") }, may(SUPPRESS) ? [suppressions(), lifts()] : locked(SUPPRESS)),
   ];
 }
@@ -41,6 +43,25 @@ function blocks() {
     wrong,
   );
   return [form, place];
+}
+
+/** The rules that are served, and what is proposed in their place. */
+function rules() {
+  const served = h("div", {});
+  const proposed = h("div", {});
+  const refresh = () =>
+    fill(served, call("rules", { scope: RULES }), (one) => h(
+      "div",
+      { class: "card-head inline" },
+      h("p", {}, `${t("rulesVersion")} ${one.version} · ${one.actor} · ${moment(one.approved_at)}`),
+      proposeButton(RULE_PROPOSALS, one.document, again, { name: t("rules") }),
+    ));
+  const again = () => {
+    proposed.replaceChildren(proposals(RULE_PROPOSALS, refresh));
+    refresh();
+  };
+  again();
+  return [served, proposed];
 }
 
 function blockTable({ blocks: all, waiting }, refresh) {

@@ -22,7 +22,7 @@ from data_contracts.settings import Settings
 from sql import proposals
 from sql.client import Address, connected
 from sql.ranges import everybodys_events
-from sql.rules import blocks
+from sql.rules import blocks, current_rule_set
 
 ASSIGNED = "campaigns/assigned"
 _TEXT = (
@@ -58,16 +58,18 @@ def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
 
 
 def _known_now(settings: Settings, params: NightParams) -> NightParams:
-    """What the job, which knows no database, must know of it: stops as parameters, events and campaigns that were
-    approved as files of the lake.
+    """What the job, which knows no database, must know of it: stops as parameters; events, and the campaigns
+    and rules that were approved, as files of the lake.
     """
     with connected(Address.of(settings)) as store:
-        stops = tuple(stop.item_id for stop in blocks(store))
+        stops, serving = tuple(stop.item_id for stop in blocks(store)), current_rule_set(store)
         events = everybodys_events(store, cut_off=micros(params.cut_off))
         approved = proposals.approved(store, proposals.Kind.CAMPAIGN, now=datetime.now(UTC))
     sink = pa.BufferOutputStream()
     pq.write_table(events, sink, compression="zstd")
     write_bytes(f"{params.lake}/campaigns/{params.as_of}/events.parquet", sink.getvalue().to_pybytes())
+    if serving is not None:
+        write_bytes(f"{params.lake}/campaigns/{params.as_of}/rules.json", serving.rules.model_dump_json().encode())
     write_bytes(f"{params.lake}/campaigns/{params.as_of}/approved.json", json.dumps(approved).encode())
     newest = Attempts(params.lake).latest(params.as_of)
     return params.model_copy(update={"attempt": newest, "stops": stops, "late_days": settings.late_event_days})

@@ -25,9 +25,8 @@ from sql.gated import load_verified
 from sql.migrate import migrate
 from sql.pointer import current, publish
 from sql.retention import drop_old
-from sql.rules import put_rule_set
+from sql.rules import NIGHT, put_delivered
 
-_ACTOR = "night"
 PUBLISHED = "snapshot/published"
 SEAL_OUTPUTS = {"snapshot/manifest": "counts, checksums and versions of the snapshot, with its gate verdict"}
 SEAL_DEPS = ("snapshot/personal", "snapshot/segment", "snapshot/popular", "snapshot/user_state")
@@ -160,7 +159,7 @@ def publish_snapshot(address: Address, *, snapshot_uri: str, keep: int, why: str
     with connected(address) as store:
         manifest = load_verified(store, snapshot_uri=snapshot_uri)
         _approve_rules(store, snapshot_uri)
-        publish(store, manifest.snapshot_id, actor=_ACTOR, why=why)
+        publish(store, manifest.snapshot_id, actor=NIGHT, why=why)
         # Look-ups do not wait for it.
         ensure_pool(store, manifest.snapshot_id)
         drop_old(store, keep=keep)
@@ -169,10 +168,9 @@ def publish_snapshot(address: Address, *, snapshot_uri: str, keep: int, why: str
 
 def _approve_rules(store: Store, snapshot_uri: str) -> None:
     """The reference data that the night read are the newest approved ones; serving follows them at once."""
-    put_rule_set(
+    put_delivered(
         store,
         catalogue=Catalogue.model_validate_json(read_bytes(f"{snapshot_uri}/catalogue.json")),
         rules=Rules.model_validate_json(read_bytes(f"{snapshot_uri}/rules.json")),
         reasons=Reasons.model_validate_json(read_bytes(f"{snapshot_uri}/reasons.json")),
-        actor=_ACTOR,
     )

@@ -6,15 +6,13 @@ Does not: who is chosen (spark_jobs/campaigns), what may be shown (data_contract
 """
 
 from data_contracts.campaigns.model import Audience, Basis, Campaign, held_out
-from data_contracts.campaigns.reading import PROPOSED, Known, as_document, campaign_of, campaigns_in, check_campaign
+from data_contracts.campaigns.reading import Known, campaign_of, campaigns_in, check_campaign
 
 __all__ = [
-    "PROPOSED",
     "Audience",
     "Basis",
     "Campaign",
     "Known",
-    "as_document",
     "campaign_of",
     "campaigns_in",
     "check_campaign",

@@ -4,16 +4,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from data_contracts.campaigns.model import Campaign
 from data_contracts.catalogue import Catalogue, Product
 from data_contracts.errors import InputError
-from data_contracts.yaml_files import Document, DocumentError, document_of, documents_in
+from data_contracts.yaml_files import PROPOSED, Document, DocumentError, document_of, documents_in
 
 SHIPPED = Path(__file__).parent
 NONE: Mapping[str, str] = {}
-PROPOSED = "document"  # what errors call a document that is not in force yet
 
 
 @dataclass(frozen=True)
@@ -64,12 +61,6 @@ def check_campaign(
 def campaign_of(text: str, label: str) -> Campaign:
     """One document by itself, called so in errors. Raises DocumentError."""
     return document_of(text, label, Campaign)[1]
-
-
-def as_document(campaign: Campaign) -> str:
-    """What is read as the same campaign."""
-    said = campaign.model_dump(mode="json", exclude_none=True)
-    return str(yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=120))
 
 
 def _files_beside(folder: Path, approved: Collection[str]) -> Iterator[tuple[Document, Campaign]]:

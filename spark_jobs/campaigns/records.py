@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from data_contracts.catalogue import Rules
 from data_contracts.columns import PRODUCT_ID, USER_ID
 from data_contracts.errors import InputError
 from data_contracts.overlay import EVENTS
@@ -105,13 +106,23 @@ def events_known(lake: str, day: date) -> pa.Table:
         return pq.read_table(file, schema=EVENTS)
 
 
+def rules_known(lake: str, day: date) -> Rules | None:
+    """The rules that are served, likewise: `campaigns/<date>/rules.json`; None where they are not there."""
+    text = _left(lake, day, "rules.json")
+    return None if text is None else Rules.model_validate_json(text)
+
+
 def approved_known(lake: str, day: date) -> Mapping[str, str]:
     """Approved campaigns, likewise: `campaigns/<date>/approved.json`, documents by name; none where it is not there."""
+    text = _left(lake, day, "approved.json")
+    return {} if text is None else TypeAdapter(dict[str, str]).validate_json(text)
+
+
+def _left(lake: str, day: date, name: str) -> bytes | None:
     try:
-        text = read_bytes(f"{lake}/campaigns/{day.isoformat()}/approved.json")
+        return read_bytes(f"{lake}/campaigns/{day.isoformat()}/{name}")
     except FileNotFoundError:
-        return {}
-    return TypeAdapter(dict[str, str]).validate_json(text)
+        return None
 
 
 def write(folder: str, tables: dict[str, pa.Table], manifest: AssignmentManifest) -> None:

@@ -1,7 +1,7 @@
 """Job `campaigns`: the night's snapshot assigned to the campaigns of its day; see spark_jobs/campaigns. Needs no Spark.
 
-What may be shown is what the snapshot was made with, which its publishing has approved, less `params.stops`; what
-events keep back lies in `{lake}/campaigns/<date>/events.parquet`, and campaigns that two people made by API beside it.
+The catalogue is the snapshot's. What events keep back lies in `{lake}/campaigns/<date>/events.parquet`, and beside it
+the rules that are served and the campaigns that two people made by API; stops are `params.stops`.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from data_contracts.campaigns import campaigns_in
 from data_contracts.catalogue import Rules
 from data_contracts.night import NightParams
 from spark_jobs.campaigns.day import Day, assign_day
-from spark_jobs.campaigns.records import approved_known, assignments, events_known, folder_of
+from spark_jobs.campaigns.records import approved_known, assignments, events_known, folder_of, rules_known
 from spark_jobs.campaigns.snapshot import known_by
 from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
 from spark_jobs.lake.files import read_bytes
@@ -33,7 +33,8 @@ def run(params: NightParams) -> JobReport:
             approved=approved_known(params.lake, params.as_of),
         ),
         catalogue=known.catalogue,
-        rules=Rules.model_validate_json(read_bytes(f"{params.snapshot_uri}/rules.json")),
+        rules=rules_known(params.lake, params.as_of)
+        or Rules.model_validate_json(read_bytes(f"{params.snapshot_uri}/rules.json")),
         stops=params.stops,
         events=events_known(params.lake, params.as_of),
         late_days=params.late_days,

@@ -1,4 +1,4 @@
-"""Campaigns proposed by one and approved by another, over HTTP on a real ClickHouse."""
+"""Campaigns and rules proposed by one and approved by another, over HTTP on a real ClickHouse."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,18 +8,18 @@ from typing import Any
 import httpx
 import pytest
 
-from data_contracts.campaigns import as_document
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Scope
+from data_contracts.yaml_files import as_document
 from infra.local.clickhouse.testing import clickhouse_url
 from infra.tokens import issue
 from sql.client import Address, connected
 from sql.migrate import migrate
 from sql.pointer import publish
-from sql.rules import put_rule_set
+from sql.rules import current_rule_set, put_delivered, put_rule_set
 from tests.campaign_samples import campaign
 from tests.day_snapshots import load_snapshot
-from tests.day_world import CATALOGUE, FIRST, NOW, REASONS, RULES
+from tests.day_world import ALICE, CATALOGUE, FIRST, NOW, REASONS, RULES
 from tests.integration.test_api_operators import bearer, service
 
 __all__ = ["clickhouse_url"]
@@ -103,6 +103,50 @@ def test_a_document_that_is_wrong_is_refused_with_field_and_line_and_who_may_not
             assert all(one["name"] != "loans" for one in (await client.get(URL)).json()["proposals"])
 
     asyncio.run(scene())
+
+
+def test_rules_are_served_once_somebody_else_has_approved_them_and_stay_until_a_delivery_says_otherwise(
+    address: Address, tmp_path: Path
+) -> None:
+    url, stopped = "/api/v1/rules/proposals", RULES.model_copy(update={"version": "2", "blocked_items": ("loan_cash",)})
+    with connected(address) as store:
+        put_delivered(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS)
+
+    async def scene() -> None:
+        async with service(address, tmp_path, Scope.RULES_WRITE, Scope.RECOMMENDATIONS_READ) as client:
+            boris = bearer(Settings(data_dir=tmp_path), "boris", Scope.RULES_WRITE)
+            assert "loan_cash" in await shown(client)
+            wrong = {"document": "version: '2'\nstatic_popular: [nobody]\n", "why": "ticket 78"}
+            assert "unknown products: nobody" in (await client.post(url, json=wrong)).json()["detail"]
+            typo = await client.post(url, json={**wrong, "document": "version: '2'\ndefault_family_cap: 0\n"})
+            assert typo.json()["errors"][0]["field"] == "document.default_family_cap"
+            told = (await client.post(url, json={"document": as_document(stopped), "why": "ticket 78"})).json()
+            changed = [(one["field"], one["after"]) for one in told["changes"]]
+            assert changed == [("blocked_items", '["loan_cash"]'), ("version", "2")]
+            assert (await client.post(f"{url}/{told['id']}/approve")).status_code == 409
+            agreed = await client.post(f"{url}/{told['id']}/approve", headers=boris)
+            assert agreed.json()["state"] == "approved", agreed.text
+            async with asyncio.timeout(60):
+                while "loan_cash" in await shown(client):
+                    await asyncio.sleep(0.02)
+            assert (await client.get("/api/v1/rules")).json()["actor"] == "back-office, boris"
+            (kept,) = (await client.get(url)).json()["proposals"]
+            assert (kept["state"], kept["decided"]["actor"]) == ("approved", "boris")
+
+    asyncio.run(scene())
+    other = RULES.model_copy(update={"version": "3"})
+    later = CATALOGUE.model_copy(update={"version": "later"})
+    with connected(address) as store:
+        for catalogue, rules, served in ((CATALOGUE, RULES, "2"), (later, RULES, "2"), (later, other, "3")):
+            put_delivered(store, catalogue=catalogue, rules=rules, reasons=REASONS)
+            now = current_rule_set(store)
+            assert now is not None
+            assert (now.catalogue.version, now.rules.version) == (catalogue.version, served)
+
+
+async def shown(client: httpx.AsyncClient) -> list[str]:
+    asked = await client.get("/api/v1/recommendations", params={"user_id": str(ALICE), "channel": "web"})
+    return [one["product_id"] for one in asked.json()["recommendations"]]
 
 
 async def propose(client: httpx.AsyncClient, document: str, why: str = "ticket 77") -> httpx.Response:

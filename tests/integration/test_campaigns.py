@@ -13,23 +13,23 @@ from typer.testing import CliRunner
 
 from dagster_project.assets import campaigns
 from dagster_project.partitions import nights
-from data_contracts.campaigns import as_document
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
 from data_contracts.suppressions import Suppression, Terms
 from data_contracts.vocabulary import SuppressionKind
+from data_contracts.yaml_files import as_document
 from infra.cli import app
 from infra.local.clickhouse.testing import clickhouse_url
 from spark_jobs.campaigns import records
 from spark_jobs.jobs.campaigns import run
 from spark_jobs.lake.files import delete_folder
-from sql.campaigns import Decision, Ground, decide_campaign
+from sql.campaigns import Ground, decide_campaign
 from sql.client import Address, connected
 from sql.load import load
 from sql.migrate import migrate
 from sql.pointer import publish
-from sql.proposals import Step
+from sql.proposals import Decision, Step
 from sql.rules import block, put_rule_set, unblock
 from sql.suppressions import Order, suppress
 from sql.verify import verify

@@ -25,7 +25,7 @@ from sql.lifts import suppressions_of
 from sql.migrate import migrate
 from sql.pointer import moves, publish
 from sql.proposals import Kind, approved
-from sql.rules import blocks, put_rule_set
+from sql.rules import blocks, current_rule_set, put_rule_set
 from tests.day_snapshots import load_snapshot
 from tests.day_world import ALICE, CATALOGUE, FIRST, REASONS, RULES, SECOND
 from tests.day_world import LISTS as DAY_LISTS
@@ -233,7 +233,7 @@ def test_a_campaign_is_proposed_by_keyboard_and_approved_by_somebody_else(consol
     page = console.sign_in(view="campaigns")
     page.get_by_role("button", name="Propose a change: spring_deposits").focus()
     page.keyboard.press("Enter")
-    document = page.get_by_role("dialog").get_by_label("Campaign, as YAML")
+    document = page.get_by_role("dialog").get_by_label("Document, as YAML")
     expect(document).to_be_focused()
     document.fill(document.input_value().replace("budget: 500", "budget: none"))
     page.keyboard.press("Tab")
@@ -255,7 +255,7 @@ def test_a_campaign_is_proposed_by_keyboard_and_approved_by_somebody_else(consol
     expect(waiting).to_contain_text("travel_card")  # its rival
     expect(waiting).to_contain_text(HOSTILE)
     waiting.get_by_role("button", name="Утвердить").press("Enter")
-    expect(page.get_by_role("dialog")).to_contain_text("Следующее распределение")
+    expect(page.get_by_role("dialog")).to_contain_text("С этого момента действует")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Ничто не ждёт утверждения.")).to_be_visible()
     expect(page.locator("article", has_text="spring_deposits").first).to_contain_text("Утверждено: boris")
@@ -263,6 +263,26 @@ def test_a_campaign_is_proposed_by_keyboard_and_approved_by_somebody_else(consol
     assert page.title() != "taken over"
     with connected(console.address) as store:
         assert "budget: 750" in approved(store, Kind.CAMPAIGN, now=now())["spring_deposits"]
+
+
+def test_rules_are_proposed_by_one_and_served_when_another_approves(console: Console) -> None:
+    page = console.sign_in(view="stops")
+    page.get_by_role("button", name="Propose a change: Rules on showing").press("Enter")
+    document = page.get_by_role("dialog").get_by_label("Document, as YAML")
+    expect(document).to_be_focused()
+    document.fill(document.input_value().replace("blocked_items: []", "blocked_items: [card_gold]"))
+    page.get_by_role("dialog").get_by_label("Reason").fill("case 482")
+    page.get_by_role("dialog").get_by_role("button", name="Propose").press("Enter")
+    expect(page.locator("[data-proposal=rules]")).to_contain_text("Waits for somebody else")
+    page = console.sign_in(client="boris", view="stops")
+    expect(page.locator("[data-proposal=rules]").get_by_role("row", name="blocked_items")).to_contain_text("card_gold")
+    page.get_by_role("button", name="Approve: rules").press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("anna, boris")).to_be_visible()
+    with connected(console.address) as store:
+        served = current_rule_set(store)
+        assert served is not None and served.rules.blocked_items == ("card_gold",)
+        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
 
 
 def test_the_page_speaks_both_languages_and_fits_a_phone_in_either_light(console: Console) -> None:

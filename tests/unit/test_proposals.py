@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_contracts.campaigns import as_document, campaign_of, campaigns_in, check_campaign
+from data_contracts.campaigns import campaign_of, campaigns_in, check_campaign
 from data_contracts.errors import InputError
-from data_contracts.yaml_files import DocumentError
+from data_contracts.yaml_files import DocumentError, as_document
 from sql.proposals import VALID, Proposal, State, Taken, _Row, folded, in_force
 from tests.campaign_samples import campaign, folder_of
 
