@@ -20,7 +20,7 @@ from data_contracts.overlay.kinds import CAMPAIGNS
 from data_contracts.overlay.rows import micros
 from data_contracts.scores import dequantise, quantise
 from data_contracts.vocabulary import CampaignEvent
-from sql.audience_pool import Place, Pool, ensure_pool
+from sql.audience_pool import Place, Pool
 from sql.audiences import Members, put_audience, running_members
 from sql.client import Store
 from sql.user_events import put_events
@@ -39,15 +39,15 @@ class Desk:
 
     def preview(self, store: Store, order: AudienceOrder) -> Preview:
         """Raises InvalidError for a product that nobody knows, UnavailableError without a fresh snapshot."""
-        members = self._members(store, order, salt="preview")
-        outcome = self._outcome(order, members, _overlaps(store, members))
+        found = self._found(store, order, salt="preview")
+        outcome = self._outcome(order, found, _overlaps(store, found.members))
         return Preview(snapshot_id=self.serving.snapshot_id, outcome=outcome)
 
     def make(self, store: Store, order: AudienceOrder, *, actor: str) -> str:
         """The id of a new audience. Its control group is contacted about the product by nobody from now on."""
         audience_id = uuid4().hex
-        members = self._members(store, order, salt=audience_id)
-        outcome = self._outcome(order, members, _overlaps(store, members))
+        found = self._found(store, order, salt=audience_id)
+        members, outcome = found.members, self._outcome(order, found, _overlaps(store, found.members))
         put_events(store, self._held_out(order, members, audience_id))
         put_audience(
             store,
@@ -73,27 +73,27 @@ class Desk:
             contacted_days=order.exclude_contacted_days,
         )
 
-    def _members(self, store: Store, order: AudienceOrder, *, salt: str) -> Members:
+    def _found(self, store: Store, order: AudienceOrder, *, salt: str) -> "_Found":
         wanted = self.wanted(order)
         if not self.serving.snapshot.is_whole or self.moment.is_outdated:
             raise UnavailableError("there is no snapshot that is fresh enough for personal lists")
-        ensure_pool(store, self.serving.snapshot_id)
         ids, scores = [np.zeros(0, np.int64)], [np.zeros(0, np.uint16)]
-        missing = order.size
-        for users, short in self._pages(store, order, wanted):
-            ids.append(users[:missing])
-            scores.append((65_535 - short[:missing]).astype(np.uint16))
-            missing -= len(ids[-1])
+        missing, looked = order.size, 0
+        for users, theirs, is_in in self._pages(store, order, wanted):
+            ids.append(users[is_in][:missing])
+            scores.append(theirs[is_in][:missing])
+            missing, looked = missing - len(ids[-1]), looked + len(users)
             if missing <= 0:
                 break
         user_ids = np.concatenate(ids)
         drawn = point(user_ids.astype(np.uint64), salt_number(f"audience {salt}"))
-        return Members(user_ids, np.concatenate(scores), drawn / 2.0**64 < order.control_share)
+        members = Members(user_ids, np.concatenate(scores), drawn / 2.0**64 < order.control_share)
+        return _Found(members, looked)
 
     def _pages(
         self, store: Store, order: AudienceOrder, wanted: Wanted
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Users who may be in it, best first, and what their stored scores lack."""
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint16], NDArray[np.bool_]]]:
+        """The product's users, best first, their scores as stored, and who may be in it."""
         items = self.serving.snapshot.items[ITEM_ID].to_pylist()
         if order.product_id not in items:
             return
@@ -108,15 +108,14 @@ class Desk:
         most = min(max(_LEAST_PAGE, order.size + order.size // 4), _MOST_PAGE)
         while page := pool.page(store, after, most=most):
             users = page.users["user_id"].to_numpy().astype(np.int64)
-            short = page.users["shortfall"].to_numpy().astype(np.int64)
-            is_in = admitted(self.serving, self.moment, wanted, page)
-            is_in &= np.append(True, users[1:] != users[:-1])
-            yield users[is_in], short[is_in]
+            scores = page.users["score"].to_numpy().astype(np.uint16)
+            yield users, scores, admitted(self.serving, self.moment, wanted, page)
             if len(users) < most:
                 return
-            after = Place(int(short[-1]), int(users[-1]))
+            after = Place(page.users["shortfall"][-1].as_py(), int(users[-1]))
 
-    def _outcome(self, order: AudienceOrder, members: Members, overlaps: tuple[Overlap, ...]) -> Outcome:
+    def _outcome(self, order: AudienceOrder, found: "_Found", overlaps: tuple[Overlap, ...]) -> Outcome:
+        members = found.members
         chances = np.asarray(dequantise(members.scores[~members.is_control]))
         value = float(self.serving.values[self.serving.policy.position[order.product_id]])
         total = len(members.user_ids)
@@ -125,13 +124,17 @@ class Desk:
             size=order.size,
             members=len(chances),
             control=total - len(chances),
-            short="" if total == order.size else f"only {total} users of the product's best may be contacted so",
+            short="" if total == order.size else self._short(order, total, found.looked),
             least_score=low,
             scores=_distribution(chances),
             conversions=_interval(chances, 1.0),
             revenue=_interval(chances, value),
             overlaps=overlaps,
         )
+
+    def _short(self, order: AudienceOrder, total: int, looked: int) -> str:
+        kept = f"{self.serving.snapshot_id} keeps {looked} users of the product by {order.variant} scores"
+        return f"only {total} users may be contacted so: {kept}{' of at least min_score' if order.min_score else ''}"
 
     def _held_out(self, order: AudienceOrder, members: Members, audience_id: str) -> Iterator[EventRow]:
         now = micros(self.moment.now)
@@ -151,6 +154,14 @@ class Desk:
             )
             if row is not None:
                 yield row
+
+
+@dataclass(frozen=True)
+class _Found:
+    """`looked`: users who were looked at, those who may not be in it included."""
+
+    members: Members
+    looked: int
 
 
 def _interval(chances: NDArray[np.float64], value: float) -> Interval:

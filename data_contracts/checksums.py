@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from data_contracts.columns import (
     FAMILY,
+    ITEM,
     ITEM_CODE,
     ITEM_ID,
     KIND,
@@ -33,7 +34,9 @@ from data_contracts.columns import (
     PRODUCT_ITEMS,
     PRODUCT_REASONS,
     PRODUCT_SCORES,
+    SCORE,
     SEGMENT,
+    SHORTFALL,
     USER_ID,
     VARIANT,
 )
@@ -60,7 +63,10 @@ SNAPSHOT_COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "items": (ITEM_CODE, ITEM_ID, KIND, FAMILY, "name_en", "name_ru"),
     "portraits": (PRODUCT_ID, "feature", "holders", "holders_mean", "everyone_mean"),
+    "audience_pool": (VARIANT, ITEM, SHORTFALL, USER_ID, SCORE),
 }
+# Snapshots of before there were such tables lack them.
+LATER_TABLES = frozenset({"audience_pool"})
 
 Hashes = NDArray[np.uint64]
 _NULL = np.uint64(0x9E3779B97F4A7C15)

@@ -32,5 +32,10 @@ OFFER_ITEMS = "offer_items"
 OFFER_SCORES = "offer_scores"
 OFFER_REASONS = "offer_reasons"
 
+# Of a product's best users: 65535 less what they are ranked by, as it is stored, so that the best come first.
+ITEM = "item"
+SHORTFALL = "shortfall"
+SCORE = "score"
+
 # Registered features are float columns with this prefix.
 FEATURE_PREFIX = "f_"

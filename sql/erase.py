@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from data_contracts.checksums import SNAPSHOT_COLUMNS
 from data_contracts.columns import USER_ID
 from data_contracts.manifest import Erasure, Manifest
-from sql.audience_pool import fill_pool
 from sql.client import Store
 from sql.day_logs import forget_user
 from sql.staging import begin_staging, put_staged
@@ -43,7 +42,6 @@ def erase_user(store: Store, user_id: int, *, manifests: Mapping[str, Manifest],
             removed = sum(_rewrite(store, table, entry.snapshot_id, user_id) for table in PEOPLE_TABLES)
             if removed:
                 fill_user_rows(store, entry.snapshot_id)
-                fill_pool(store, entry.snapshot_id, users=entry.manifest.tables["user_state"].rows)
             _seal(store, entry, manifests.get(entry.snapshot_id), note=note, has_changed=removed > 0)
     if before[USER_EVENTS]:
         erase_events(store, user_id)
@@ -78,7 +76,8 @@ def _seal(store: Store, entry: SnapshotState, renewed: Manifest | None, *, note:
 
 
 def _recounted(store: Store, entry: SnapshotState, *, note: Erasure, has_changed: bool) -> Manifest:
-    counted = {table: loaded_counts(store, table=table, snapshot_id=entry.snapshot_id) for table in PEOPLE_TABLES}
+    told = [table for table in PEOPLE_TABLES if table in entry.manifest.tables]
+    counted = {table: loaded_counts(store, table=table, snapshot_id=entry.snapshot_id) for table in told}
     if not has_changed and all(entry.manifest.tables[table] == counts for table, counts in counted.items()):
         return entry.manifest
     tables = {**entry.manifest.tables, **counted}

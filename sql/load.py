@@ -4,11 +4,10 @@ Each table goes into its staging table, is merged there and then replaces its ow
 or is run again leaves one copy. A later load of a snapshot ends what an earlier one may still be inserting.
 """
 
-from data_contracts.checksums import SNAPSHOT_COLUMNS
+from data_contracts.checksums import LATER_TABLES, SNAPSHOT_COLUMNS
 from data_contracts.errors import InputError
 from data_contracts.manifest import Manifest
 from data_contracts.night import parse_snapshot_id
-from sql.audience_pool import drop_pool
 from sql.client import Store
 from sql.sources import Source, Target, open_source
 from sql.staging import begin_staging, put_staged
@@ -38,18 +37,21 @@ def load(store: Store, *, snapshot_uri: str) -> Manifest:
 def load_from(store: Store, source: Source) -> Manifest:
     manifest = source.manifest
     parse_snapshot_id(manifest.snapshot_id)
-    absent = sorted(set(TABLES) - manifest.tables.keys())
+    absent = sorted(set(TABLES) - LATER_TABLES - manifest.tables.keys())
     if absent:
         raise InputError(f"the manifest of {manifest.snapshot_id} does not speak of tables {', '.join(absent)}")
     put_state(store, manifest, State.LOADING)
     store.run("load/stop", load=_mark(manifest.snapshot_id))
-    for table in TABLES:
+    for table in tables_of(manifest):
         _load_table(store, source, table=table)
     fill_user_rows(store, manifest.snapshot_id)
-    # It was of what was loaded before; it is made after the pointer has moved, or when somebody asks.
-    drop_pool(store, manifest.snapshot_id)
     put_state(store, manifest, State.LOADED)
     return manifest
+
+
+def tables_of(manifest: Manifest) -> tuple[str, ...]:
+    """Those that the snapshot has: an older one lacks what came later, and leaves it as it is."""
+    return tuple(table for table in TABLES if table in manifest.tables)
 
 
 def _load_table(store: Store, source: Source, *, table: str) -> None:

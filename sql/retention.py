@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from data_contracts.errors import InputError
-from sql.audience_pool import drop_pool
 from sql.client import Store
 from sql.load import TABLES
 from sql.pointer import current
@@ -21,7 +20,6 @@ def drop_old(store: Store, *, keep: int) -> tuple[str, ...]:
         for table in (*TABLES, USER_ROWS):
             begin_staging(store, table=table, snapshot_id=entry.snapshot_id)
             store.run(f"{table}_v1/drop", snapshot_id=entry.snapshot_id)
-        drop_pool(store, entry.snapshot_id)
     return tuple(entry.snapshot_id for entry in old)
 
 

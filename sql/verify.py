@@ -5,7 +5,7 @@ from dataclasses import replace
 from data_contracts.errors import GateError
 from data_contracts.manifest import Manifest, TableCounts
 from sql.client import Store, connected
-from sql.load import TABLES
+from sql.load import TABLES, tables_of
 from sql.states import State, put_state
 from sql.user_rows import USER_ROWS, counted_user_rows
 
@@ -29,7 +29,7 @@ def _faults(store: Store, manifest: Manifest) -> list[str]:
     if store.address.cluster:
         for table in (*TABLES, USER_ROWS):
             store.run("load/sync", table=table)
-    for table in TABLES:
+    for table in tables_of(manifest):
         found, expected = loaded_counts(store, table=table, snapshot_id=manifest.snapshot_id), manifest.tables[table]
         if found.rows != expected.rows:
             faults.append(f"{table} has {found.rows} rows instead of {expected.rows}")

@@ -1,6 +1,7 @@
 """The tiny world of `day_world` as snapshots in a real ClickHouse."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from api.store import FallbackLists, Lists, UserState
-from data_contracts.vocabulary import Kind
+from data_contracts.vocabulary import Kind, Variant
 from sql.client import Store
 from sql.load import load
 from sql.verify import verify
@@ -36,6 +37,15 @@ _STATE = pa.schema(
         ("consents", pa.uint8()),
     ]
 )
+_POOL = pa.schema(
+    [
+        ("variant", pa.string()),
+        ("item", pa.int32()),
+        ("shortfall", pa.uint16()),
+        ("user_id", pa.int64()),
+        ("score", pa.uint16()),
+    ]
+)
 _PORTRAITS = pa.schema(
     [
         ("product_id", pa.string()),
@@ -47,6 +57,17 @@ _PORTRAITS = pa.schema(
 )
 
 
+@dataclass(frozen=True)
+class Reached:
+    """A user whom an audience of an item may have; ranked by what the variant goes by, as stored."""
+
+    item: int
+    user_id: int
+    score: int
+    rank: int
+    variant: str = Variant.PERSONAL.value
+
+
 def load_snapshot(
     store: Store,
     folder: Path,
@@ -55,8 +76,13 @@ def load_snapshot(
     lists: Mapping[int, Lists] = LISTS,
     states: Mapping[int, UserState] = STATES,
     fallback: FallbackLists = FALLBACK,
+    beyond: Iterable[Reached] = (),
 ) -> None:
-    """Write the snapshot below `folder`, load and verify it; the pointer is left to the test."""
+    """Write the snapshot below `folder`, load and verify it; the pointer is left to the test.
+
+    The best users of products are those whose lists have them, and those of `beyond`.
+    """
+    reached = sorted({*_listed(lists), *beyond}, key=lambda one: (one.variant, one.item, -one.rank, one.user_id))
     tables = {
         "lists": _table(
             _LISTS,
@@ -66,6 +92,7 @@ def load_snapshot(
                 for variant, one in {"personal": own, **own.variants}.items()
             ],
         ),
+        "audience_pool": _table(_POOL, [vars(one) | {"shortfall": 65_535 - one.rank} for one in reached]),
         "fallback_lists": _table(
             _FALLBACK,
             [
@@ -82,6 +109,13 @@ def load_snapshot(
         pq.write_table(table, folder / name / "part-00000.parquet")
     write_manifest(folder, snapshot_id=snapshot_id)
     verify(store, load(store, snapshot_uri=str(folder)))
+
+
+def _listed(lists: Mapping[int, Lists]) -> Iterator[Reached]:
+    for user_id, own in lists.items():
+        for variant, one in {Variant.PERSONAL: own, **own.variants}.items():
+            for item, score in zip(one.products.items, one.products.scores, strict=True):
+                yield Reached(int(item), user_id, int(score), int(score), variant.value)
 
 
 def states_table(states: Mapping[int, UserState]) -> pa.Table:

@@ -19,7 +19,6 @@ from data_contracts.catalogue import Catalogue, Reasons, Rules
 from data_contracts.manifest import Manifest
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
-from sql.audience_pool import ensure_pool
 from sql.client import Address, Store, connected
 from sql.gated import load_verified
 from sql.migrate import migrate
@@ -29,7 +28,13 @@ from sql.rules import NIGHT, put_delivered
 
 PUBLISHED = "snapshot/published"
 SEAL_OUTPUTS = {"snapshot/manifest": "counts, checksums and versions of the snapshot, with its gate verdict"}
-SEAL_DEPS = ("snapshot/personal", "snapshot/segment", "snapshot/popular", "snapshot/user_state")
+SEAL_DEPS = (
+    "snapshot/personal",
+    "snapshot/segment",
+    "snapshot/popular",
+    "snapshot/audience_pool",
+    "snapshot/user_state",
+)
 
 
 def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -160,8 +165,6 @@ def publish_snapshot(address: Address, *, snapshot_uri: str, keep: int, why: str
         manifest = load_verified(store, snapshot_uri=snapshot_uri)
         _approve_rules(store, snapshot_uri)
         publish(store, manifest.snapshot_id, actor=NIGHT, why=why)
-        # Look-ups do not wait for it.
-        ensure_pool(store, manifest.snapshot_id)
         drop_old(store, keep=keep)
     return manifest
 

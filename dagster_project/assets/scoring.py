@@ -8,6 +8,7 @@ OUTPUTS = {
     "snapshot/personal": "up to 20 products and 20 offers for every user who may be profiled",
     "snapshot/segment": "the best of each segment",
     "snapshot/popular": "the best of all",
+    "snapshot/audience_pool": "the best users of each product, for audiences",
     "snapshot/user_state": "segment, holdings, eligibility attributes and consents of every user",
 }
 DEPS = (

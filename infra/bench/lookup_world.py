@@ -23,6 +23,7 @@ from sql.verify import verify
 
 SNAPSHOT = "2026-03-15.1"
 _PRODUCTS, _OFFERS, _SEGMENTS, _K = 60, 100_000, 20, 20
+_POOL = 100_000  # users kept of each product
 _ROW_GROUP = 65_536
 
 
@@ -41,8 +42,10 @@ def write_world(folder: Path, *, users: int, seed: int = 7, snapshot_id: str = S
     """Its snapshot as the night writes it. Returns the user ids."""
     random = np.random.default_rng(seed)
     user_ids = np.arange(users, dtype=np.int64) * 37 + 11
+    lists = _lists(random, users, {"user_id": user_ids, "variant": ["personal"] * users})
     tables = {
-        "lists": _lists(random, users, {"user_id": user_ids, "variant": ["personal"] * users}),
+        "lists": lists,
+        "audience_pool": _pool(lists),
         "fallback_lists": _lists(random, _SEGMENTS + 1, _tiers()),
         "user_state": _user_state(random, user_ids),
         "items": _items(),
@@ -129,6 +132,25 @@ def _lists(random: np.random.Generator, rows: int, keys: dict[str, pa.Array]) ->
         for name, values in (("items", items), ("scores", scores), ("reasons", reasons)):
             columns[f"{kind}_{name}"] = _array(values.ravel(), np.full(rows, _K))
     return pa.table(columns)
+
+
+def _pool(lists: pa.Table) -> pa.Table:
+    """Of each product the best of those whose lists have it."""
+    items, scores = (lists[f"product_{name}"].combine_chunks().flatten().to_numpy() for name in ("items", "scores"))
+    best = []
+    for item in range(_PRODUCTS):
+        rows = np.flatnonzero(items == item)
+        best.append(np.sort((65_535 - scores[rows].astype(np.int64)) << 32 | rows)[:_POOL] & 0xFFFFFFFF)
+    rows = np.concatenate(best)
+    return pa.table(
+        {
+            "variant": ["personal"] * len(rows),
+            "item": items[rows],
+            "shortfall": (65_535 - scores[rows]).astype(np.uint16),
+            "user_id": lists["user_id"].to_numpy()[rows // _K],
+            "score": scores[rows],
+        }
+    )
 
 
 def _array(values: NDArray[Any], lengths: NDArray[Any]) -> pa.Array:

@@ -1,4 +1,5 @@
-"""Job `scoring`: the snapshot folder but for its manifest: lists, fallback lists, user_state, items, portraits.
+"""Job `scoring`: the snapshot folder but for its manifest: lists, the best users of each product, fallback lists,
+user_state, items, portraits.
 
 What it writes replaces what a killed attempt left under the same number.
 """
@@ -7,6 +8,7 @@ import math
 
 import numpy as np
 import pyarrow as pa
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from data_contracts.columns import PRODUCT_ID, USER_ID
@@ -17,17 +19,18 @@ from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.collect import collected
 from spark_jobs.lake.model_documents import documents_of_snapshot, model_documents
-from spark_jobs.lake.snapshot_files import snapshot_before
+from spark_jobs.lake.snapshot_files import snapshot_before, snapshot_rows
 from spark_jobs.lake.tables import rows_written
 from spark_jobs.monitoring.score_drift import score_drift_rows, write_score_drift
 from spark_jobs.monitoring.yesterday import changes
 from spark_jobs.ranking.offers_night import SAMPLE_USERS
 from spark_jobs.scoring import snapshot
+from spark_jobs.scoring.audience_pool import PoolSize, audience_pool
 from spark_jobs.scoring.fallback import fallback_table, popular_offers, popular_products
 from spark_jobs.scoring.inputs import Audience, Night, audience, lists_input, open_night, stage_models, state_of_users
 from spark_jobs.scoring.lists import Ranked
 from spark_jobs.scoring.reasons import Agreement, popular_code
-from spark_jobs.scoring.stage import StageModels, Worth, WorthSum, personal_lists
+from spark_jobs.scoring.stage import StageModels, Worth, WorthSum, scored
 from spark_jobs.scoring.strangers import Seen, night_rates
 
 _USERS_A_PARTITION = 12_500
@@ -59,12 +62,18 @@ def _write_state(night: Night) -> DataFrame:
 
 
 def _write_lists(night: Night, models: StageModels, users: Audience) -> Worth:
-    context = night.spark.sparkContext
+    """Lists and, of the same scores, the pool of audiences."""
+    context, tasks = night.spark.sparkContext, _partitions(sum(users.profiled.values()))
     worth = context.accumulator(Worth.nothing(0, len(night.product_ids)), WorthSum())
-    rows = lists_input(night, models, users.rows, partitions=_partitions(sum(users.profiled.values())))
-    lists = personal_lists(rows, context.broadcast(models), worth)
-    snapshot.write_frame(lists, night.params.snapshot_uri, snapshot.LISTS)
-    return worth.value
+    rows = lists_input(night, models, users.rows, partitions=tasks)
+    made = scored(rows, context.broadcast(models), worth, PoolSize(tasks))
+    made.rows.persist(StorageLevel.DISK_ONLY)
+    snapshot.write_frame(made.lists(), night.params.snapshot_uri, snapshot.LISTS)
+    # Before anything that was lost of them is scored, and counted, again.
+    counted = worth.value
+    snapshot.write_frame(audience_pool(made.pool_parts()), night.params.snapshot_uri, snapshot.AUDIENCE_POOL)
+    made.rows.unpersist()
+    return counted
 
 
 def _rates(night: Night, models: StageModels, users: Audience) -> Doubles:
@@ -141,6 +150,7 @@ def _report(
             "segment": TableReport(rows=tiers.count(Tier.SEGMENT.value)),
             "popular": TableReport(rows=tiers.count(Tier.POPULAR.value)),
             "user_state": TableReport(rows=users.users),
+            "audience_pool": TableReport(rows=snapshot_rows(params.snapshot_uri, snapshot.AUDIENCE_POOL)),
         },
         warnings=(
             *(f"no ranker of {name} was trained: the lists hold none" for name in absent),

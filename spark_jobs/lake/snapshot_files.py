@@ -38,6 +38,11 @@ def snapshot_batches(snapshot: str, table: str) -> Iterator[pa.RecordBatch]:
     return parquet_batches(_files(snapshot, table), table=table)
 
 
+def snapshot_rows(snapshot: str, table: str) -> int:
+    """How many it has. Raises InputError where the folder has no such table."""
+    return sum(file.metadata.num_rows for file in _files(snapshot, table))
+
+
 def personal_lists(snapshot: str) -> Iterator[pa.RecordBatch]:
     """Those of the snapshot's lists that are everybody's, without the variants that experiments and outbound need."""
     for batch in snapshot_batches(snapshot, "lists"):

@@ -15,6 +15,7 @@ from spark_jobs.ranking.kernel import F32, I64, items_of, ordered_keys
 from spark_jobs.ranking.products import ProductRanker, ProductScorer
 from spark_jobs.ranking.rows import ProductTable
 from spark_jobs.ranking.user_blocks import UserArrays
+from spark_jobs.scoring.audience_pool import Reach
 from spark_jobs.scoring.lists import LIST_LENGTH, Lists
 from spark_jobs.scoring.reasons import Agreement, ReasonCoder
 
@@ -28,10 +29,11 @@ _COMPARED = 8
 class ScoredBlock:
     """worth int64 (n, products): probability in `PROBABILITY_UNIT`s of those that may be shown, 0 elsewhere.
 
-    agreement: of a few listed rows, how their reasons compare with exact ones.
+    reach: of the same, for audiences. agreement: of a few listed rows, how their reasons compare with exact ones.
     """
 
     lists: Lists
+    reach: Reach
     worth: I64
     agreement: Agreement
 
@@ -58,7 +60,7 @@ class ProductLister:
     def lists(self, users: UserArrays, gains: F32 | None = None) -> ScoredBlock:
         """gains: with them the order is that of `persuaded_order`."""
         probability = self._scorer.probabilities(users.features, users.pairs)
-        order = self._order(probability, gains)
+        scores, order = quantise(probability), self._order(probability, gains)
         decision = decide(self._policy, users.state, order, channel=None, top_k=LIST_LENGTH)
         row, place = np.nonzero(decision.keep)
         item = order[row, place]
@@ -66,14 +68,16 @@ class ProductLister:
         lists = Lists(
             offsets=np.concatenate([[0], np.cumsum(decision.keep.sum(axis=1))]).astype(np.int32),
             items=item,
-            scores=quantise(probability[row, item]),
+            scores=scores[row, item],
             reasons=self._coder.codes(booster, listed),
         )
         may_be_shown = np.zeros_like(decision.keep)
         np.put_along_axis(may_be_shown, order, _stands(decision.reason), axis=1)
         worth = np.rint(probability / PROBABILITY_UNIT * may_be_shown).astype(np.int64)
         spread = listed[:: max(1, len(listed) // _COMPARED)][:_COMPARED]
-        return ScoredBlock(lists, worth, self._coder.agreement(booster, spread))
+        ranks = scores if gains is None else quantise(added_chance(gains, probability, families=self._families))
+        reach = Reach(users.user_ids, may_be_shown, scores, ranks)
+        return ScoredBlock(lists, reach, worth, self._coder.agreement(booster, spread))
 
     def _order(self, probability: F32, gains: F32 | None) -> NDArray[np.int32]:
         """(n, products): item codes, best first."""
@@ -88,16 +92,23 @@ class ProductLister:
 def persuaded_order(gains: F32, probability: F32, *, values: F32, families: I64) -> NDArray[np.int32]:
     """(n, products): by what showing a product brings, then by what it brings anyhow; then by code.
 
+    Where showing adds nothing, or harms, a product stands behind all others, in the order of personal lists.
+    """
+    added = added_chance(gains, probability, families=families) * values
+    codes = np.broadcast_to(np.arange(len(values)), added.shape)
+    return np.asarray(np.lexsort((codes, -probability * values, -added)), np.int32)
+
+
+def added_chance(gains: F32, probability: F32, *, families: I64) -> F32:
+    """(n, products): by how much being shown a product adds to the chance to open it, from 0 to 1.
+
     gains (n, families): how much being shown the product of a family that suits adds to the chance to open it. That is
-    the likeliest one; another of its family adds as much less as it is less likely. Where showing adds nothing, or
-    harms, a product stands behind all others, in the order of personal lists.
+    the likeliest one; another of its family adds as much less as it is less likely.
     """
     best = np.zeros_like(gains)
     np.maximum.at(best.T, families, probability.T)
     suits = probability / np.maximum(best[:, families], np.finfo(np.float32).tiny)
-    added = np.maximum(gains[:, families], 0) * suits * values
-    codes = np.broadcast_to(np.arange(len(values)), added.shape)
-    return np.asarray(np.lexsort((codes, -probability * values, -added)), np.int32)
+    return np.asarray(np.clip(gains[:, families], 0, 1) * suits, np.float32)
 
 
 def _stands(reason: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """The snapshot folder: which tables lie where, and how the small ones are written.
 
-Layout under the snapshot's URI: lists/, fallback_lists/, user_state/, items/, portraits/ (Parquet) and
+Layout under the snapshot's URI: lists/, audience_pool/, fallback_lists/, user_state/, items/, portraits/ (Parquet) and
 catalogue.json, rules.json, reasons.json; manifest.json comes last and is written by sealing, not here.
 """
 
@@ -14,7 +14,8 @@ from data_contracts.columns import FAMILY, ITEM_CODE, ITEM_ID, KIND
 from data_contracts.vocabulary import Kind
 from spark_jobs.lake.files import file_system, write_bytes
 
-LISTS, FALLBACK_LISTS, USER_STATE, ITEMS, PORTRAITS = "lists", "fallback_lists", "user_state", "items", "portraits"
+LISTS, AUDIENCE_POOL = "lists", "audience_pool"
+FALLBACK_LISTS, USER_STATE, ITEMS, PORTRAITS = "fallback_lists", "user_state", "items", "portraits"
 CATALOGUE, RULES, REASONS = "catalogue.json", "rules.json", "reasons.json"
 
 ITEMS_SCHEMA = pa.schema(

@@ -1,4 +1,4 @@
-"""The scoring stage: one `mapInArrow` over partitions of users, lists out.
+"""The scoring stage: one `mapInArrow` over partitions of users; lists out, and the best users of each product.
 
 Belongs here: what a Python worker does with a partition. Each block of users is scored, ordered, cut by the policy and
 explained in place; candidate rows never cross Arrow. Workers use one thread, since Spark brings the parallelism.
@@ -6,15 +6,19 @@ explained in place; candidate rows never cross Arrow. Workers use one thread, si
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 from pyspark.accumulators import Accumulator, AccumulatorParam
 from pyspark.broadcast import Broadcast
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from data_contracts.catalogue import Reasons
 from data_contracts.columns import (
+    ITEM,
     OFFER_ITEMS,
     OFFER_REASONS,
     OFFER_SCORES,
@@ -32,16 +36,16 @@ from spark_jobs.ranking.products import ProductRanker
 from spark_jobs.ranking.rows import ProductTable
 from spark_jobs.ranking.uplift import UpliftModel
 from spark_jobs.ranking.user_blocks import feature_matrix, user_arrays
+from spark_jobs.scoring.audience_pool import PARTS, Picker, PoolSize, Reach
 from spark_jobs.scoring.lists import Lists
 from spark_jobs.scoring.offer_lists import OfferInputs, OfferLister
 from spark_jobs.scoring.product_lists import ProductLister
 from spark_jobs.scoring.reasons import Agreement, ReasonCoder
 
 # Spark has no unsigned types: 16-bit scores and reasons travel, and lie in Parquet, as int.
-LISTS_DDL = (
-    f"{USER_ID} bigint, {VARIANT} string, {PRODUCT_ITEMS} array<int>, {PRODUCT_SCORES} array<int>, "
-    f"{PRODUCT_REASONS} array<int>, {OFFER_ITEMS} array<int>, {OFFER_SCORES} array<int>, {OFFER_REASONS} array<int>"
-)
+_ARRAYS = (PRODUCT_ITEMS, PRODUCT_SCORES, PRODUCT_REASONS, OFFER_ITEMS, OFFER_SCORES, OFFER_REASONS)
+LISTS = pa.schema([(USER_ID, pa.int64()), (VARIANT, pa.string()), *((name, pa.list_(pa.int32())) for name in _ARRAYS)])
+_STAGE = pa.schema([*LISTS, *(field for field in PARTS if field.name not in LISTS.names)])
 # Rows of features in a block's buffer: large enough to amortise calls, small enough for the cache.
 _ROWS_IN_BUFFER = 65_536
 _MOST_USERS = 4_096
@@ -119,22 +123,52 @@ class WorthSum(AccumulatorParam[Worth]):
         return Worth(users, worth, value1.agreement + value2.agreement)
 
 
-def personal_lists(rows: DataFrame, models: Broadcast[StageModels], worth: Accumulator[Worth]) -> DataFrame:
-    """Lists (`LISTS_DDL`) of all users of `rows` (see `user_rows`) and of variants. Feeds `worth` when written."""
+def scored(rows: DataFrame, models: Broadcast[StageModels], worth: Accumulator[Worth], size: PoolSize) -> "ScoredUsers":
+    """All users of `rows` (see `user_rows`), whose partitions are tasks. Feeds `worth` when lists are written."""
 
     def score(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        yield from score_batches(batches, models.value, worth.add)
+        picker = Picker(size)
+        for lists in score_batches(batches, models.value, worth.add, picker.take):
+            yield _widened(lists)
+        yield _widened(picker.parts())
 
-    return rows.mapInArrow(score, LISTS_DDL)
+    return ScoredUsers(rows.mapInArrow(score, from_arrow_schema(_STAGE)))
+
+
+@dataclass(frozen=True)
+class ScoredUsers:
+    """rows: lists (`LISTS`), and parts of the pool of audiences (`PARTS`), which have an item. Scoring is what costs:
+    persist them where both are taken.
+    """
+
+    rows: DataFrame
+
+    def lists(self) -> DataFrame:
+        """Of all users and variants."""
+        return self.rows.where(F.col(ITEM).isNull()).select(*LISTS.names)
+
+    def pool_parts(self) -> DataFrame:
+        return self.rows.where(F.col(ITEM).isNotNull()).select(*PARTS.names)
+
+
+def _widened(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [
+        batch.column(field.name) if field.name in batch.schema.names else pa.nulls(batch.num_rows, field.type)
+        for field in _STAGE
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=_STAGE)
 
 
 def score_batches(
-    batches: Iterable[pa.RecordBatch], models: StageModels, add: Callable[[Worth], None]
+    batches: Iterable[pa.RecordBatch],
+    models: StageModels,
+    add: Callable[[Worth], None],
+    take: Callable[[Variant, Reach], None] = lambda _variant, _reach: None,
 ) -> Iterator[pa.RecordBatch]:
-    """What one task does."""
-    personal = ListStep(Variant.PERSONAL, models.products, models.offers, add)
+    """The lists that one task makes. `take` is told whom each variant may show what."""
+    personal = ListStep(Variant.PERSONAL, models.products, models.offers, add, take)
     others = [
-        (one.wanted, ListStep(one.wanted.variant, one.products, one.offers, lambda _worth: None))
+        (one.wanted, ListStep(one.wanted.variant, one.products, one.offers, lambda _worth: None, take))
         for one in models.variants
     ]
     size = models.products.block if models.products else _MOST_USERS
@@ -149,7 +183,7 @@ def score_batches(
 
 
 class ListStep:
-    """Lists of rows by one family of models, as a batch of `LISTS_DDL`."""
+    """Lists of rows by one family of models, as a batch of `LISTS`."""
 
     def __init__(
         self,
@@ -157,9 +191,10 @@ class ListStep:
         products: ProductModels | None,
         offers: OfferInputs | None,
         add: Callable[[Worth], None],
+        take: Callable[[Variant, Reach], None],
     ) -> None:
         self._variant = variant
-        self._products = None if products is None else ProductStep(products, add)
+        self._products = None if products is None else ProductStep(products, add, partial(take, variant))
         self._offers = None if offers is None else OfferLister(offers)
 
     def lists(self, rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -172,9 +207,9 @@ class ListStep:
 class ProductStep:
     """Product lists of rows, and their worth by segment added up."""
 
-    def __init__(self, models: ProductModels, add: Callable[[Worth], None]) -> None:
+    def __init__(self, models: ProductModels, add: Callable[[Worth], None], take: Callable[[Reach], None]) -> None:
         self._models = models
-        self._add = add
+        self._add, self._take = add, take
         coder = ReasonCoder(models.reasons, models.ranker.layout.names)
         self._lister = ProductLister(
             models.ranker, models.products, policy=models.policy, coder=coder, block=models.block
@@ -191,15 +226,15 @@ class ProductStep:
         np.add.at(total.users, segments, 1)
         np.add.at(total.worth, segments, scored.worth)
         self._add(replace(total, agreement=scored.agreement))
+        self._take(scored.reach)
         return scored.lists
 
 
 def _list_batch(rows: pa.RecordBatch, products: Lists, offers: Lists, variant: Variant) -> pa.RecordBatch:
-    names = [PRODUCT_ITEMS, PRODUCT_SCORES, PRODUCT_REASONS, OFFER_ITEMS, OFFER_SCORES, OFFER_REASONS]
     arrays = [
         pa.ListArray.from_arrays(lists.offsets, values.astype(np.int32))
         for lists in (products, offers)
         for values in (lists.items, lists.scores, lists.reasons)
     ]
     variants = pa.array([variant.value] * rows.num_rows, pa.string())
-    return pa.RecordBatch.from_arrays([rows.column(USER_ID), variants, *arrays], names=[USER_ID, VARIANT, *names])
+    return pa.RecordBatch.from_arrays([rows.column(USER_ID), variants, *arrays], names=LISTS.names)

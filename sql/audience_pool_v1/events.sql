@@ -8,6 +8,7 @@ WITH page AS (
         AND shortfall BETWEEN {after_short:UInt16} AND {last_short:UInt16}
         AND (shortfall, user_id) > ({after_short:UInt16}, {after_user:UInt64})
         AND (shortfall, user_id) <= ({last_short:UInt16}, {last_user:UInt64})
+        AND score >= {least_score:UInt16}
 )
 
 SELECT

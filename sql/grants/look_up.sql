@@ -1,6 +1,5 @@
 -- The service (REST and gRPC): reads everything, keeps what people say and ask, and moves the pointer, blocks an item
--- or keeps what two people agree to when operators tell it to. It makes no table but the place where an audience's pool
--- is put together.
+-- or keeps what two people agree to when operators tell it to. It makes no table.
 CREATE ROLE IF NOT EXISTS recs_look_up;
 
 GRANT
@@ -17,9 +16,7 @@ GRANT
     INSERT ON approvals,
     INSERT ON proposals,
     INSERT ON gate_overrides,
-    INSERT ON published_snapshots,
-    INSERT, ALTER DELETE, OPTIMIZE ON audience_pool,
-    CREATE TABLE, INSERT, ALTER DELETE, OPTIMIZE ON audience_pool_staging
+    INSERT ON published_snapshots
 TO recs_look_up
 WITH REPLACE OPTION;
 

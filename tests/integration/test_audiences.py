@@ -25,7 +25,7 @@ from sql.migrate import migrate
 from sql.pointer import publish
 from sql.rules import put_rule_set
 from sql.user_events import put_events
-from tests.day_snapshots import load_snapshot
+from tests.day_snapshots import Reached, load_snapshot
 from tests.day_world import CATALOGUE, CODES, EVERYTHING, FIRST, NOW, REASONS, RULES, ranked
 
 __all__ = ["clickhouse_url"]
@@ -34,14 +34,21 @@ URL = "/api/v1/audiences"
 # seventh has not agreed to CRM, every fifth is of segment 2 and else of segment 1.
 USERS = range(1, 201)
 LISTS = {user: Lists(ranked("card_gold", score=40_000 - user // 10 * 100), ranked()) for user in USERS}
+# Their lists lack the card, but scoring has them among its best: the larger the id the likelier, the less persuaded.
+UNLISTED = range(301, 311)
+BEYOND = [
+    Reached(CODES["card_gold"], user, score=10_000 + user, rank=rank, variant=variant)
+    for user in UNLISTED
+    for variant, rank in (("personal", 10_000 + user), ("uplift", 20_000 - user))
+]
 STATES = {
     user: UserState(
-        segment=2 if user % 5 == 0 else 1,
-        holdings=[CODES["card_gold"]] if user % 10 == 0 else [],
+        segment=3 if user in UNLISTED else 2 if user % 5 == 0 else 1,
+        holdings=[CODES["card_gold"]] if user % 10 == 0 and user in USERS else [],
         birth_year=1990,
-        consents=EVERYTHING - 4 if user % 7 == 0 else EVERYTHING,
+        consents=EVERYTHING - 4 if user % 7 == 0 and user in USERS else EVERYTHING,
     )
-    for user in USERS
+    for user in (*USERS, *UNLISTED)
 }
 FIT = [user for user in USERS if user % 10 and user % 7]
 BEST = sorted(FIT, key=lambda user: (user // 10, user))
@@ -54,7 +61,7 @@ def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
     with connected(mine) as store:
         put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
         folder = tmp_path_factory.mktemp("snapshot")
-        load_snapshot(store, folder, snapshot_id=FIRST, lists=LISTS, states=STATES)
+        load_snapshot(store, folder, snapshot_id=FIRST, lists=LISTS, states=STATES, beyond=BEYOND)
         publish(store, FIRST, actor="test")
     yield mine
 
@@ -116,6 +123,31 @@ def test_an_audience_is_the_best_who_may_be_contacted_and_is_asked_about_again_w
         erased = erase_user(store, BEST[5], manifests={}, note=Erasure(receipt="r", at=NOW))
         assert erased.before["audience_members"] == erased.before["audience_pool"] == 1
         assert set(erased.after.values()) == {0}
+
+
+def test_users_whose_list_lacks_the_product_are_found_and_by_uplift_whom_it_persuades_come_first(
+    address: Address, tmp_path: Path
+) -> None:
+    async def act(client: httpx.AsyncClient) -> None:
+        async def members(**wanted: Any) -> tuple[list[int], str]:
+            made = (await client.post(URL, json={"product_id": "card_gold", "size": 500, **wanted})).json()
+            return (await pulled(client, made["id"]))[0], made["outcome"]["short"]
+
+        everybody, short = await members()
+        assert everybody[-10:] == sorted(UNLISTED, reverse=True)
+        assert f": {FIRST} keeps {len(USERS) + 10} users of the product by personal scores" in short
+        for user in UNLISTED:
+            shown = await client.get("/api/v1/recommendations", params={"user_id": user, "channel": "crm", "top_k": 20})
+            assert "card_gold" not in {one["product_id"] for one in shown.json()["recommendations"]}
+        assert (await members(variant="uplift"))[0] == list(UNLISTED)
+        likely = await members(variant="uplift", min_score=float(dequantise(10_305)))
+        assert likely[0] == [user for user in UNLISTED if user >= 305]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("api.audiences._LEAST_PAGE", 3)
+            patch.setattr("api.audiences._MOST_PAGE", 3)
+            assert await members(variant="uplift", min_score=float(dequantise(10_305))) == likely
+
+    scene(address, tmp_path, act)
 
 
 def test_who_dismissed_a_whole_answer_is_in_no_audience_of_what_it_showed(address: Address, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from infra.erasing import Receipt, erase_everywhere, erase_with
 from infra.local.clickhouse.testing import clickhouse_url
 from spark_jobs.lake.commits import changed_days, newest_version
 from sql.client import Address, connected
-from sql.erase import rows_of
+from sql.erase import PEOPLE_TABLES, rows_of
 from sql.gated import load_verified
 from sql.migrate import migrate
 from sql.states import State, state_of
@@ -146,7 +146,7 @@ def _fill_files(here: Installation, root: Path) -> None:
         fastavro.writer(sink, reader.writer_schema, rows)
     folder = here.lake / "snapshots" / SNAPSHOT
     write_snapshot(folder, snapshot_id=SNAPSHOT, users=40)
-    for path in [*folder.glob("lists/*"), *folder.glob("user_state/*")]:
+    for path in [path for table in PEOPLE_TABLES for path in folder.glob(f"{table}/*")]:
         rows = pq.read_table(path)
         renamed = pc.if_else(pc.equal(rows["user_id"], 11), PERSON, rows["user_id"])
         pq.write_table(rows.set_column(rows.schema.get_field_index("user_id"), "user_id", renamed), path)
@@ -213,7 +213,7 @@ def test_before_the_person_is_in_every_store(erased: Erased) -> None:
         "api/feedback.sqlite3-wal",
     }
     assert any("_delta_log" in path for path in erased.files)
-    assert erased.rows == {"lists": 1, "user_rows": 1, "user_state": 1}
+    assert erased.rows == {"audience_pool": 1, "lists": 1, "user_rows": 1, "user_state": 1}
 
 
 def test_after_the_person_is_in_none(erased: Erased) -> None:

@@ -39,8 +39,8 @@ from sql.pointer import publish
 from sql.rules import block, put_rule_set
 from sql.user_events import put_events
 from tests.bulk_world import some_lists
-from tests.day_snapshots import load_snapshot
-from tests.day_world import CATALOGUE, FIRST, NOW, PRODUCTS, REASONS, RULES
+from tests.day_snapshots import Reached, load_snapshot
+from tests.day_world import CATALOGUE, CODES, FIRST, NOW, PRODUCTS, REASONS, RULES
 from tests.experiment_samples import folder_of
 
 __all__ = ["clickhouse_url"]
@@ -58,6 +58,7 @@ Shown = list[tuple[str, float | None]]
 class World:
     address: Address
     users: int
+    unlisted: frozenset[int]  # whom an audience may have though the product is not on their lists
 
 
 def states_of(draw: np.random.Generator, users: int) -> Mapping[int, UserState]:
@@ -112,14 +113,18 @@ def world(request: pytest.FixtureRequest, clickhouse_url: str, tmp_path_factory:
     address, draw = Address(url=clickhouse_url, database=f"parity_{request.param}"), np.random.default_rng(5)
     states = states_of(draw, request.param)
     lists = {user_id: some_lists(draw) for user_id in states if draw.random() < 0.7}
+    code = CODES[PRODUCT]
+    unlisted = {user_id for user_id, own in lists.items() if code not in own.products.items and user_id % 3 == 0}
+    beyond = [Reached(code, user_id, score=9_000 + user_id % 7, rank=9_000 + user_id % 7) for user_id in unlisted]
     migrate(address)
     with connected(address) as store:
         put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
-        load_snapshot(store, tmp_path_factory.mktemp("snapshot"), snapshot_id=FIRST, states=states, lists=lists)
+        folder = tmp_path_factory.mktemp("snapshot")
+        load_snapshot(store, folder, snapshot_id=FIRST, states=states, lists=lists, beyond=beyond)
         put_events(store, [event for event in events_of(draw, request.param) if event])
         block(store, "deposit_year", actor="test", why="a test")
         publish(store, FIRST, actor="test")
-    return World(address, request.param)
+    return World(address, request.param, frozenset(unlisted))
 
 
 @asynccontextmanager
@@ -194,7 +199,9 @@ def test_every_interface_says_the_same_of_everybody(world: World, tmp_path: Path
     assert tiers == {Tier.PERSONAL.value, Tier.SEGMENT.value, Tier.POPULAR.value, Tier.STATIC.value}
 
 
-def test_an_audience_is_who_is_shown_the_product_alone_from_a_personal_list(world: World, tmp_path: Path) -> None:
+def test_of_whose_list_has_the_product_an_audience_is_who_is_shown_it_alone_and_it_finds_others_too(
+    world: World, tmp_path: Path
+) -> None:
     async def scene() -> None:
         async with interfaces(_settings(world, tmp_path)) as (client, _):
             others = [one for one in PRODUCTS if one != PRODUCT]
@@ -208,8 +215,9 @@ def test_an_audience_is_who_is_shown_the_product_alone_from_a_personal_list(worl
                 if answer["variant"] == "personal"
             }
             assert {one: scores[0] for one, scores in asked.items() if scores} == {
-                one: score for one, score in members.items() if one in asked
+                one: score for one, score in members.items() if one in asked and one not in world.unlisted
             }
+            assert world.unlisted & members.keys()
             assert len(members) > world.users // 20
 
     asyncio.run(scene())

@@ -7,14 +7,18 @@ import numpy as np
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from data_contracts.columns import USER_ID
 from spark_jobs.ranking.user_blocks import user_rows
 from spark_jobs.ranking.user_state import user_state
-from spark_jobs.scoring.stage import ProductModels, StageModels, Worth, WorthSum, personal_lists
+from spark_jobs.scoring.audience_pool import PoolSize, audience_pool
+from spark_jobs.scoring.stage import ProductModels, StageModels, Worth, WorthSum, scored
 from tests.unit.scoring_samples import CATALOGUE, product_models, users_table
 
+KEPT = 60
+Pool = dict[int, list[tuple[int, int]]]  # users and scores by item, best first
 PRODUCT_IDS = [product.product_id for product in CATALOGUE.products]
 
 
@@ -30,22 +34,39 @@ def rows(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> DataF
     return spark.read.parquet(str(path))
 
 
-def _run(spark: SparkSession, rows: DataFrame, models: ProductModels, out: Path) -> tuple[list[dict], Worth]:
+def _run(spark: SparkSession, rows: DataFrame, models: ProductModels, out: Path) -> tuple[list[dict], Worth, Pool]:
     worth = spark.sparkContext.accumulator(Worth.nothing(0, len(PRODUCT_IDS)), WorthSum())
-    lists = personal_lists(rows, spark.sparkContext.broadcast(StageModels(models)), worth)
-    lists.write.mode("overwrite").parquet(str(out))
-    return ds.dataset(str(out)).to_table().sort_by(USER_ID).to_pylist(), worth.value
+    size = PoolSize(rows.rdd.getNumPartitions(), fewest=KEPT, spread=4.0)
+    made = scored(rows, spark.sparkContext.broadcast(StageModels(models)), worth, size)
+    made.rows.persist(StorageLevel.DISK_ONLY)
+    made.lists().write.mode("overwrite").parquet(str(out / "lists"))
+    pool: Pool = {}
+    for row in audience_pool(made.pool_parts(), fewest=KEPT).collect():
+        assert (row.variant, row.shortfall) == ("personal", 65_535 - row.score)
+        pool.setdefault(row.item, []).append((row.user_id, row.score))
+    made.rows.unpersist()
+    return ds.dataset(str(out / "lists")).to_table().sort_by(USER_ID).to_pylist(), worth.value, pool
 
 
 def test_lists_are_the_same_whatever_the_partitions(
     spark: SparkSession, rows: DataFrame, models: ProductModels, tmp_path: Path
 ) -> None:
-    one, worth = _run(spark, rows.coalesce(1), models, tmp_path / "one")
-    many, same_worth = _run(spark, rows.repartition(5, USER_ID), models, tmp_path / "many")
+    one, worth, pool = _run(spark, rows.coalesce(1), models, tmp_path / "one")
+    many, same_worth, same_pool = _run(spark, rows.repartition(5, USER_ID), models, tmp_path / "many")
     assert len(one) == 700
     assert one == many
     assert np.array_equal(worth.worth, same_worth.worth)
     assert worth.users.sum() == 700
+    assert pool == same_pool == _best(many)
+
+
+def _best(lists: list[dict]) -> Pool:
+    """By lists long enough to hold all that a user may be shown but what a cap of two cards keeps off."""
+    found: Pool = {}
+    for row in lists:
+        for item, score in zip(row["product_items"], row["product_scores"], strict=True):
+            found.setdefault(item, []).append((row[USER_ID], score))
+    return {item: sorted(users, key=lambda one: (-one[1], one[0]))[:KEPT] for item, users in found.items()}
 
 
 def test_user_state_says_what_is_known_at_the_as_of(spark: SparkSession) -> None:

@@ -387,6 +387,15 @@ CREATE TABLE IF NOT EXISTS proposals ON CLUSTER '{cluster}' (
 ENGINE = ReplicatedMergeTree
 ORDER BY (kind, at);
 
+-- audience_pool_v1/add_score
+ALTER TABLE audience_pool ADD COLUMN IF NOT EXISTS score UInt16 DEFAULT 65535 - shortfall;
+
+-- audience_pool_v1/stage
+CREATE TABLE IF NOT EXISTS audience_pool_staging ON CLUSTER '{cluster}' AS audience_pool;
+
+-- audience_pool_v1/add_score_staged
+ALTER TABLE audience_pool_staging ADD COLUMN IF NOT EXISTS score UInt16 DEFAULT 65535 - shortfall;
+
 -- audience_pool_v1/stage
 CREATE TABLE IF NOT EXISTS audience_pool_staging ON CLUSTER '{cluster}' AS audience_pool;
 

@@ -52,6 +52,15 @@ def snapshot_tables(*, users: int, random: np.random.Generator) -> dict[str, pa.
         "lists": pa.table(
             {"user_id": user_ids(users), "variant": ["personal"] * users, **_six_arrays(users, random=random)}
         ),
+        "audience_pool": pa.table(
+            {
+                "variant": ["personal"] * users,
+                "item": pa.array(np.arange(users) % 40, pa.int32()),
+                "shortfall": pa.array(random.integers(0, 65_536, users), pa.uint16()),
+                "user_id": user_ids(users),
+                "score": pa.array(random.integers(0, 65_536, users), pa.uint16()),
+            }
+        ),
         "fallback_lists": pa.table(
             {
                 "tier": ["segment", "segment", "popular"],

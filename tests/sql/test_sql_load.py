@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import clickhouse_connect
@@ -13,8 +14,9 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from data_contracts.errors import GateError, InputError, UnavailableError
-from data_contracts.manifest import MANIFEST_FILE
+from data_contracts.manifest import MANIFEST_FILE, Erasure, Manifest
 from sql.client import Address, Store, connected
+from sql.erase import erase_user
 from sql.load import TABLES, load, load_from
 from sql.sources import OwnFolder, Source, Target, open_source
 from sql.states import State, state_of
@@ -67,6 +69,25 @@ def test_a_server_reads_a_bucket_by_itself(store: Store, folder: Path, clickhous
 def test_a_load_run_again_leaves_one_copy(store: Store, folder: Path) -> None:
     for _ in range(3):
         verify(store, load(store, snapshot_uri=str(folder)))
+
+
+def test_a_snapshot_of_before_audience_pools_is_taken_without_one_and_keeps_what_it_has(
+    store: Store, folder: Path
+) -> None:
+    shutil.rmtree(folder / "audience_pool")
+    manifest = Manifest.from_json((folder / MANIFEST_FILE).read_text())
+    tables = {name: counts for name, counts in manifest.tables.items() if name != "audience_pool"}
+    (folder / MANIFEST_FILE).write_text(manifest.model_copy(update={"tables": tables}).to_json())
+    verify(store, load(store, snapshot_uri=str(folder)))
+    made_of_lists = {"snapshot_id": [ID], "variant": ["personal"], "item": [3], "shortfall": [535], "user_id": [11]}
+    store.insert("audience_pool", pa.table(made_of_lists))
+    verify(store, load(store, snapshot_uri=str(folder)))
+    begin = {"variant": "personal", "item": 3, "after_short": 0, "after_user": 0, "least_score": 0, "most": 5}
+    page = store.table("audience_pool_v1/page", snapshot_id=ID, **begin)
+    assert page.to_pylist() == [{"user_id": 11, "shortfall": 535, "score": 65_000}]
+    assert erase_user(store, 11, manifests={}, note=Erasure(receipt="r", at=datetime.now(UTC))).before["lists"] == 1
+    assert loaded_counts(store, table="audience_pool", snapshot_id=ID).rows == 0
+    assert state_of(store, ID) is State.VERIFIED
 
 
 def test_snapshots_lie_beside_each_other(store: Store, folder: Path, tmp_path: Path) -> None:

@@ -193,6 +193,8 @@ def _write(sound: dict[str, pa.Table], params: NightParams) -> None:
         write_small(table, params.snapshot_uri, name)
     write_small(items_table(CATALOGUE, OFFERS), params.snapshot_uri, "items")
     write_small(PORTRAITS_SCHEMA.empty_table(), params.snapshot_uri, "portraits")
+    best = {"variant": "personal", "item": 0, "shortfall": 5, "user_id": 7, "score": 65_530}
+    write_small(pa.Table.from_pylist([best]), params.snapshot_uri, "audience_pool")
     write_documents(params.snapshot_uri, catalogue=CATALOGUE, rules=RULES, reasons=REASONS)
 
 
@@ -216,6 +218,7 @@ def test_sealing_writes_counts_checksums_and_verdict(sound: dict[str, pa.Table],
         "user_state": 60,
         "items": 8,
         "portraits": 0,
+        "audience_pool": 1,
     }
     assert (manifest.versions.catalogue, manifest.versions.rules) == ("1", "1")
 

@@ -1,0 +1,1 @@
+OPTIMIZE TABLE audience_pool_staging PARTITION {snapshot_id:String} FINAL
