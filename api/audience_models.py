@@ -31,7 +31,11 @@ class AudienceOrder(_Value):
     exclude_contacted_days: float = Field(
         0, ge=0, le=MOST_CONTACTED_DAYS, description="without those to whom anything was sent within so many days"
     )
-    variant: Literal["personal", "uplift"] = Field("personal", description="the lists whose scores count")
+    variant: Literal["personal", "uplift"] = Field(
+        "personal",
+        description="what ranks users: the product's probability, or what being shown it adds to that, where the night "
+        "makes lists by uplift",
+    )
     control_share: float = Field(0, ge=0, le=0.9, description="share of it that nobody contacts")
 
 

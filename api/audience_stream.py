@@ -4,46 +4,46 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import orjson
 import pyarrow as pa
 
+from api.audience_formats import page_of, writer_of
 from api.audience_rules import Wanted, admitted
 from api.audiences import Desk
+from api.bulk_formats import Format
 from data_contracts.columns import USER_ID
-from data_contracts.scores import dequantise
 from sql.audience_pool import Page
 from sql.audiences import Member, members_after
 from sql.client import Address, Store, connected
 from sql.user_events import selected_events
 
-_AT_ONCE = 1_000
+_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
 class Pull:
-    """NDJSON: a line a member, then one that states the counts and the SHA-256 of all lines before it.
+    """Members, and an end that states the counts and the SHA-256 of all of them.
 
-    A pull that broke has no such last line; it goes on `after` the place of the last line that came.
+    A pull that broke has no such end; it goes on `after` the place of the last member that came.
     """
 
     desk: Desk
     wanted: Wanted
     audience_id: str
     after: int
+    format: Format
 
-    def lines(self, address: Address) -> Iterator[bytes]:
+    def body(self, address: Address) -> Iterator[bytes]:
         checksum, told, left_out, after = hashlib.sha256(), 0, 0, self.after
+        writer = writer_of(self.format, is_whole=not self.after)
+        yield writer.start()
         with connected(address) as store:
             while page := members_after(store, self.audience_id, after=after, most=_AT_ONCE):
                 kept = self._kept(store, page)
-                body = b"".join(_line(one) for one in kept)
-                checksum.update(body)
+                data, summed = writer.write(page_of(kept))
+                checksum.update(summed)
                 told, left_out, after = told + len(kept), left_out + len(page) - len(kept), page[-1].place
-                yield body
-        yield orjson.dumps(
-            {"end": True, "members": told, "left_out": left_out, "sha256": checksum.hexdigest()},
-            option=orjson.OPT_APPEND_NEWLINE,
-        )
+                yield data
+        yield writer.end({"members": told, "left_out": left_out, "sha256": checksum.hexdigest()})
 
     def _kept(self, store: Store, page: Sequence[Member]) -> list[Member]:
         desk, ids = self.desk, [one.user_id for one in page]
@@ -53,9 +53,3 @@ class Pull:
         events = selected_events(store, "user_events_v1/of_users", user_ids=ids, cut_off=cut_off)
         is_in = admitted(serving, desk.moment, self.wanted, Page(pa.table({USER_ID: ids}), states, events))
         return [one for one, stays in zip(page, is_in.tolist(), strict=True) if stays]
-
-
-def _line(one: Member) -> bytes:
-    score = round(float(dequantise(one.score)), 6)
-    told = {"place": one.place, "user_id": str(one.user_id), "score": score}
-    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)

@@ -112,7 +112,7 @@ class _ExportCsv:
 
 class _Arrow:
     def __init__(self) -> None:
-        self._out = _Out()
+        self._out = Out()
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         self._stream = pa.ipc.new_stream(pa.PythonFile(self._out, mode="w"), SCHEMA, options=options)
 
@@ -136,7 +136,7 @@ class _Parquet:
     """A chunk is a row group."""
 
     def __init__(self) -> None:
-        self._out = _Out()
+        self._out = Out()
         self._file = pq.ParquetWriter(pa.PythonFile(self._out, mode="w"), SCHEMA, compression="zstd")
 
     def start(self) -> bytes:
@@ -154,7 +154,7 @@ class _Parquet:
         return self._out.taken()
 
 
-class _Out:
+class Out:
     """A file that is read as it is written."""
 
     def __init__(self) -> None:
@@ -178,7 +178,7 @@ class _Out:
 
 def compressed(parts: Iterable[bytes], codec: str) -> Iterator[bytes]:
     """Bytes as they come, `gzip` or `zstd`, each part whole when it is sent."""
-    out = _Out()
+    out = Out()
     stream = pa.CompressedOutputStream(pa.PythonFile(out, mode="w"), codec)
     for part in parts:
         stream.write(part)

@@ -9,9 +9,11 @@ from fastapi.responses import StreamingResponse
 from api.audience_models import Audience, AudienceOrder, Outcome, Preview
 from api.audience_stream import Pull
 from api.audiences import Desk
+from api.bulk_formats import MEDIA_TYPES, Format, compressed
 from api.changing import changed
 from api.problems import documented
 from api.refusals import UnknownError
+from api.routes_lists import STREAMED, encoding_of
 from api.running import Running
 from api.security import Principal, Scope, requires
 from api.service import Service
@@ -64,25 +66,31 @@ async def told(
 @router.get(
     "/{audience_id}/members",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/x-ndjson": {}}}, 404: _UNKNOWN, 503: _AWAY},
+    responses={200: STREAMED, 404: _UNKNOWN, 503: _AWAY},
 )
 async def members(
+    *,
     request: Request,
     service: Running,
     caller: Annotated[Principal, requires(Scope.LISTS_READ)],
     audience_id: AudienceId,
     after: Annotated[int, Query(ge=0, le=2**32 - 1, description="go on after this place")] = 0,
+    format: Annotated[Format, Query()] = Format.NDJSON,
 ) -> StreamingResponse:
-    """Its members, best first, as NDJSON, without the control group and whoever may no longer be contacted.
+    """Its members, best first, without the control group and whoever may no longer be contacted.
 
-    The last line states the counts and the SHA-256 of the lines before it: without it the pull was cut off.
+    The end states the counts and a SHA-256 (of NDJSON and CSV that of the lines with members): without it the pull was
+    cut off. NDJSON and CSV are compressed as `Accept-Encoding` says (zstd, gzip).
     """
     found = await changed(request, _kept(audience_id))
     caller.refuse_other_channel(found.request.channel)
     desk = _desk(service)
-    pull = Pull(desk, desk.wanted(found.request), audience_id, after)
-    lines = pull.lines(Address.of(request.app.state.settings))
-    return StreamingResponse(lines, media_type="application/x-ndjson")
+    pull = Pull(desk, desk.wanted(found.request), audience_id, after, format)
+    body = pull.body(Address.of(request.app.state.settings))
+    codec, headers = encoding_of(request, format)
+    return StreamingResponse(
+        compressed(body, codec) if codec else body, media_type=MEDIA_TYPES[format], headers=headers
+    )
 
 
 def _desk(service: Service) -> Desk:

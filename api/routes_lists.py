@@ -21,7 +21,7 @@ from sql.ranges import Shard
 router = APIRouter(prefix="/api/v1/lists", tags=["lists"])
 
 _IS_TEXT = frozenset({Format.NDJSON, Format.CSV})
-_STREAMED: dict[str, Any] = {
+STREAMED: dict[str, Any] = {
     "description": "A stream in the format asked for. Its last record tells the counts and a checksum: without it, "
     "the pull is not whole.",
     "content": {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in MEDIA_TYPES.values()},
@@ -38,7 +38,7 @@ ShardOf = Annotated[
     "",
     response_class=StreamingResponse,
     responses={
-        200: _STREAMED,
+        200: STREAMED,
         404: documented("There is no such snapshot, or it was never published."),
         410: documented("The cursor is too old, or its snapshot is gone: pull again without it."),
         422: documented("A parameter is missing or wrong, or the cursor is another pull's; `errors` names it."),
@@ -86,14 +86,12 @@ async def lists(
     wanted = Wanted(channel, kind, top_k, frozenset(families), frozenset(exclude), variant)
     asked = Asked(wanted, segment, shard_of(shard), format)
     pull = await opened(service, request.app.state.settings, asked, snapshot=snapshot, cursor=cursor)
-    codec = accepted(request.headers.get("accept-encoding", "")) if format in _IS_TEXT else None
+    codec, headers = encoding_of(request, format)
     slots: Slots = request.app.state.pulls
     body = _body(pull, codec, slots)
     # What goes wrong before the first chunk is an answer of its own.
     first = await anext(body)
-    headers = {"X-Snapshot-Id": pull.snapshot.snapshot_id, "Vary": "Accept-Encoding"}
-    if codec:
-        headers["Content-Encoding"] = codec
+    headers["X-Snapshot-Id"] = pull.snapshot.snapshot_id
     return StreamingResponse(_with(first, body), media_type=MEDIA_TYPES[format], headers=headers)
 
 
@@ -117,6 +115,12 @@ def shard_of(text: str) -> Shard:
     if number >= shards:
         raise InvalidError(f"shard: of {shards} the last is {shards - 1}", field="shard")
     return Shard(number, shards)
+
+
+def encoding_of(request: Request, format_: Format) -> tuple[str | None, dict[str, str]]:
+    """How text is compressed for whom asks, if at all, and the headers that say so."""
+    codec = accepted(request.headers.get("accept-encoding", "")) if format_ in _IS_TEXT else None
+    return codec, {"Vary": "Accept-Encoding", **({"Content-Encoding": codec} if codec else {})}
 
 
 def accepted(header: str) -> str | None:

@@ -21,6 +21,8 @@ EVENT_BYTES = 13.1
 STATE_BYTES = 488 + 1_472 + 489 + 73  # features, behaviour, history, vectors of a user and as-of
 SNAPSHOT_BYTES = 143 + 14
 CLICKHOUSE_BYTES = 89
+# Of a product's best users, each: random ids do not compress.
+_POOL_BYTES, _POOL_FEWEST, _POOL_SHARE = 10, 1e5, 0.05
 _LARGEST_USER_BYTES = 16_000  # 200 items of history
 _PARTITION_BYTES = 128e6
 _USERS_OF_A_PARTITION = 100_000  # what the benches' tasks hold at 370 MB
@@ -133,7 +135,7 @@ def need_of(load: Load, units: Units, given: Assumptions, prices: Mapping[str, A
         skew=skew,
         largest_partition_mb=skew * shuffle / partitions / 1e6,
         clickhouse_seconds=million * (units.load_million + units.verify_million),
-        clickhouse_gb=load.users * CLICKHOUSE_BYTES / 1e9,
+        clickhouse_gb=(load.users * CLICKHOUSE_BYTES + pool_bytes(load)) / 1e9,
         lake_gb=lake / 1e9,
         monthly=monthly_costs(cores=cores, memory_gb=memory, hours=hours, shuffle=shuffle, lake=lake, prices=prices),
     )
@@ -163,7 +165,13 @@ def skew_of(load: Load, partitions: int, *, seed: int) -> float:
 def lake_bytes(load: Load, given: Assumptions) -> float:
     """Events are kept twice, as delivered and in silver."""
     events = load.events_per_day * load.history_days * EVENT_BYTES * 2
-    return events + load.users * (STATE_BYTES * given.states_kept + SNAPSHOT_BYTES * given.snapshots_kept)
+    snapshot = load.users * SNAPSHOT_BYTES + pool_bytes(load)
+    return events + load.users * STATE_BYTES * given.states_kept + snapshot * given.snapshots_kept
+
+
+def pool_bytes(load: Load) -> float:
+    """What a snapshot keeps for audiences."""
+    return load.items * min(load.users, max(_POOL_SHARE * load.users, _POOL_FEWEST)) * _POOL_BYTES
 
 
 def monthly_costs(

@@ -28,13 +28,22 @@ DEPS = (
     "silver/reasons",
 )
 DEPS_OF = {
+    "snapshot/audience_pool": (
+        "gold/user_features",
+        "ranker",
+        "calibrator",
+        "silver/customers",
+        "silver/holdings",
+        "silver/catalogue",
+        "silver/rules",
+    ),
     "snapshot/user_state": (
         "gold/user_features",
         "gold/segments",
         "silver/customers",
         "silver/holdings",
         "silver/catalogue",
-    )
+    ),
 }
 
 

@@ -9,6 +9,7 @@ beyond all odds it does not, fewer users are kept, who are still the best.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -88,7 +89,7 @@ class Picker:
         lists = pa.ListArray.from_arrays(pa.array(ends), best)
         return pa.RecordBatch.from_arrays([*arrays, lists.cast(PARTS.field(_BEST).type)], schema=PARTS)
 
-    def _rows(self, variant: Variant, blocks: list[Reach]) -> list[dict[str, object]]:
+    def _rows(self, variant: Variant, blocks: list[Reach]) -> list[dict[str, Any]]:
         user_ids = np.concatenate([block.user_ids for block in blocks])
         order = np.argsort(user_ids)
         may, ranks, scores = (

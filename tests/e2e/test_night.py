@@ -91,6 +91,23 @@ def test_no_list_offers_what_its_user_holds(night: Night) -> None:
         assert not set(products) & set(held[user])
 
 
+def test_the_best_users_of_each_product_are_those_of_the_lists_with_the_same_scores_and_more(night: Night) -> None:
+    pool = _table(night, "audience_pool").to_pandas()
+    lists = _table(night, "lists").to_pandas()
+    listed = lists.explode(["product_items", "product_scores"]).dropna(subset=["product_items"])
+    both = listed.merge(
+        pool, left_on=["variant", "user_id", "product_items"], right_on=["variant", "user_id", "item"], how="left"
+    )
+    assert (both["product_scores"] == both["score"]).all()  # so few users are all kept
+    assert len(pool) > len(listed)
+    assert not pool.duplicated(["variant", "item", "user_id"]).any()
+    assert (pool["shortfall"] + pool["score"] == 65_535)[pool["variant"] == "personal"].all()
+    by_uplift = pool[pool["variant"] == "uplift"]
+    assert (by_uplift["shortfall"] + by_uplift["score"] != 65_535).any()
+    held = _table(night, "user_state").to_pandas().set_index("user_id")["holdings"]
+    assert not any(item in held[user] for user, item in zip(pool["user_id"], pool["item"], strict=True))
+
+
 def test_most_listed_products_say_why(night: Night) -> None:
     reasons = np.concatenate(_table(night, "lists").to_pandas()["product_reasons"].to_numpy())
     assert (reasons > 0).mean() > 0.5

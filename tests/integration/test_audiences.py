@@ -1,13 +1,17 @@
 """Audiences over HTTP on a real ClickHouse: the best users of a product in total order, re-checked when pulled."""
 
 import asyncio
+import csv
 import hashlib
+import io
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from api.app import create_app, now
@@ -135,7 +139,7 @@ def test_users_whose_list_lacks_the_product_are_found_and_by_uplift_whom_it_pers
 
         everybody, short = await members()
         assert everybody[-10:] == sorted(UNLISTED, reverse=True)
-        assert f": {FIRST} keeps {len(USERS) + 10} users of the product by personal scores" in short
+        assert short.startswith(f"only {len(everybody)} users may be contacted so: {FIRST} keeps 2")
         for user in UNLISTED:
             shown = await client.get("/api/v1/recommendations", params={"user_id": user, "channel": "crm", "top_k": 20})
             assert "card_gold" not in {one["product_id"] for one in shown.json()["recommendations"]}
@@ -166,6 +170,42 @@ def test_who_dismissed_a_whole_answer_is_in_no_audience_of_what_it_showed(addres
         members, _ = await pulled(client, made["id"])
         assert user not in members
         assert BEST[8] in members
+
+    scene(address, tmp_path, act)
+
+
+def test_its_members_come_in_every_format_each_with_an_end_that_tells_that_none_is_missing(
+    address: Address, tmp_path: Path
+) -> None:
+    async def act(client: httpx.AsyncClient) -> None:
+        made = (await client.post(URL, json={"product_id": "card_gold", "size": 60})).json()
+
+        async def members(name: str, **more: Any) -> bytes:
+            response = await client.get(f"{URL}/{made['id']}/members", params={"format": name, **more})
+            assert response.status_code == 200
+            return response.content
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("api.audience_stream._AT_ONCE", 25)
+            *lines, end = map(orjson.loads, (await members("ndjson")).splitlines())
+            asked = [(one["place"], int(one["user_id"]), one["score"]) for one in lines]
+            head, *rows, last = csv.reader(io.StringIO((await members("csv")).decode()))
+            assert [(int(place), int(user), float(score)) for _, place, user, score in rows] == asked
+            assert (head, orjson.loads(last[3])["members"]) == (["record", "place", "user_id", "score"], len(asked))
+            assert (await members("csv", after=asked[-2][0])).splitlines()[0].split(b",")[2] == b"%d" % asked[-1][1]
+            file = pq.ParquetFile(io.BytesIO(await members("parquet")))
+            told = [orjson.loads(file.metadata.metadata[b"end"])]
+            batches = list(pa.ipc.open_stream(await members("arrow")).iter_batches_with_custom_metadata())
+            told.append(orjson.loads(batches[-1].custom_metadata[b"end"]))
+        arrow = pa.Table.from_batches([one.batch for one in batches])
+        checksum = hashlib.sha256()
+        for one in batches:
+            checksum.update(b"".join(column.to_numpy().tobytes() for column in one.batch.columns))
+        for found in (file.read(), arrow):
+            assert [tuple(row.values()) for row in found.to_pylist()] == asked
+        assert told == [{"members": len(asked), "left_out": end["left_out"], "sha256": checksum.hexdigest()}] * 2
+        assert len(batches) == 4
+        assert (await client.get(f"{URL}/{made['id']}/members", params={"format": "xls"})).status_code == 422
 
     scene(address, tmp_path, act)
 

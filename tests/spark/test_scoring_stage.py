@@ -61,7 +61,7 @@ def test_lists_are_the_same_whatever_the_partitions(
 
 
 def _best(lists: list[dict]) -> Pool:
-    """By lists long enough to hold all that a user may be shown but what a cap of two cards keeps off."""
+    """By item, from lists that are long enough to hold all that a user may be shown."""
     found: Pool = {}
     for row in lists:
         for item, score in zip(row["product_items"], row["product_scores"], strict=True):
