@@ -14,6 +14,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+import api.lean  # noqa: F401
 from api.probes import serve_with_probes
 from api.tls import TlsFiles
 from data_contracts.settings import Settings

@@ -4,6 +4,9 @@ A process of its own beside the API, with the same core, the same limits and the
 at http://…:RECS_GRPC_METRICS_PORT/metrics. TLS as for `python -m api`; health without it at RECS_GRPC_PROBE_PORT.
 """
 
+if __name__ == "__main__":
+    import api.lean  # noqa: F401
+
 import asyncio
 import logging
 import signal
