@@ -16,7 +16,7 @@ from sql.audiences import Member, members_after
 from sql.client import Address, Store, connected
 from sql.user_events import selected_events
 
-_AT_ONCE = 10_000
+_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
