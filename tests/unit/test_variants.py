@@ -16,6 +16,7 @@ from data_contracts.experiments import Experiment, arm_numbers, shown_from, want
 from data_contracts.night import NightParams, Sources
 from data_contracts.vocabulary import Channel, Family, Kind, Tier, Variant
 from spark_jobs.ranking.uplift import OFFERED, Contacted, UpliftModel, train_uplift
+from spark_jobs.scoring.audience_pool import Picker, PoolSize
 from spark_jobs.scoring.product_lists import persuaded_order
 from spark_jobs.scoring.stage import StageModels, VariantModels, Worth, WorthSum, score_batches
 from tests.day_world import ALICE, LISTS, STATES, ranked
@@ -127,6 +128,26 @@ def test_who_is_in_the_arm_has_a_list_by_uplift_beside_an_unchanged_personal_one
         told = dict(zip(personal[user]["product_items"], personal[user]["product_scores"], strict=True))
         scores = zip(one["product_items"], one["product_scores"], strict=True)
         assert all(told.get(item, score) == score for item, score in scores)
+
+
+def test_an_audience_by_uplift_begins_with_whom_being_shown_persuades_and_tells_the_scores_of_lists(
+    model: UpliftModel,
+) -> None:
+    users, products = users_table(300), product_models()
+    variants = (VariantModels(wanted((), outbound=[Variant.UPLIFT])[0], replace(products, uplift=model)),)
+    picker = Picker(PoolSize(1))
+    batches = users.to_batches(max_chunksize=70)
+    stage = score_batches(batches, StageModels(products, variants=variants), lambda _worth: None, picker.take)
+    lists = pa.Table.from_batches(stage).to_pylist()
+    best = {(part["variant"], part["item"]): part["best"] for part in picker.parts().to_pylist()}
+    for one in lists:
+        for item, score in zip(one["product_items"], one["product_scores"], strict=True):
+            (own,) = (user for user in best[one["variant"], item] if user["user_id"] == one["user_id"])
+            assert own["score"] == score
+            assert one["variant"] == "uplift" or own["shortfall"] == 65_535 - score
+    spends = dict(zip(users["user_id"].to_pylist(), users[FEATURES[0]].to_pylist(), strict=True))
+    card = [spends[user["user_id"]] for user in best["uplift", 1]]
+    assert min(card[:30]) > 0.2 > -0.2 > max(card[-30:])
 
 
 def asked(kind: Kind, lists: dict, *running: Experiment) -> Reply:
