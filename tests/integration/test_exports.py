@@ -185,10 +185,13 @@ def test_who_is_suppressed_or_erased_after_an_export_was_written_is_neither_pull
 
             silent, unfond, *rest = list(listed)
             disliked = listed[unfond][0]
-            for body in (
-                {"user_ids": [str(silent)], "kind": "opt_out", "channel": "web"},
-                {"user_ids": [str(unfond)], "kind": "opt_out", "channel": "web", "product_id": disliked},
-            ):
+            everything = {"user_ids": [str(silent)], "kind": "opt_out", "channel": "web"}
+            wrongly = (await client.post("/api/v1/suppressions", json=everything)).json()["id"]
+            assert silent not in await _pulled(client, one, files, format_)
+            lifted = await client.post(f"/api/v1/suppressions/{wrongly}/lift", json={"reason": "a mix-up"})
+            assert lifted.json()["lifted"] == 1
+            assert await _pulled(client, one, files, format_) == listed
+            for body in (everything, {**everything, "user_ids": [str(unfond)], "product_id": disliked}):
                 assert (await client.post("/api/v1/suppressions", json=body)).status_code == 202
             left = {**listed, unfond: listed[unfond][1:]}
             del left[silent]

@@ -257,6 +257,9 @@ def test_a_lift_that_cannot_be_is_refused_and_an_erasure_stays(address: Address,
             assert (await day.post(user_ids=["1"], kind="erasure_request", product_id="card_gold")).status_code == 422
             assert await day.everywhere(5201) == [[], [], []]
             assert all(await day.everywhere(5202))
+            with connected(address) as store:  # the version before knows the second of them
+                events = store.table("user_events_v1/of_users", user_ids=[5201], cut_off=0)
+            assert set(events["event_type"].to_pylist()) == {"erasure_suppressed", "channel_suppressed"}
 
     asyncio.run(scene())
 
