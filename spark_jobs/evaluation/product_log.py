@@ -51,7 +51,9 @@ def rolling_log(spark: SparkSession, params: NightParams, *, folds: int, hidden:
     gone with it. Nothing is written to the lake. Raises InputError where it has no products, no product events, or too
     few days.
     """
-    silver, reference = without_product(_silver(spark, params), hidden), read_reference(params.lake)
+    silver, reference = _silver(spark, params), read_reference(params.lake)
+    if hidden:
+        silver = without_product(silver, hidden)
     windows = rolling_windows(
         params.as_of,
         folds=folds,
@@ -79,7 +81,9 @@ def night_users(spark: SparkSession, params: NightParams) -> SeenUsers:
 
 
 def without_product(silver: Silver, product_id: str) -> Silver:
-    """Less all that tells of a product; the catalogue keeps it."""
+    """Less all that tells of a product; the catalogue keeps it. Raises InputError for one that is not in it."""
+    if product_id not in (ids := [product.product_id for product in silver.products]):
+        raise InputError(f"no product {product_id} in the catalogue; there are {', '.join(ids)}")
     is_other = F.coalesce(F.col(PRODUCT_ID) != product_id, F.lit(True))
     is_elsewhere = F.coalesce((F.col(ITEM_ID) != product_id) | (F.col(DOMAIN) != Domain.TELEMETRY.value), F.lit(True))
     return replace(

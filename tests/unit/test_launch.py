@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 from datetime import date
+from typing import cast
 
 import numpy as np
 import pytest
+from pyspark.sql import DataFrame
 
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Family
 from spark_jobs.evaluation.launch import family_rates, launch_figures, without_column
+from spark_jobs.evaluation.product_log import without_product
 from spark_jobs.evaluation.rolling import SeenUsers, rolling_windows
+from spark_jobs.features.silver import Silver
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.products import LabelledUsers
 from spark_jobs.ranking.rows import product_table
@@ -81,6 +85,13 @@ def test_a_product_is_taken_out_of_all_that_is_learned_from() -> None:
 def test_the_familys_rate_is_the_mean_of_what_else_it_sells() -> None:
     rates = family_rates(KNOWN[1], KNOWN[0], 2)
     assert rates[:, 2] == pytest.approx(rates[:, [0, 1, 3]].mean(axis=1))
+
+
+def test_a_product_that_the_catalogue_lacks_is_refused_before_features_are_made() -> None:
+    nothing = cast("DataFrame", None)
+    silver = Silver(*(nothing,) * 8, products=PRODUCTS, categories={})
+    with pytest.raises(InputError, match="no product p9 in the catalogue; there are p0, p1"):
+        without_product(silver, "p9")
 
 
 def test_a_product_that_nobody_opened_or_that_is_not_there_is_refused() -> None:
