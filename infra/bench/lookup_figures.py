@@ -68,7 +68,7 @@ def _at_ease(loads: Loads) -> Iterator[Figure]:
             round(loads[name].cpu_ms_per_request, 2),
             "ms",
             round(obvious.cpu_ms_per_request, 2),
-            note="service and database; the obvious service reads one table of three",
+            note="service and database; the obvious service reads lists alone",
         )
     degraded = max(loads[name].degraded_percent for name in _WAYS)
     yield Figure(f"answers below the personal tier {at}", round(degraded, 2), "%", goal=0)

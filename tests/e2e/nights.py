@@ -23,6 +23,7 @@ class Recs:
 
     data_dir: Path
     clickhouse_url: str
+    registry: str | None = None
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -48,6 +49,7 @@ class Recs:
             "RECS_EXPERIMENTS": str(EXPERIMENTS),
             "RECS_UPLIFT_USERS": "1",  # a world this small has few who were held out
             "COLUMNS": "200",
+            "RECS_MLFLOW_URL": self.registry or f"sqlite:///{self.data_dir / 'mlflow.db'}",
         }
 
     @property

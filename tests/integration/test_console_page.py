@@ -215,6 +215,7 @@ def test_a_suppression_is_looked_at_and_taken_back(console: Console) -> None:
     page.get_by_label("User ids").fill("5301")
     page.get_by_label("Reason").last.fill(HOSTILE)
     page.get_by_role("button", name="Suppress").click()
+    expect(page.get_by_text("people are no longer addressed")).to_be_visible()
     page.get_by_label("User id", exact=True).fill("5301")
     page.keyboard.press("Enter")
     row = page.get_by_role("row", name="a complaint")

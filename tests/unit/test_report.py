@@ -89,8 +89,10 @@ def sealed(params: NightParams, *, first: int = 0, offer: str = "offer:1") -> No
     catalogue = CATALOGUE.model_copy(update={"products": (hostile, *CATALOGUE.products[1:])})
     holders = {"holders": 30, "holders_mean": 4.0, "everyone_mean": 2.0}
     portraits = [{"product_id": "card_a", "feature": "f_customer_age", **holders}]
+    best = {"variant": "personal", "item": 0, "shortfall": 5, "user_id": 7, "score": 65_530}
     for name, table in {
         "lists": lists(first),
+        "audience_pool": pa.Table.from_pylist([best]),
         "user_state": state(),
         "fallback_lists": fallback_table({}, {}, reason=9),
         "items": items_table(catalogue, [offer]),
