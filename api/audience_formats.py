@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from api.answers import PROBABILITIES
 from api.bulk_chunks import csv_field
-from api.bulk_formats import END, Format, Out
+from api.bulk_formats import Format
+from api.streams import END, ArrowStream, ParquetStream
 from sql.audiences import Member
 
 SCHEMA = pa.schema([("place", pa.uint32()), ("user_id", pa.int64()), ("score", pa.float64())])
@@ -83,44 +83,20 @@ class _Csv:
         return f"{END},,,{csv_field(orjson.dumps(told).decode())}\r\n".encode()
 
 
-class _Arrow:
+class _Arrow(ArrowStream):
     def __init__(self) -> None:
-        self._out = Out()
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._stream = pa.ipc.new_stream(pa.PythonFile(self._out, mode="w"), SCHEMA, options=options)
-
-    def start(self) -> bytes:
-        return self._out.taken()
+        super().__init__(SCHEMA)
 
     def write(self, page: pa.RecordBatch) -> tuple[bytes, bytes]:
-        self._stream.write_batch(page)
-        return self._out.taken(), _content(page)
-
-    def end(self, told: Mapping[str, Any]) -> bytes:
-        self._stream.write_batch(page_of([]), custom_metadata={END: orjson.dumps(told)})
-        self._stream.close()
-        return self._out.taken()
+        return self.put(page), _content(page)
 
 
-class _Parquet:
-    """A page is a row group."""
-
+class _Parquet(ParquetStream):
     def __init__(self) -> None:
-        self._out = Out()
-        self._file = pq.ParquetWriter(pa.PythonFile(self._out, mode="w"), SCHEMA, compression="zstd")
-
-    def start(self) -> bytes:
-        return self._out.taken()
+        super().__init__(SCHEMA)
 
     def write(self, page: pa.RecordBatch) -> tuple[bytes, bytes]:
-        if page.num_rows:
-            self._file.write_batch(page)
-        return self._out.taken(), _content(page)
-
-    def end(self, told: Mapping[str, Any]) -> bytes:
-        self._file.add_key_value_metadata({END: orjson.dumps(told).decode()})
-        self._file.close()
-        return self._out.taken()
+        return self.put(page), _content(page)
 
 
 def _content(page: pa.RecordBatch) -> bytes:

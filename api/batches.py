@@ -35,7 +35,7 @@ class Batches(Generic[Question, Answer]):
     async def _worker(self) -> None:
         try:
             await self._work()
-        finally:  # at once: once told that the task is done, a question could be waiting for a worker that has left
+        finally:  # not when the task is told to be done, a turn later: a question of that turn would wait for nobody
             self._workers.discard(asyncio.current_task())
 
     async def _work(self) -> None:

@@ -7,16 +7,15 @@ Arrow and Parquet, of each batch's user ids, UTF-8 item ids and scores (8 bytes 
 """
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any, Protocol
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from api.bulk_chunks import SCHEMA, Chunk, Totals, columns_checksum, csv_field
 from api.bulk_text import CSV_COLUMNS, csv_rows, json_lines
+from api.streams import END, ArrowStream, ParquetStream
 
 
 class Format(StrEnum):
@@ -32,7 +31,7 @@ MEDIA_TYPES = {
     Format.ARROW: "application/vnd.apache.arrow.stream",
     Format.PARQUET: "application/vnd.apache.parquet",
 }
-CURSOR, END = "cursor", "end"
+CURSOR = "cursor"
 Sign = Callable[[Totals], str]
 
 
@@ -110,79 +109,20 @@ class _ExportCsv:
         return b""
 
 
-class _Arrow:
+class _Arrow(ArrowStream):
     def __init__(self) -> None:
-        self._out = Out()
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._stream = pa.ipc.new_stream(pa.PythonFile(self._out, mode="w"), SCHEMA, options=options)
-
-    def start(self) -> bytes:
-        return self._out.taken()
+        super().__init__(SCHEMA)
 
     def write(self, chunk: Chunk, before: Totals, sign: Sign) -> tuple[bytes, Totals]:
         batch = chunk.batch()
         totals = before.after(chunk, columns_checksum(batch, before.checksum))
-        self._stream.write_batch(batch, custom_metadata={CURSOR: sign(totals)})
-        return self._out.taken(), totals
-
-    def end(self, told: Mapping[str, Any]) -> bytes:
-        empty = pa.RecordBatch.from_pylist([], schema=SCHEMA)
-        self._stream.write_batch(empty, custom_metadata={END: orjson.dumps(told)})
-        self._stream.close()
-        return self._out.taken()
+        return self.put(batch, {CURSOR: sign(totals)}), totals
 
 
-class _Parquet:
-    """A chunk is a row group."""
-
+class _Parquet(ParquetStream):
     def __init__(self) -> None:
-        self._out = Out()
-        self._file = pq.ParquetWriter(pa.PythonFile(self._out, mode="w"), SCHEMA, compression="zstd")
-
-    def start(self) -> bytes:
-        return self._out.taken()
+        super().__init__(SCHEMA)
 
     def write(self, chunk: Chunk, before: Totals, sign: Sign) -> tuple[bytes, Totals]:  # noqa: ARG002 - has no cursors
         batch = chunk.batch()
-        if batch.num_rows:
-            self._file.write_batch(batch)
-        return self._out.taken(), before.after(chunk, columns_checksum(batch, before.checksum))
-
-    def end(self, told: Mapping[str, Any]) -> bytes:
-        self._file.add_key_value_metadata({END: orjson.dumps(told).decode()})
-        self._file.close()
-        return self._out.taken()
-
-
-class Out:
-    """A file that is read as it is written."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self.closed = False
-
-    def write(self, data: bytes) -> int:
-        self._parts.append(bytes(data))
-        return len(data)
-
-    def taken(self) -> bytes:
-        found, self._parts = b"".join(self._parts), []
-        return found
-
-    def flush(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self.closed = True
-
-
-def compressed(parts: Iterable[bytes], codec: str) -> Iterator[bytes]:
-    """Bytes as they come, `gzip` or `zstd`, each part whole when it is sent."""
-    out = Out()
-    stream = pa.CompressedOutputStream(pa.PythonFile(out, mode="w"), codec)
-    for part in parts:
-        stream.write(part)
-        stream.flush()
-        yield out.taken()
-    stream.close()
-    yield out.taken()
+        return self.put(batch), before.after(chunk, columns_checksum(batch, before.checksum))

@@ -20,8 +20,6 @@ from data_contracts.vocabulary import Channel
 
 _LOG = logging.getLogger("recs.api")
 
-_Answering = Callable[[Sequence[Question]], Awaitable[Sequence[Reply]]]
-
 LARGEST_BATCH = 100
 BATCHES_IN_FLIGHT = 2
 # Of a batch that came as one request.
@@ -52,13 +50,13 @@ class Lookup:
         self._database_seconds = 0.0  # of the last look-up
         self._batches = Batches(self._watched, largest=LARGEST_BATCH, in_flight=BATCHES_IN_FLIGHT)
         # Those who are late are late together; one by one they would cost a busy service more than what they asked for.
-        self._in_memory = Batches(self._from_memory, largest=LARGEST_BATCH, in_flight=1)
+        self._in_memory = Batches(self._recalled, largest=LARGEST_BATCH, in_flight=1)
 
     async def ask(self, question: Question) -> Reply:
         started = time.perf_counter()
         # While the breaker is open, one that it lets through is a trial.
         why = self._barred() or ("" if self._breaker.lets_through() else "breaker")
-        (reply,) = await self._asked([question], why, self._in_time, self._together)
+        (reply,) = await self._asked([question], why, self._in_time)
         metrics.ANSWERS[reply.tier].observe(time.perf_counter() - started)
         return reply
 
@@ -83,8 +81,7 @@ class Lookup:
         self,
         questions: Sequence[Question],
         why: str,
-        look_up: _Answering,
-        from_memory: _Answering,
+        look_up: Callable[[Sequence[Question]], Awaitable[Sequence[Reply]]],
     ) -> Sequence[Reply]:
         """From the database, else, where there is a `why` not to or it is late or failing, from memory."""
         if not why:
@@ -99,7 +96,7 @@ class Lookup:
                 _LOG.exception("a look-up falls to the static tier")
                 why = "error"
         metrics.REPLACED.labels(why).inc(len(questions))
-        return await from_memory(questions)
+        return await asyncio.gather(*map(self._in_memory.ask, questions))
 
     async def _watched(self, questions: Sequence[Question]) -> Sequence[Reply]:
         metrics.BATCHES.observe(len(questions))
@@ -138,15 +135,12 @@ class Lookup:
         async def answered(part: Sequence[Question]) -> Sequence[Reply]:
             async with turns:
                 why = self._barred() or ("breaker" if self._breaker.is_open else "")
-                return await self._asked(part, why, self._answer, self._from_memory)
+                return await self._asked(part, why, self._answer)
 
         parts = [questions[start : start + LARGEST_PART] for start in range(0, len(questions), LARGEST_PART)]
         return [reply for replies in await asyncio.gather(*map(answered, parts)) for reply in replies]
 
-    async def _together(self, questions: Sequence[Question]) -> Sequence[Reply]:
-        return [await self._in_memory.ask(question) for question in questions]
-
-    async def _from_memory(self, questions: Sequence[Question]) -> Sequence[Reply]:
+    async def _recalled(self, questions: Sequence[Question]) -> Sequence[Reply]:
         """What is safe for anyone; nothing for whom we know to have opted out."""
         replies = recommend(self._watch.serving, questions, None)
         return [

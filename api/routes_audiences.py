@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from api.audience_models import Audience, AudienceOrder, Outcome, Preview
 from api.audience_stream import Pull
 from api.audiences import Desk
-from api.bulk_formats import MEDIA_TYPES, Format, compressed
+from api.bulk_formats import MEDIA_TYPES, Format
 from api.changing import changed
 from api.problems import documented
 from api.refusals import UnknownError
@@ -17,6 +17,7 @@ from api.routes_lists import STREAMED, encoding_of
 from api.running import Running
 from api.security import Principal, Scope, requires
 from api.service import Service
+from api.streams import compressed
 from sql.audiences import audience
 from sql.client import Address, Store
 

@@ -1,7 +1,6 @@
 """Campaigns: what the bank means to say to whom, and how two people change that."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -10,7 +9,7 @@ from api.campaigns import Board
 from api.changing import changed
 from api.operator_models import Campaigns, ProposalInfo, Proposals
 from api.problems import documented
-from api.routes_proposals import ASKED, AWAY, DECIDED, Drafted, Most, ProposalId, Reasoned, acted
+from api.routes_proposals import ASKED, AWAY, DECIDED, Drafted, Most, ProposalId, Reasoned, acted, decision_of
 from api.running import Running
 from api.security import Principal, Scope, requires
 from api.service import Service
@@ -68,10 +67,8 @@ async def approve(
     request: Request, service: Running, caller: Campaigner, proposal_id: ProposalId, given: Reasoned | None = None
 ) -> ProposalInfo:
     """Approve what somebody else proposed."""
-    why = given.why if given else ""
-    return await _decided(
-        request, service, caller, Decision(proposal_id, Step.APPROVED, caller.client, why, _now(service))
-    )
+    decision = decision_of(service, caller, proposal_id, Step.APPROVED, given)
+    return await _decided(request, service, caller, decision)
 
 
 @router.post("/campaigns/proposals/{proposal_id}/refuse", responses=DECIDED)
@@ -79,7 +76,7 @@ async def refuse(
     request: Request, service: Running, caller: Campaigner, proposal_id: ProposalId, given: Reasoned
 ) -> ProposalInfo:
     """Refuse what was proposed, or take an own proposal back; with a reason."""
-    decision = Decision(proposal_id, Step.REFUSED, caller.client, given.why, _now(service))
+    decision = decision_of(service, caller, proposal_id, Step.REFUSED, given)
     return await _decided(request, service, caller, decision)
 
 
@@ -97,7 +94,7 @@ async def _told(request: Request, service: Service, act: Callable[[Store], Propo
 
 
 def _board(request: Request, service: Service, store: Store) -> Board:
-    settings, now = _settings(request), _now(service)
+    settings, now = _settings(request), service.clock()
     found = proposals.proposals(store, Kind.CAMPAIGN, now=now)
     today = now.astimezone(Times.of(settings).timezone).date()
     return Board.read(settings.campaigns, settings.lake_uri, found, today=today)
@@ -117,7 +114,3 @@ def _ground(request: Request, service: Service, caller: Principal) -> Ground:
 def _settings(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
-
-
-def _now(service: Service) -> datetime:
-    return service.clock()

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from api.bulk import Asked, Pull
-from api.bulk_formats import MEDIA_TYPES, Format, compressed
+from api.bulk_formats import MEDIA_TYPES, Format
 from api.crowds import Wanted
 from api.models import KIND_IS, MOST_EXCLUDED, USUAL_ITEMS, ItemId, TopK
 from api.problems import documented
@@ -15,6 +15,7 @@ from api.pulls import CURRENT, Slots, in_threads, opened
 from api.refusals import InvalidError
 from api.running import Running
 from api.security import Scope, requires
+from api.streams import compressed
 from data_contracts.vocabulary import Channel, Family, Kind, Variant
 from sql.ranges import Shard
 

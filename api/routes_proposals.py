@@ -11,9 +11,11 @@ from api.operator_models import ProposalInfo
 from api.problems import documented
 from api.refusals import ConflictError, InvalidError, UnknownError
 from api.routes_operators import Why
+from api.security import Principal
+from api.service import Service
 from data_contracts.yaml_files import PROPOSED, DocumentError
 from sql.client import Store
-from sql.proposals import NoSuchProposalError, NotWaitingError
+from sql.proposals import Decision, NoSuchProposalError, NotWaitingError, Step
 
 ProposalId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", examples=["0" * 32])]
 Most = Annotated[int, Query(ge=1, le=100, description="how many at most")]
@@ -41,6 +43,10 @@ class Drafted(_Body):
 
 class Reasoned(_Body):
     why: Why = ""
+
+
+def decision_of(service: Service, caller: Principal, proposal_id: str, step: Step, given: Reasoned | None) -> Decision:
+    return Decision(proposal_id, step, caller.client, given.why if given else "", service.clock())
 
 
 async def acted(request: Request, act: Callable[[Store], ProposalInfo]) -> ProposalInfo:

@@ -1,6 +1,5 @@
 """The rules on showing: those that are served, and how two people change them."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -9,7 +8,7 @@ from api.changing import changed
 from api.operator_models import ProposalInfo, Proposals, ServedRules
 from api.problems import documented
 from api.refusals import UnknownError
-from api.routes_proposals import ASKED, AWAY, DECIDED, Drafted, Most, ProposalId, Reasoned, acted
+from api.routes_proposals import ASKED, AWAY, DECIDED, Drafted, Most, ProposalId, Reasoned, acted, decision_of
 from api.running import Running
 from api.security import Principal, Scope, requires
 from api.told_proposals import changes, told
@@ -64,8 +63,7 @@ async def approve(
     request: Request, service: Running, caller: Ruler, proposal_id: ProposalId, given: Reasoned | None = None
 ) -> ProposalInfo:
     """Approve rules that somebody else proposed: they are served at once."""
-    why = given.why if given else ""
-    return await _decided(request, _decision(service.clock(), caller, proposal_id, Step.APPROVED, why))
+    return await _decided(request, decision_of(service, caller, proposal_id, Step.APPROVED, given))
 
 
 @router.post("/rules/proposals/{proposal_id}/refuse", responses=DECIDED)
@@ -73,11 +71,7 @@ async def refuse(
     request: Request, service: Running, caller: Ruler, proposal_id: ProposalId, given: Reasoned
 ) -> ProposalInfo:
     """Refuse rules that were proposed, or take an own proposal back; with a reason."""
-    return await _decided(request, _decision(service.clock(), caller, proposal_id, Step.REFUSED, given.why))
-
-
-def _decision(now: datetime, caller: Principal, proposal_id: str, step: Step, why: str) -> Decision:
-    return Decision(proposal_id, step, actor=caller.client, why=why, now=now)
+    return await _decided(request, decision_of(service, caller, proposal_id, Step.REFUSED, given))
 
 
 async def _decided(request: Request, decision: Decision) -> ProposalInfo:

@@ -8,38 +8,35 @@ from zoneinfo import ZoneInfo
 from data_contracts.campaigns import campaigns_in
 from data_contracts.errors import InputError
 from data_contracts.night import parse_snapshot_id
-from data_contracts.overlay.rows import micros
 from data_contracts.settings import Settings
 from infra.publishing import opened
 from spark_jobs.campaigns.day import Day
 from spark_jobs.campaigns.records import AssignmentManifest, CampaignCounts
 from spark_jobs.campaigns.snapshot import known_by
-from sql import pointer, proposals, rules
-from sql.ranges import everybodys_events
+from sql import pointer
+from sql.campaigns import standing
 
 
 def day_of(settings: Settings, day: date, *, contacts: int, window_days: int) -> Day:
     """ClickHouse tells what is served and what may be shown. Raises InputError before the first snapshot is served."""
     with opened(settings) as store:
-        served, approved = pointer.current(store), rules.current_rule_set(store)
-        if served is None or approved is None:
-            raise InputError("no snapshot is served yet: run `recs night` first")
-        stops = [block.item_id for block in rules.blocks(store)]
-        events = everybodys_events(store, cut_off=micros(_cut_off(served, settings)))
-        documents = proposals.approved(store, proposals.Kind.CAMPAIGN, now=datetime.now(UTC))
+        served = pointer.current(store)
+        now = standing(store, cut_off=_cut_off(served, settings), now=datetime.now(UTC)) if served else None
+    if served is None or now is None or now.rules is None:
+        raise InputError("no snapshot is served yet: run `recs night` first")
     known = known_by(f"{settings.lake_uri}/snapshots/{served}")
     return Day(
         lake=settings.lake_uri,
         snapshot_id=served,
         day=day,
-        campaigns=campaigns_in(settings.campaigns, known=known, approved=documents),
-        catalogue=approved.catalogue,
-        rules=approved.rules,
-        stops=stops,
+        campaigns=campaigns_in(settings.campaigns, known=known, approved=now.campaigns),
+        catalogue=now.rules.catalogue,
+        rules=now.rules.rules,
+        stops=now.stops,
         contacts_a_channel=contacts,
         window_days=window_days,
         max_age_days=settings.max_snapshot_age_days,
-        events=events,
+        events=now.events,
         late_days=settings.late_event_days,
         timezone=settings.timezone,
     )

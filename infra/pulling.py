@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from api.bulk_chunks import SCHEMA, columns_checksum
-from api.bulk_formats import CURSOR, END, Format
+from api.bulk_formats import CURSOR, Format
+from api.streams import END
 from data_contracts.errors import InputError, RecsError, UnavailableError
 from infra.ask import detail_of
 

@@ -74,8 +74,9 @@ def product_folds(settings: Settings, as_of: date, *, folds: int, k: int, hidden
     params = lake_params(settings, as_of)
     spark = spark_session("recs backtest", master=settings.spark_master, java_options=settings.spark_java_options)
     try:
-        seen = rolling_log(spark, params, folds=folds)
+        # First: a product that is not there is refused at once.
         unknowing = rolling_log(spark, params, folds=1, hidden=hidden) if hidden else []
+        seen = rolling_log(spark, params, folds=folds)
     finally:
         spark.stop()
     booster, seed, threads = BoosterParams(), params.seed, params.training_threads

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from data_contracts.audience_pool import FEWEST, SHARE
+
 # The world of bench `night-users`, and what bench `score` did for each of its users.
 WORLD_EVENTS_PER_DAY, WORLD_PRODUCTS, SCORED_CANDIDATES, SCORED_ITEMS = 2.84, 58, 100, 1_000
 BENCH_CORES = 2
@@ -22,7 +24,7 @@ STATE_BYTES = 488 + 1_472 + 489 + 73  # features, behaviour, history, vectors of
 SNAPSHOT_BYTES = 143 + 14
 CLICKHOUSE_BYTES = 89
 # Of a product's best users, each: random ids do not compress.
-_POOL_BYTES, _POOL_FEWEST, _POOL_SHARE = 10, 1e5, 0.05
+_POOL_BYTES = 10
 _LARGEST_USER_BYTES = 16_000  # 200 items of history
 _PARTITION_BYTES = 128e6
 _USERS_OF_A_PARTITION = 100_000  # what the benches' tasks hold at 370 MB
@@ -171,7 +173,7 @@ def lake_bytes(load: Load, given: Assumptions) -> float:
 
 def pool_bytes(load: Load) -> float:
     """What a snapshot keeps for audiences."""
-    return load.items * min(load.users, max(_POOL_SHARE * load.users, _POOL_FEWEST)) * _POOL_BYTES
+    return load.items * min(load.users, max(load.users / SHARE, FEWEST)) * _POOL_BYTES
 
 
 def monthly_costs(

@@ -1,13 +1,19 @@
-"""Campaigns proposed and approved: a document is read as files are, beside all that would hold with it."""
+"""Campaigns proposed and approved, a document being read as files are, and what holds when they are assigned."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from data_contracts.campaigns import Campaign, Known, campaign_of, campaigns_in, check_campaign
+from data_contracts.overlay.rows import micros
 from sql import proposals
 from sql.client import Store
 from sql.proposals import Asked, Decision, Draft, Kind, Proposal, Step
+from sql.ranges import everybodys_events
+from sql.rules import RuleSet, blocks, current_rule_set
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,26 @@ class Ground:
     folder: Path | None
     known: Known | None = None
     refuse: Callable[[Campaign], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What an assignment goes by that is known here alone. `rules`: with their catalogue, None before the first."""
+
+    rules: RuleSet | None
+    stops: tuple[str, ...]
+    events: pa.Table
+    campaigns: Mapping[str, str]
+
+
+def standing(store: Store, *, cut_off: datetime, now: datetime) -> Standing:
+    """Served rules, stopped items, everybody's EVENTS after the snapshot's `cut_off`, and approved campaigns."""
+    return Standing(
+        rules=current_rule_set(store),
+        stops=tuple(stop.item_id for stop in blocks(store)),
+        events=everybodys_events(store, cut_off=micros(cut_off)),
+        campaigns=proposals.approved(store, Kind.CAMPAIGN, now=now),
+    )
 
 
 def propose_campaign(store: Store, asked: Asked, ground: Ground) -> Proposal:

@@ -5,7 +5,7 @@ Nothing lifts an erasure. What failed half-way may be sent again, and so may wha
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,10 +17,8 @@ from data_contracts.suppressions import Suppression, Terms, lifts_of
 from data_contracts.vocabulary import SuppressionKind
 from sql.client import Store
 from sql.day_logs import LIFTED, put_log
-from sql.suppressions import Order, OtherKeyError, digest
+from sql.suppressions import Order, OtherKeyError, Placed, digest, in_parts
 from sql.user_events import put_events
-
-_AT_ONCE = 20_000
 
 
 class NoSuchSuppressionError(InputError):
@@ -47,10 +45,6 @@ class Wish:
     def __post_init__(self) -> None:
         if not self.reason.strip():
             raise InputError("reason: what takes a suppression back needs one")
-
-    @property
-    def key(self) -> str:
-        return digest([self.order.actor, self.order.key]) if self.order.key else ""
 
 
 @dataclass(frozen=True)
@@ -89,9 +83,6 @@ class PastSuppression:
         return self.lift is None and (self.until is None or self.until > now)
 
 
-_Placed = tuple[int, Suppression]
-
-
 def lift(store: Store, wish: Wish, *, refuse: Callable[[str], None] = lambda _channel: None) -> Lift:
     """Take a suppression back, of these users or of all of it; again it only makes whole what is not.
 
@@ -107,9 +98,9 @@ def lift(store: Store, wish: Wish, *, refuse: Callable[[str], None] = lambda _ch
     done: dict[int, str] = {place: str(first) for place, first in rows}
     before = sum(done.get(place, lift_id) != lift_id for place, _ in wanted)
     # First: nothing is shown again of which it is not known who wished it.
-    for part in _parts([one for one in wanted if one[0] not in done]):
+    for part in in_parts([one for one in wanted if one[0] not in done]):
         put_log(store, LIFTED, [_logged(one, lift_id, wish) for one in part])
-    for part in _parts(wanted):
+    for part in in_parts(wanted):
         put_events(store, _rows(part, wish))
     return Lift(lift_id, lifted=len(wanted) - before, before=before)
 
@@ -137,17 +128,17 @@ def suppressions_of(store: Store, user_id: int) -> tuple[PastSuppression, ...]:
 
 def _id(store: Store, wish: Wish) -> str:
     """32 hex digits."""
-    if not wish.key:
+    if not wish.order.kept_key:
         return uuid.uuid4().hex
-    lift_id = digest([wish.key, wish.suppression_id, sorted(set(wish.user_ids)), wish.reason])
+    lift_id = digest([wish.order.kept_key, wish.suppression_id, sorted(set(wish.user_ids)), wish.reason])
     since = micros(wish.order.at - wish.order.known_for)
-    known = store.rows("suppression_lifts_v1/of_key", idempotency_key=wish.key, since=since)
+    known = store.rows("suppression_lifts_v1/of_key", idempotency_key=wish.order.kept_key, since=since)
     if known and known[0][0] != lift_id:
         raise OtherKeyError("Idempotency-Key: was used for another lift")
     return lift_id
 
 
-def _wanted(store: Store, wish: Wish) -> list[_Placed]:
+def _wanted(store: Store, wish: Wish) -> list[Placed]:
     accepted = store.rows("suppressions_v1/of_id", suppression_id=wish.suppression_id)
     if not accepted:
         raise NoSuchSuppressionError(f"suppression_id: nothing was accepted under {wish.suppression_id}")
@@ -160,7 +151,7 @@ def _wanted(store: Store, wish: Wish) -> list[_Placed]:
     return [_placed(row) for row in found]
 
 
-def _placed(row: Sequence[object]) -> _Placed:
+def _placed(row: Sequence[object]) -> Placed:
     place, user_id, kind, channel, product_id, family = row
     terms = Terms.model_validate(
         {"kind": kind, "channel": channel, "product_id": product_id or None, "family": family or None}
@@ -168,11 +159,7 @@ def _placed(row: Sequence[object]) -> _Placed:
     return int(str(place)), Suppression(int(str(user_id)), terms)
 
 
-def _parts(placed: Sequence[_Placed]) -> Iterable[Sequence[_Placed]]:
-    return (placed[start : start + _AT_ONCE] for start in range(0, len(placed), _AT_ONCE))
-
-
-def _rows(part: Sequence[_Placed], wish: Wish) -> Iterator[EventRow]:
+def _rows(part: Sequence[Placed], wish: Wish) -> Iterator[EventRow]:
     at = wish.order.at
     for place, one in part:
         for event in lifts_of(one, name=f"{wish.suppression_id}/{place}", at=at):
@@ -181,7 +168,7 @@ def _rows(part: Sequence[_Placed], wish: Wish) -> Iterator[EventRow]:
                 yield row
 
 
-def _logged(placed: _Placed, lift_id: str, wish: Wish) -> dict[str, object]:
+def _logged(placed: Placed, lift_id: str, wish: Wish) -> dict[str, object]:
     place, one = placed
     return {
         "lifted_at": wish.order.at,
@@ -191,5 +178,5 @@ def _logged(placed: _Placed, lift_id: str, wish: Wish) -> dict[str, object]:
         "lift_id": lift_id,
         "reason": wish.reason,
         "actor": wish.order.actor,
-        "idempotency_key": wish.key,
+        "idempotency_key": wish.order.kept_key,
     }

@@ -23,6 +23,8 @@ from sql.rules import is_known
 from sql.user_events import put_events
 
 _AT_ONCE = 20_000
+# A suppression with its place in what was accepted under one id.
+Placed = tuple[int, Suppression]
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Order:
     key: str = ""
     known_for: timedelta = timedelta(hours=24)
 
+    @property
+    def kept_key(self) -> str:
+        """Of this caller alone; "" without a key."""
+        return digest([self.actor, self.key]) if self.key else ""
+
 
 class OtherKeyError(InputError):
     """The key was used for other suppressions."""
@@ -41,18 +48,21 @@ class OtherKeyError(InputError):
 
 def suppress(store: Store, suppressions: Sequence[Suppression], order: Order) -> str:
     """The id of what was accepted, now or before under the same key. Raises OtherKeyError."""
-    key = digest([order.actor, order.key]) if order.key else ""
-    suppression_id, is_known = _id_under(store, key, suppressions, order)
+    suppression_id, is_known = _id_under(store, order.kept_key, suppressions, order)
     if is_known:
         return suppression_id
-    placed = list(enumerate(suppressions))
-    parts = [placed[start : start + _AT_ONCE] for start in range(0, len(placed), _AT_ONCE)]
+    parts = in_parts(list(enumerate(suppressions)))
     for part in parts:
         put_events(store, _rows(part, suppression_id, order.at))
     # Last: what is found under its key holds as a whole.
     for part in parts:
-        put_log(store, SUPPRESSED, [_logged(one, place, suppression_id, order, key) for place, one in part])
+        put_log(store, SUPPRESSED, [_logged(one, place, suppression_id, order) for place, one in part])
     return suppression_id
+
+
+def in_parts(placed: Sequence[Placed]) -> list[Sequence[Placed]]:
+    """As many at once as an insert takes."""
+    return [placed[start : start + _AT_ONCE] for start in range(0, len(placed), _AT_ONCE)]
 
 
 def suppress_file(store: Store, lines: Iterable[str], order: Order) -> tuple[str, SuppressionFile]:
@@ -68,7 +78,7 @@ def suppress_file(store: Store, lines: Iterable[str], order: Order) -> tuple[str
     return (suppress(store, taken, order) if taken else ""), file
 
 
-def _rows(part: Iterable[tuple[int, Suppression]], suppression_id: str, at: datetime) -> Iterator[EventRow]:
+def _rows(part: Iterable[Placed], suppression_id: str, at: datetime) -> Iterator[EventRow]:
     for place, one in part:
         for event in events_of(one, name=f"{suppression_id}/{place}", at=at):
             row = row_of(SUPPRESSIONS, event, arrived=micros(at), skew=0)
@@ -107,7 +117,7 @@ def digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _logged(one: Suppression, place: int, suppression_id: str, order: Order, key: str) -> dict[str, object]:
+def _logged(one: Suppression, place: int, suppression_id: str, order: Order) -> dict[str, object]:
     terms = one.terms
     return {
         "accepted_at": order.at,
@@ -121,5 +131,5 @@ def _logged(one: Suppression, place: int, suppression_id: str, order: Order, key
         "until": terms.until,
         "reason": terms.reason,
         "actor": order.actor,
-        "idempotency_key": key,
+        "idempotency_key": order.kept_key,
     }

@@ -7,13 +7,17 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from api.store import FallbackLists, Lists, UserState
 from data_contracts.vocabulary import Kind, Variant
-from sql.client import Store
+from sql.client import Address, Store, connected
 from sql.load import load
+from sql.migrate import migrate
+from sql.pointer import publish
+from sql.rules import put_rule_set
 from sql.verify import verify
-from tests.day_world import FALLBACK, LISTS, STATES, items_table
+from tests.day_world import CATALOGUE, FALLBACK, LISTS, REASONS, RULES, STATES, items_table
 from tests.sql.snapshots import write_manifest
 
 _ARRAYS = [
@@ -109,6 +113,16 @@ def load_snapshot(
         pq.write_table(table, folder / name / "part-00000.parquet")
     write_manifest(folder, snapshot_id=snapshot_id)
     verify(store, load(store, snapshot_uri=str(folder)))
+
+
+def serve(address: Address, folders: pytest.TempPathFactory, *snapshot_ids: str, current: str) -> None:
+    """Make the database, with the day's catalogue and rules, and these snapshots, one of which is served."""
+    migrate(address)
+    with connected(address) as store:
+        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
+        for snapshot_id in snapshot_ids:
+            load_snapshot(store, folders.mktemp("snapshot"), snapshot_id=snapshot_id)
+        publish(store, current, actor="test")
 
 
 def _listed(lists: Mapping[int, Lists]) -> Iterator[Reached]:

@@ -17,12 +17,9 @@ from dagster_project.files import write_bytes
 from dagster_project.job_assets import LAKE_POOL, materialized, night_params
 from dagster_project.runner import SparkRunner
 from data_contracts.night import NightParams
-from data_contracts.overlay.rows import micros
 from data_contracts.settings import Settings
-from sql import proposals
+from sql.campaigns import standing
 from sql.client import Address, connected
-from sql.ranges import everybodys_events
-from sql.rules import blocks, current_rule_set
 
 ASSIGNED = "campaigns/assigned"
 _TEXT = (
@@ -62,14 +59,12 @@ def _known_now(settings: Settings, params: NightParams) -> NightParams:
     and rules that were approved, as files of the lake.
     """
     with connected(Address.of(settings)) as store:
-        stops, serving = tuple(stop.item_id for stop in blocks(store)), current_rule_set(store)
-        events = everybodys_events(store, cut_off=micros(params.cut_off))
-        approved = proposals.approved(store, proposals.Kind.CAMPAIGN, now=datetime.now(UTC))
+        now = standing(store, cut_off=params.cut_off, now=datetime.now(UTC))
     sink = pa.BufferOutputStream()
-    pq.write_table(events, sink, compression="zstd")
+    pq.write_table(now.events, sink, compression="zstd")
     write_bytes(f"{params.lake}/campaigns/{params.as_of}/events.parquet", sink.getvalue().to_pybytes())
-    if serving is not None:
-        write_bytes(f"{params.lake}/campaigns/{params.as_of}/rules.json", serving.rules.model_dump_json().encode())
-    write_bytes(f"{params.lake}/campaigns/{params.as_of}/approved.json", json.dumps(approved).encode())
+    if now.rules is not None:
+        write_bytes(f"{params.lake}/campaigns/{params.as_of}/rules.json", now.rules.rules.model_dump_json().encode())
+    write_bytes(f"{params.lake}/campaigns/{params.as_of}/approved.json", json.dumps(now.campaigns).encode())
     newest = Attempts(params.lake).latest(params.as_of)
-    return params.model_copy(update={"attempt": newest, "stops": stops, "late_days": settings.late_event_days})
+    return params.model_copy(update={"attempt": newest, "stops": now.stops, "late_days": settings.late_event_days})

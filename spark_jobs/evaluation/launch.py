@@ -47,7 +47,7 @@ def launch_figures(
     known and hidden: the same users at three consecutive windows, the newest first, with the product and without its
     traces. Raises InputError for a product that is not there, or that nobody opened in the newest window.
     """
-    column = _column(known[0], product_id)
+    column = column_of(product_id, known[0].users.products.ids)
     past = [replace(one, users=without_column(one.users, column)) for one in hidden[1:3]]
     launched = train_on(past[1], past[0], params=booster, seed=seed, threads=threads)
     knew = train_on(known[2], known[1], params=booster, seed=seed, threads=threads)
@@ -122,8 +122,8 @@ def family_rates(past: SeenUsers, test: SeenUsers, column: int) -> F32:
     return rates
 
 
-def _column(seen: SeenUsers, product_id: str) -> int:
-    ids = seen.users.products.ids
+def column_of(product_id: str, ids: Sequence[str]) -> int:
+    """Its number. Raises InputError for a product that is not there."""
     if product_id not in ids:
         raise InputError(f"no product {product_id} in the catalogue; there are {', '.join(ids)}")
     return ids.index(product_id)

@@ -17,6 +17,7 @@ from data_contracts.errors import InputError
 from data_contracts.night import NightParams
 from data_contracts.vocabulary import Domain
 from spark_jobs.evaluation.ablation import ProductCases
+from spark_jobs.evaluation.launch import column_of
 from spark_jobs.evaluation.rolling import SeenUsers, rolling_windows
 from spark_jobs.features.base import Moment
 from spark_jobs.features.behaviour_table import folded
@@ -82,8 +83,7 @@ def night_users(spark: SparkSession, params: NightParams) -> SeenUsers:
 
 def without_product(silver: Silver, product_id: str) -> Silver:
     """Less all that tells of a product; the catalogue keeps it. Raises InputError for one that is not in it."""
-    if product_id not in (ids := [product.product_id for product in silver.products]):
-        raise InputError(f"no product {product_id} in the catalogue; there are {', '.join(ids)}")
+    column_of(product_id, [product.product_id for product in silver.products])
     is_other = F.coalesce(F.col(PRODUCT_ID) != product_id, F.lit(True))
     is_elsewhere = F.coalesce((F.col(ITEM_ID) != product_id) | (F.col(DOMAIN) != Domain.TELEMETRY.value), F.lit(True))
     return replace(

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from data_contracts.audience_pool import FEWEST, SHARE
 from data_contracts.columns import ITEM, SCORE, SHORTFALL, USER_ID, VARIANT
 from data_contracts.vocabulary import Variant
 from spark_jobs.ranking.kernel import I64
 
-# Kept of each product: so many users, and one in so many of those who may be shown it.
-FEWEST, SHARE = 100_000, 20
 # By so many standard deviations a task may have more of the best than its part.
 _SPREAD = 8.0
 # Those that audiences are made by.

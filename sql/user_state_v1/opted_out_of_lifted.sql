@@ -1,4 +1,5 @@
--- The same as opted_out, of those of whom something was lifted within the last minutes.
+-- The same as opted_out, of those of whom something was lifted within the last minutes. A statement of its own, since
+-- opted_out is also asked where there are no lifts yet, before their table is made.
 WITH lifted AS (
     SELECT user_id FROM suppression_lifts
     WHERE lifted_at > now64(6, 'UTC') - INTERVAL 3 MINUTE

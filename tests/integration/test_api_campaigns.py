@@ -14,11 +14,9 @@ from data_contracts.yaml_files import as_document
 from infra.local.clickhouse.testing import clickhouse_url
 from infra.tokens import issue
 from sql.client import Address, connected
-from sql.migrate import migrate
-from sql.pointer import publish
-from sql.rules import current_rule_set, put_delivered, put_rule_set
+from sql.rules import current_rule_set, put_delivered
 from tests.campaign_samples import campaign
-from tests.day_snapshots import load_snapshot
+from tests.day_snapshots import serve
 from tests.day_world import ALICE, CATALOGUE, FIRST, NOW, REASONS, RULES
 from tests.integration.test_api_operators import bearer, service
 
@@ -29,11 +27,7 @@ URL = "/api/v1/campaigns/proposals"
 @pytest.fixture(scope="module")
 def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     mine = Address(url=clickhouse_url, database="api_campaigns")
-    migrate(mine)
-    with connected(mine) as store:
-        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
-        load_snapshot(store, tmp_path_factory.mktemp("snapshot"), snapshot_id=FIRST)
-        publish(store, FIRST, actor="test")
+    serve(mine, tmp_path_factory, FIRST, current=FIRST)
     yield mine
 
 

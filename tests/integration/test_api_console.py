@@ -16,11 +16,9 @@ from infra.local.clickhouse.testing import clickhouse_url
 from infra.tokens import issue
 from sql.client import Address, connected
 from sql.exports import Step, put_step
-from sql.migrate import migrate
-from sql.pointer import moves, publish
-from sql.rules import put_rule_set
-from tests.day_snapshots import load_snapshot
-from tests.day_world import CATALOGUE, FIRST, NOW, REASONS, RULES
+from sql.pointer import moves
+from tests.day_snapshots import serve
+from tests.day_world import FIRST, NOW
 from tests.integration.test_api_operators import bearer, service
 from tests.sql.snapshots import write_snapshot
 
@@ -31,11 +29,7 @@ STOPPED, FORBIDDEN = "2026-03-17.1", "2026-03-18.1"
 @pytest.fixture(scope="module")
 def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     mine = Address(url=clickhouse_url, database="console")
-    migrate(mine)
-    with connected(mine) as store:
-        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
-        load_snapshot(store, tmp_path_factory.mktemp("snapshot"), snapshot_id=FIRST)
-        publish(store, FIRST, actor="test")
+    serve(mine, tmp_path_factory, FIRST, current=FIRST)
     yield mine
 
 

@@ -16,11 +16,10 @@ from data_contracts.vocabulary import Scope
 from infra.local.clickhouse.testing import clickhouse_url
 from infra.tokens import ensure_issuer, issue
 from sql.client import Address, connected
-from sql.migrate import migrate
-from sql.pointer import current, moves, publish
-from sql.rules import blocks, put_rule_set
-from tests.day_snapshots import load_snapshot
-from tests.day_world import ALICE, CATALOGUE, FIRST, NOW, REASONS, RULES, SECOND
+from sql.pointer import current, moves
+from sql.rules import blocks
+from tests.day_snapshots import serve
+from tests.day_world import ALICE, FIRST, NOW, SECOND
 
 __all__ = ["clickhouse_url"]
 
@@ -29,12 +28,7 @@ __all__ = ["clickhouse_url"]
 def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     """A database of its own with two snapshots, the first one published."""
     mine = Address(url=clickhouse_url, database="operators")
-    migrate(mine)
-    with connected(mine) as store:
-        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
-        for snapshot_id in (FIRST, SECOND):
-            load_snapshot(store, tmp_path_factory.mktemp("snapshot"), snapshot_id=snapshot_id)
-        publish(store, FIRST, actor="test")
+    serve(mine, tmp_path_factory, FIRST, SECOND, current=FIRST)
     yield mine
 
 

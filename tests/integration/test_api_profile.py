@@ -18,12 +18,9 @@ from data_contracts.vocabulary import Scope
 from infra.local.clickhouse.testing import clickhouse_url
 from infra.tokens import ensure_issuer, issue
 from sql.client import Address, connected
-from sql.migrate import migrate
-from sql.pointer import publish
-from sql.rules import put_rule_set
 from sql.user_events import put_events
-from tests.day_snapshots import load_snapshot
-from tests.day_world import ALICE, CATALOGUE, DAVE, FIRST, NOW, REASONS, RULES, STRANGER
+from tests.day_snapshots import serve
+from tests.day_world import ALICE, DAVE, FIRST, NOW, STRANGER
 
 __all__ = ["clickhouse_url"]
 NEWCOMER = 77
@@ -47,7 +44,7 @@ def happened(user_id: int, topic: str, event_type: str, *, item_id: str = "", ch
 @pytest.fixture(scope="module")
 def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     mine = Address(url=clickhouse_url, database="profiles")
-    migrate(mine)
+    serve(mine, tmp_path_factory, FIRST, current=FIRST)
     events = [
         happened(ALICE, "bank.product_events", "opened", item_id="deposit_year", ago=30),
         happened(ALICE, "bank.product_events", "closed", item_id="card_debit", ago=20),
@@ -55,9 +52,6 @@ def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
         happened(NEWCOMER, "digital.telemetry", "product_view", item_id="card_gold", ago=5),
     ]
     with connected(mine) as store:
-        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
-        load_snapshot(store, tmp_path_factory.mktemp("snapshot"), snapshot_id=FIRST)
-        publish(store, FIRST, actor="test")
         put_events(store, events)
         put_events(store, events)  # delivered twice
     yield mine

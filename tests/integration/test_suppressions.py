@@ -25,11 +25,9 @@ from infra.local.clickhouse.testing import clickhouse_url
 from sql.client import Address, connected
 from sql.erase import erase_user
 from sql.lifts import suppressions_of
-from sql.migrate import migrate
-from sql.pointer import publish, rollback
-from sql.rules import put_rule_set
-from tests.day_snapshots import load_snapshot
-from tests.day_world import ALICE, BOB, CAROL, CATALOGUE, DAVE, FIRST, NOW, REASONS, RULES, SECOND
+from sql.pointer import rollback
+from tests.day_snapshots import serve
+from tests.day_world import ALICE, BOB, CAROL, DAVE, FIRST, NOW, SECOND
 
 __all__ = ["clickhouse_url"]
 URL = "/api/v1/suppressions"
@@ -39,12 +37,7 @@ URL = "/api/v1/suppressions"
 @pytest.fixture(scope="module")
 def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     mine = Address(url=clickhouse_url, database="suppressions")
-    migrate(mine)
-    with connected(mine) as store:
-        put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
-        for snapshot_id in (FIRST, SECOND):
-            load_snapshot(store, tmp_path_factory.mktemp("snapshot"), snapshot_id=snapshot_id)
-        publish(store, SECOND, actor="test")
+    serve(mine, tmp_path_factory, FIRST, SECOND, current=SECOND)
     yield mine
 
 
