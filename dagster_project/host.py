@@ -12,8 +12,8 @@ from dagster_project.processes import Memory, end_session, measured
 
 
 class JobHost:
-    """Starts with its first job. `lock`: the descriptor of the lake's lock, which it and its jobs inherit (see
-    lake_lock).
+    """Starts with its first job, where not before. `lock`: the descriptor of the lake's lock, which it and its jobs
+    inherit (see lake_lock).
     """
 
     def __init__(self, *, lake: str, log: Path, lock: int | None) -> None:
@@ -32,14 +32,13 @@ class JobHost:
 
         variables: what the job's environment has beside this process's own.
         """
-        if self._process is None or self._process.poll() is not None:
-            self._process = self._start()
+        process = self.start()
         request = {"job": job, "params": params, "variables": {**os.environ, **variables}, "log": str(log)}
         code, pid, memory = None, None, Memory()
         try:
-            pid = _asked(self._process, request).get("pid", self._process.pid)
-            with measured(pid, self._process.pid) as memory:
-                code = _answer(self._process).get("code", 1)
+            pid = _asked(process, request).get("pid", process.pid)
+            with measured(pid, process.pid) as memory:
+                code = _answer(process).get("code", 1)
         finally:
             if pid is not None:
                 end_session(pid)
@@ -47,9 +46,13 @@ class JobHost:
                 self.close()
         return code, memory
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> subprocess.Popen[bytes]:
+        """The host, which loads and starts what every job needs while nobody asks; the one that runs, if one does."""
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
-            return subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "spark_jobs.jobs.host", self._lake],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -57,6 +60,7 @@ class JobHost:
                 pass_fds=() if self._lock is None else (self._lock,),
                 start_new_session=True,
             )
+        return self._process
 
     def close(self) -> None:
         """No process of it is left."""

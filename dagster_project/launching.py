@@ -22,6 +22,6 @@ def launching(settings: Settings, *, wait_seconds: float = 0) -> Iterator[Any]:
         return
     with (
         lake_lock(settings.lake_uri, wait_seconds=wait_seconds) as lock,
-        LocalSparkRunner.running(logs=settings.data_dir / "logs", lock=lock) as local,
+        LocalSparkRunner.running(lake=settings.lake_uri, logs=settings.data_dir / "logs", lock=lock) as local,
     ):
         yield local

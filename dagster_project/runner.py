@@ -21,36 +21,31 @@ class SparkRunner(Protocol):
 
 
 class LocalSparkRunner:
-    """Runs `spark_jobs.jobs.<job>` with this interpreter, in a host that its jobs share; output goes to a log file of
-    its own.
-
-    `lock` is the descriptor of the lake's lock, which the job inherits (see lake_lock).
+    """Runs `spark_jobs.jobs.<job>` with this interpreter, in the host that its jobs share; output goes to a log file
+    of its own.
     """
 
-    def __init__(self, *, logs: Path, lock: int | None = None) -> None:
+    def __init__(self, *, logs: Path, host: JobHost) -> None:
         self._logs = logs
-        self._lock = lock
-        self._host: JobHost | None = None
+        self._host = host
 
     @classmethod
     @contextmanager
-    def running(cls, *, logs: Path, lock: int | None = None) -> Iterator["LocalSparkRunner"]:
-        """One whose host ends with the block."""
-        runner = cls(logs=logs, lock=lock)
-        try:
-            yield runner
-        finally:
-            runner.close()
+    def running(cls, *, lake: str, logs: Path, lock: int | None = None) -> Iterator["LocalSparkRunner"]:
+        """One whose host starts at once, beside whatever comes before the first job, and ends with the block.
 
-    def close(self) -> None:
-        if self._host is not None:
-            self._host.close()
+        `lock` is the descriptor of the lake's lock, which the host and its jobs inherit (see lake_lock).
+        """
+        host = JobHost(lake=lake, log=logs / "host.log", lock=lock)
+        host.start()
+        try:
+            yield cls(logs=logs, host=host)
+        finally:
+            host.close()
 
     def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
         log = job_log(self._logs, context, job)
         context.log.info(f"job {job} writes its log to {log}")
-        if self._host is None:
-            self._host = JobHost(lake=params.lake, log=log.with_name("host.log"), lock=self._lock)
         with dg.open_pipes_session(context, PipesTempFileContextInjector(), WholeMessages()) as session:
             variables = session.get_bootstrap_env_vars()
             code, memory = self._host.run(job, params.model_dump_json(), variables=variables, log=log)

@@ -27,6 +27,8 @@ from infra.night_view import run_and_show
 from infra.publishing import set_block, snapshot_rows
 from infra.stack import clickhouse_folder, wait_until_ready
 from infra.tokens import ensure_issuer
+from sql.client import Address
+from sql.migrate import migrate
 
 _USERS, _DAYS, _HORIZON_DAYS, _SEED = 5_000, 30, 7, 7
 _LAST_DATE = date(2026, 3, 16)
@@ -50,18 +52,19 @@ def run_demo(folder: Path) -> None:
     stage = _Stage(time.monotonic())
     stage(f"1. A sample world: {_USERS:,} users, {_DAYS} days")
     world = folder / "world"
-    _make_world(world)
-    with _stack(_settings(folder, world)) as settings:
-        with launching(settings) as runner:  # the second night finds Spark awake
+    # Spark starts while the world is made, and the second night finds it awake.
+    with launching(_settings(folder, world)) as runner:
+        _make_world(world)
+        with _stack(_settings(folder, world)) as settings:
             stage(f"2. The night of {_LAST_DATE}: from deliveries to published lists")
             result = run_and_show(settings, _LAST_DATE, runner=runner)
             user = _somebody(settings, result.snapshot_id)
             _show_day(settings, user, result.snapshot_id, stage)
             stage("6. A night that scores with last night's models, and that the gate stops")
             show_stopped_night(settings, world, _LAST_DATE, runner=runner)
-        show(snapshot_rows(settings), as_json=False, title="snapshots: the last good one is still served")
-        stage("7. CRM pulls lists, makes an audience, and confirms an export")
-        show_crm(settings, result.snapshot_id)
+            show(snapshot_rows(settings), as_json=False, title="snapshots: the last good one is still served")
+            stage("7. CRM pulls lists, makes an audience, and confirms an export")
+            show_crm(settings, result.snapshot_id)
     stage("Done")
     console.print(f"See it all in the Dagster UI:  .venv/bin/recs dev --data-dir {folder} --world {world}")
     here = f"--data-dir {folder}"
@@ -114,6 +117,7 @@ def _stack(settings: Settings) -> Iterator[Settings]:
                 "max_snapshot_age_days": 36_500,  # the sample world keeps its date
             }
         )
+        migrate(Address.of(wired))
         with running("api", ["api"], wired):
             wait_until_ready(f"http://127.0.0.1:{wired.api_port}/healthz")
             yield wired

@@ -82,8 +82,9 @@ def _run(
     warnings.simplefilter("ignore", dg.PreviewWarning)
     with (
         _ends_politely(),
-        _dagster_home(settings) as instance,
+        # First: Spark starts while Dagster does.
         launching(settings) if runner is None else nullcontext(runner) as spark,
+        _dagster_home(settings) as instance,
     ):
         job = build_defs(settings, resources={"spark_runner": spark}).resolve_job_def(name)
         run_id = str(uuid.uuid4())

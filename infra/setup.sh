@@ -27,7 +27,8 @@ python_packages() {
   rm -f "$stamps/packages"
   "$python" -m venv --clear .venv >>"$log" 2>&1 || fail "virtual environment" "$python -m venv does not work" "On Debian: apt-get install python3.11-venv"
   .venv/bin/pip install -q uv >>"$log" 2>&1 || fail "uv" "the package index did not give uv" "Check the network and pip's settings, then run make setup again"
-  .venv/bin/uv pip sync -q --require-hashes --python .venv/bin/python requirements.lock >>"$log" 2>&1 ||
+  # Bytecode here, once: where PYTHONDONTWRITEBYTECODE is set, each process would compile all that it imports.
+  .venv/bin/uv pip sync -q --compile-bytecode --require-hashes --python .venv/bin/python requirements.lock >>"$log" 2>&1 ||
     fail "Python packages" "$(tail -n 1 "$log")" "Check the network and disk space, then run make setup again"
   .venv/bin/uv pip install -q --no-deps --python .venv/bin/python -e . >>"$log" 2>&1 ||
     fail "the project itself" "$(tail -n 1 "$log")" "Run make clean, then make setup"
@@ -76,5 +77,6 @@ mkdir -p "$stamps"
 exec 9>"$local_dir/setup.lock"
 flock 9 # two make at once: the second waits and then finds everything done
 python_packages
+.venv/bin/python -m compileall -q api dagster_project data_contracts infra spark_jobs sql
 jars
 if [ "${1:-}" = cloud ]; then s3_jars; fi

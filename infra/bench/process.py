@@ -11,7 +11,8 @@ import psutil
 from dagster_project.processes import sizes_mb, tree
 from data_contracts.errors import RecsError
 
-_SAMPLE_SECONDS = 1.0
+# A look costs the processes that are looked at as well: their page tables are walked.
+_SAMPLE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,9 @@ def measure(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> 
     def sample() -> None:
         nonlocal peak, worker
         while not ended.wait(_SAMPLE_SECONDS):
-            members = tree(process.pid)
-            peak = max(peak, sum(sizes_mb(members).values()))
-            workers = (sum(sizes_mb([member]).values()) for member in members if _is_worker(member))
-            worker = max(worker, max(workers, default=0.0))
+            sizes = {member: sum(sizes_mb([member]).values()) for member in tree(process.pid)}
+            peak = max(peak, sum(sizes.values()))
+            worker = max([worker, *(size for member, size in sizes.items() if _is_worker(member))])
 
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()

@@ -28,7 +28,7 @@ from data_contracts.settings import Settings
 from spark_jobs.lake.session import jvm_conf
 
 # What the first job needs, imported while the JVM starts; and what later ones do, imported beside the first.
-_ALWAYS = ("spark_jobs.lake.great_expectations",)
+_FIRST = ("spark_jobs.lake.great_expectations", "spark_jobs.jobs.ingest")
 _AHEAD = tuple(f"spark_jobs.jobs.{job}" for job in ("features", "retrieval", "ranking", "scoring", "seal", "report"))
 _CHUNK = 1 << 16
 
@@ -44,14 +44,15 @@ class Request(TypedDict):
 
 def main() -> None:
     jvm = _Jvm()
+    for name in _FIRST:
+        import_module(name)
     pending = b""
     while chunk := os.read(sys.stdin.fileno(), _CHUNK):
         pending += chunk
         while b"\n" in pending:
             line, pending = pending.split(b"\n", 1)
             request: Request = json.loads(line)
-            for name in (_module(request), *_ALWAYS):
-                import_module(name)
+            import_module(_module(request))
             if not _serve(request, jvm.variables()):
                 return jvm.close()
     return jvm.close()

@@ -4,7 +4,9 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from py4j.java_gateway import JavaClass, JVMView
 from pyspark.sql import SparkSession
 
 from data_contracts.errors import UnavailableError
@@ -33,11 +35,26 @@ _CONF: Mapping[str, str] = {
 _HERE: Mapping[str, str] = {
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "2",
+    # Delta's own queries are the same for every commit of every table: of 100 classes, Spark's default, they would be
+    # gone and compiled anew for the next one.
+    "spark.sql.codegen.cache.maxEntries": "2000",
     # A thousand small files are listed in a few tasks, not one each.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
+
+
+class _Jvm(JVMView):  # type: ignore[misc]
+    """Asks the JVM for a class once, not at each use as py4j does: of a class like `functions`, which `F.col` and its
+    like use each time, every imported package is searched, and for each all of Spark's jars.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        found = super().__getattr__(name)
+        if isinstance(found, JavaClass):
+            self.__dict__[name] = found
+        return found
 
 
 def spark_session(
@@ -58,6 +75,8 @@ def spark_session(
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
+    jvm = session.sparkContext._jvm
+    jvm.__class__ = _Jvm
     return session
 
 

@@ -64,8 +64,9 @@ def test_a_failing_job_fails_its_asset_with_the_jobs_own_words(tmp_path: Path) -
     settings = Settings(data_dir=tmp_path, tecd="/nowhere", product_horizon_days=7)
     (tmp_path / "lake" / "snapshots" / "2026-03-15.1").mkdir(parents=True)
     sealed = publish.build(nights(settings))[0]
-    resources = {"settings": settings, "spark_runner": LocalSparkRunner(logs=tmp_path / "logs")}
-    result = dg.materialize([sealed], partition_key="2026-03-15", resources=resources, raise_on_error=False)
+    with LocalSparkRunner.running(lake=settings.lake_uri, logs=tmp_path / "logs") as runner:
+        resources = {"settings": settings, "spark_runner": runner}
+        result = dg.materialize([sealed], partition_key="2026-03-15", resources=resources, raise_on_error=False)
     failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data.user_failure_data
     assert failure is not None
     assert "not a finished snapshot" in str(failure.description)
