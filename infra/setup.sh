@@ -63,6 +63,19 @@ jars() {
   mark_done jars "$want"
 }
 
+spark_classes() { # for the packaged Java; another one starts as it always did
+  local want
+  want=$(key requirements.lock infra/local/ivy.xml infra/local/spark_classes.py)
+  [ -n "${JAVA_HOME:-}" ] && return
+  is_done classes "$want" && [ -f "$local_dir/spark.jsa" ] && return
+  echo "setup: an archive of Spark's classes, which halves the time that a JVM takes to start"
+  rm -f "$stamps/classes" "$local_dir/spark.jsa" "$local_dir/spark.jsa.part"
+  .venv/bin/python -m infra.local.spark_classes "$local_dir/spark.jsa.part" >>"$log" 2>&1 ||
+    fail "the archive of Spark's classes" "$(tail -n 1 "$log")" "Run make setup again"
+  mv "$local_dir/spark.jsa.part" "$local_dir/spark.jsa"
+  mark_done classes "$want"
+}
+
 s3_jars() { # 280 MB that a cluster's image has, and only the tests of the cloud's path need
   local want
   want=$(key infra/local/ivy.xml)
@@ -79,4 +92,5 @@ flock 9 # two make at once: the second waits and then finds everything done
 python_packages
 .venv/bin/python -m compileall -q api dagster_project data_contracts infra spark_jobs sql
 jars
+spark_classes
 if [ "${1:-}" = cloud ]; then s3_jars; fi

