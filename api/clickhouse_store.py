@@ -15,6 +15,7 @@ from api.opted_out import CHANNELS
 from api.store import (
     ITEMS,
     FallbackLists,
+    Found,
     Lists,
     Pointers,
     PortraitFeature,
@@ -34,7 +35,7 @@ from sql.client import Address, AsyncStore, connected_async
 from sql.pointer import read_pointers_async
 from sql.rules import current_rule_set_async
 from sql.states import State
-from sql.user_events import read_events, read_lag
+from sql.user_events import events_of, read_lag
 
 _APP = sum(int(CHANNEL_CONSENT[channel]) for channel in CHANNELS)
 # What is suppressed in a channel in part counts as well: in memory nobody knows of which product it is.
@@ -85,18 +86,18 @@ class ClickHouseStore:
             segments={segment: one for (tier, segment), one in lists.items() if tier == Tier.SEGMENT},
         )
 
-    async def users(
-        self, snapshot_id: str, user_ids: Sequence[int]
-    ) -> tuple[Mapping[int, UserState], Mapping[int, Lists]]:
+    async def look_up(self, snapshot_id: str, user_ids: Sequence[int], *, cut_off: int) -> Found:
         store = await self._store()
-        rows = await store.few_rows("user_rows_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
-        bodies = {user_id: orjson.loads(body) for user_id, body in rows}
-        states = {user_id: UserState(*state) for user_id, (_, states) in bodies.items() for state in states}
+        asked = {"snapshot_id": snapshot_id, "user_ids": list(user_ids), "cut_off": cut_off}
+        rows = await store.few_rows("user_rows_v1/lookup", **asked)
+        read = [(is_event, user_id, orjson.loads(body)) for is_event, user_id, body in rows]
+        bodies = {user_id: body for is_event, user_id, body in read if not is_event}
         found = {user_id: _of_user(lists) for user_id, (lists, _) in bodies.items()}
-        return states, {user_id: lists for user_id, lists in found.items() if lists is not None}
-
-    async def user_events(self, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
-        return await read_events(await self._store(), user_ids, cut_off=cut_off)
+        return Found(
+            states={user_id: UserState(*state) for user_id, (_, states) in bodies.items() for state in states},
+            lists={user_id: lists for user_id, lists in found.items() if lists is not None},
+            events=await events_of(store, [(user_id, *event) for is_event, user_id, event in read if is_event]),
+        )
 
     async def opted_out(self, snapshot_id: str, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
         store = await self._store()

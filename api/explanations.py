@@ -4,7 +4,7 @@ Nothing here asks the pointer, so a later snapshot or a rollback changes no expl
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -172,5 +172,5 @@ async def _again(service: Service, serving: Serving, past: _Past, moment: Moment
     from_memory = rebuilt(serving, question, None)
     if not serving.snapshot_id or (past.logged.tier == Tier.STATIC and is_same(from_memory, past.logged)):
         return from_memory, True
-    states, lists = await service.store.users(serving.snapshot_id, [question.user_id])
-    return rebuilt(serving, question, moment.user_data(serving, states, lists, past.events)), False
+    found = await service.store.look_up(serving.snapshot_id, [question.user_id], cut_off=moment.cut_off_micros)
+    return rebuilt(serving, question, moment.user_data(serving, replace(found, events=past.events))), False

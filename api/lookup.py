@@ -151,7 +151,7 @@ class Lookup:
         ]
 
     async def _answer(self, questions: Sequence[Question]) -> Sequence[Reply]:
-        """Raises where either of the two cannot be read.
+        """Raises where lists, states and events cannot all be read.
 
         Without events nobody knows what a user holds and consents to by now: as without a state, only what is safe for
         anyone may be shown.
@@ -162,9 +162,6 @@ class Lookup:
         user_ids = sorted({question.user_id for question in questions})
         with self._waiting():
             async with asyncio.timeout(max(self._deadline, ABANDON_SECONDS)):
-                (states, lists), events = await asyncio.gather(
-                    self._store.users(serving.snapshot_id, user_ids),
-                    self._store.user_events(user_ids, cut_off=moment.cut_off_micros),
-                )
+                found = await self._store.look_up(serving.snapshot_id, user_ids, cut_off=moment.cut_off_micros)
         channels = {question.channel for question in questions}
-        return recommend(serving, questions, moment.user_data(serving, states, lists, events, channels))
+        return recommend(serving, questions, moment.user_data(serving, found, channels))

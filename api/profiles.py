@@ -31,15 +31,15 @@ async def profile(service: Service, settings: Settings, user_id: int) -> Profile
     if not snapshot.is_whole:
         raise UnavailableError("no snapshot is served now")
     moment = watch.moment(snapshot)
-    (states, lists), events, recent = await asyncio.gather(
-        service.store.users(snapshot.snapshot_id, [user_id]),
-        service.store.user_events([user_id], cut_off=moment.cut_off_micros),
+    found, recent = await asyncio.gather(
+        service.store.look_up(snapshot.snapshot_id, [user_id], cut_off=moment.cut_off_micros),
         asyncio.to_thread(_recent, settings, user_id),
     )
-    if user_id not in lists and user_id not in states and not recent:
+    lists = found.lists.get(user_id, Lists())
+    if user_id not in found.lists and user_id not in found.states and not recent:
         raise UnknownError("neither the snapshot that is served nor any stored event knows this user")
-    changes = moment.overlay(EVENTS.empty_table() if events is None else events)
-    state = states.get(user_id)
+    changes = moment.overlay(EVENTS.empty_table() if found.events is None else found.events)
+    state = found.states.get(user_id)
     return Profile(
         user_id=user_id,
         snapshot_id=snapshot.snapshot_id,
@@ -48,8 +48,8 @@ async def profile(service: Service, settings: Settings, user_id: int) -> Profile
         holdings=holdings_now(snapshot.items, state or UserState(), changes),
         consents=consents_now(state or UserState(), changes),
         attributes=attributes(state or UserState()),
-        top_products=_top(snapshot, lists.get(user_id, Lists()).products),
-        top_offers=_top(snapshot, lists.get(user_id, Lists()).offers),
+        top_products=_top(snapshot, lists.products),
+        top_offers=_top(snapshot, lists.offers),
         recent_events=[_event(one) for one in recent],
     )
 

@@ -58,6 +58,15 @@ class UserState:
 
 
 @dataclass(frozen=True)
+class Found:
+    """Of the users asked for. `events`: what the overlay needs (data_contracts.overlay.EVENTS); None for none."""
+
+    states: Mapping[int, UserState] = field(default_factory=dict)
+    lists: Mapping[int, Lists] = field(default_factory=dict)
+    events: pa.Table | None = None
+
+
+@dataclass(frozen=True)
 class FallbackLists:
     popular: Lists = Lists()
     segments: Mapping[int, Lists] = field(default_factory=dict)
@@ -115,15 +124,9 @@ class Store(Protocol):
 
     async def fallback_lists(self, snapshot_id: str) -> FallbackLists: ...
 
-    async def users(
-        self, snapshot_id: str, user_ids: Sequence[int]
-    ) -> tuple[Mapping[int, UserState], Mapping[int, Lists]]:
-        """Policy data of those users who have any; personal lists, with those of other variants, of who has such."""
-
-    async def user_events(self, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
-        """Streamed events that the overlay of those users needs (data_contracts.overlay.EVENTS); None for none at all.
-
-        `cut_off`: the snapshot's, in microseconds.
+    async def look_up(self, snapshot_id: str, user_ids: Sequence[int], *, cut_off: int) -> Found:
+        """Policy data of those users who have any; personal lists, with those of other variants, of who has such; and
+        streamed events. `cut_off`: the snapshot's, in microseconds.
         """
 
     async def opted_out(self, snapshot_id: str, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:

@@ -1,6 +1,6 @@
 """When an answer is given, as far as that decides on it: for look-ups now, and for explanations of then. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Self
@@ -12,7 +12,7 @@ from api.contact import KeptBack
 from api.layout import UserData
 from api.overlay_changes import Changes
 from api.serving import Serving, Snapshot
-from api.store import Lists, UserState
+from api.store import Found
 from data_contracts.overlay import Overlay, overlay
 from data_contracts.overlay.rows import micros
 from data_contracts.settings import Settings
@@ -45,13 +45,12 @@ class Moment:
     def user_data(
         self,
         serving: Serving,
-        states: Mapping[int, UserState],
-        lists: Mapping[int, Lists],
-        events: pa.Table | None,
+        found: Found,
         channels: Collection[Channel] = tuple(Channel),
     ) -> UserData:
         """Of a snapshot that is too old to be called personal, what it says of users only serves the policy."""
-        return UserData(states, {} if self.is_outdated else lists, self.changes(serving, events, channels))
+        lists = {} if self.is_outdated else found.lists
+        return UserData(found.states, lists, self.changes(serving, found.events, channels))
 
     def changes(
         self, serving: Serving, events: pa.Table | None, channels: Collection[Channel] = tuple(Channel)

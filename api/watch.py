@@ -162,8 +162,7 @@ class Watch:
             self._store.snapshot_items(snapshot_id),
             self._store.fallback_lists(snapshot_id),
             # Touched once before it is served, so that no user's request is the one that finds it cold.
-            self._store.users(snapshot_id, [0]),
-            self._store.user_events([0], cut_off=0),
+            self._store.look_up(snapshot_id, [0], cut_off=0),
         )
         return Snapshot(snapshot_id, items, fallback, is_whole=True)
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-import orjson
 import pyarrow as pa
 
 from data_contracts.columns import EVENT_TIME, ITEM_ID, USER_ID
@@ -37,13 +36,11 @@ def put_events(store: Store, rows: Iterable[EventRow]) -> None:
     store.insert(USER_EVENTS, table)
 
 
-async def read_events(store: AsyncStore, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
-    """What the overlay of these users needs, as EVENTS; None where nothing happened. `cut_off` in microseconds."""
-    rows = await store.few_rows("user_events_v1/lookup", user_ids=list(user_ids), cut_off=cut_off)
+async def events_of(store: AsyncStore, rows: Sequence[Sequence[Any]]) -> pa.Table | None:
+    """What a look-up found of events (a user, then the fields of the event's body), as EVENTS; None for none."""
     if not rows:
         return None
-    columns = zip(*[(user_id, *orjson.loads(body)) for user_id, body in rows], strict=True)
-    named = dict(zip(_SELECTED, columns, strict=True))
+    named = dict(zip(_SELECTED, zip(*rows, strict=True), strict=True))
     events = pa.table([pa.array(named[field.name], field.type) for field in EVENTS], schema=EVENTS)
     rec_ids = answers_in(named[ITEM_ID])
     if not rec_ids:

@@ -14,6 +14,7 @@ from api.opted_out import user_hash
 from api.store import (
     ITEMS,
     FallbackLists,
+    Found,
     Lists,
     Pointers,
     PortraitFeature,
@@ -173,16 +174,16 @@ class FakeStore:
         await self._reached()
         return self.fallback
 
-    async def users(
-        self, snapshot_id: str, user_ids: Sequence[int]
-    ) -> tuple[Mapping[int, UserState], Mapping[int, Lists]]:
+    async def look_up(self, snapshot_id: str, user_ids: Sequence[int], *, cut_off: int) -> Found:
         self.asked.append((snapshot_id, tuple(user_ids)))
         await self._reached()
-        states = {user_id: self.states[user_id] for user_id in user_ids if user_id in self.states}
-        return states, {user_id: self.personal[user_id] for user_id in user_ids if user_id in self.personal}
+        return Found(
+            states={user_id: self.states[user_id] for user_id in user_ids if user_id in self.states},
+            lists={user_id: self.personal[user_id] for user_id in user_ids if user_id in self.personal},
+            events=self._events(user_ids),
+        )
 
-    async def user_events(self, user_ids: Sequence[int], *, cut_off: int) -> pa.Table | None:
-        await self._reached()
+    def _events(self, user_ids: Sequence[int]) -> pa.Table | None:
         if self.events is None:
             return None
         found = self.events.filter(pc.is_in(self.events["user_id"], pa.array(user_ids, pa.int64())))

@@ -21,7 +21,7 @@ from api.app import create_app
 from api.clickhouse_store import ClickHouseStore
 from api.grpc import running_grpc
 from api.opted_out import user_hash
-from api.store import FallbackLists, Lists, UserState
+from api.store import FallbackLists, Found, Lists, UserState
 from data_contracts import recommendation_pb2 as pb
 from data_contracts.overlay import EventRow
 from data_contracts.overlay.kinds import FEEDBACK
@@ -383,12 +383,12 @@ def test_the_store_reads_what_was_written(server: Server) -> None:
     async def scene() -> None:
         real, fake = ClickHouseStore(server.address), FakeStore()
         everyone = [ALICE, BOB, CAROL, DAVE, STRANGER]
-        assert await real.users(FIRST, everyone) == await fake.users(FIRST, everyone)
+        assert await real.look_up(FIRST, everyone, cut_off=0) == await fake.look_up(FIRST, everyone, cut_off=0)
         assert await real.fallback_lists(FIRST) == await fake.fallback_lists(FIRST)
         assert (await real.snapshot_items(FIRST)).equals(await fake.snapshot_items(FIRST))
         assert await real.rule_set() == await fake.rule_set()
         assert [row.snapshot_id for row in await real.snapshots()][:2] == [SECOND, FIRST]
-        assert await real.users("2020-01-01.1", everyone) == ({}, {})
+        assert await real.look_up("2020-01-01.1", everyone, cut_off=0) == Found()
         (line,) = await real.portrait(FIRST, "card_gold")
         assert (line.feature, line.holders, line.holders_mean) == ("f_spend", 0, None)
         await real.close()

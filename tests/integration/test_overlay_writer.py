@@ -163,7 +163,7 @@ def test_the_look_up_reads_what_a_rule_may_need(day: Day) -> None:
     async def read(user_ids: list[int]) -> pa.Table | None:
         store = ClickHouseStore(day.store.address)
         try:
-            return await store.user_events(user_ids, cut_off=cut_off)
+            return (await store.look_up("2026-03-15.1", user_ids, cut_off=cut_off)).events
         finally:
             await store.close()
 

@@ -1,10 +1,9 @@
 """Answers after events: suppressed items are out, boosted ones up, the policy sees what is held and agreed to now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
@@ -15,7 +14,7 @@ from api.layout import Question, UserData
 from api.overlay_changes import Changes
 from api.recommend import Reply, recommend
 from api.serving import Serving, Snapshot
-from api.store import Lists, UserState
+from api.store import Found, Lists, UserState
 from data_contracts.errors import UnavailableError
 from data_contracts.overlay import EVENTS, KINDS, overlay, row_of
 from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK, PRODUCT_EVENTS, SUPPRESSIONS, TELEMETRY
@@ -182,9 +181,9 @@ def test_the_service_applies_what_its_store_has_of_the_user(tmp_path: object) ->
 
 def test_without_events_the_answer_comes_from_memory_with_what_is_safe_for_anyone(tmp_path: object) -> None:
     class Eventless(FakeStore):
-        async def user_events(self, user_ids: object, **moments: int) -> pa.Table | None:
+        async def look_up(self, snapshot_id: str, user_ids: Sequence[int], *, cut_off: int) -> Found:
             if user_ids == [0]:  # the watch, which touches every table once
-                return None
+                return Found()
             raise UnavailableError("no events now")
 
     with service(Eventless(), tmp_path) as client:
