@@ -10,17 +10,14 @@ from data_contracts.manifest import Manifest
 from data_contracts.night import parse_snapshot_id
 from sql.client import Store
 from sql.sources import Source, Target, open_source
-from sql.staging import begin_staging, put_staged
+from sql.staging import LARGE_PARTS, begin_staging, put_staged
 from sql.states import State, put_state
 from sql.user_rows import fill_user_rows
 
 TABLES = tuple(SNAPSHOT_COLUMNS)
 
-# Parts as large as a gigabyte of rows allows: a million users are one part, which halves the work as nothing is merged.
 _INSERT_SETTINGS: dict[str, str | int] = {
-    "max_insert_threads": 1,
-    "min_insert_block_size_rows": 10_000_000,
-    "min_insert_block_size_bytes": 1_000_000_000,
+    **LARGE_PARTS,
     "input_format_parquet_allow_missing_columns": 0,
     "input_format_arrow_allow_missing_columns": 0,
 }

@@ -1,6 +1,15 @@
 """From a staging table into the place of a partition, at once: what was there before is served until then."""
 
+from collections.abc import Mapping
+
 from sql.client import Store
+
+# As large as a gigabyte of rows allows: a million users are one part, which halves the work as nothing is merged.
+LARGE_PARTS: Mapping[str, int] = {
+    "max_insert_threads": 1,
+    "min_insert_block_size_rows": 10_000_000,
+    "min_insert_block_size_bytes": 1_000_000_000,
+}
 
 
 def begin_staging(store: Store, *, table: str, snapshot_id: str) -> None:

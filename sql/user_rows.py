@@ -1,7 +1,7 @@
 """What a look-up needs of a user as one row: made of a snapshot's lists and states, read by `user_rows_v1/lookup`."""
 
 from sql.client import Store
-from sql.staging import begin_staging, put_staged
+from sql.staging import LARGE_PARTS, begin_staging, put_staged
 
 USER_ROWS = "user_rows"
 # At once: their rows are held in memory while they are made.
@@ -17,7 +17,7 @@ def fill_user_rows(store: Store, snapshot_id: str) -> None:
         ((last, users),) = store.rows("user_rows_v1/range", snapshot_id=snapshot_id, first=first, most=_USERS)
         if users < _USERS:
             last = _LARGEST_ID
-        store.run("user_rows_v1/fill", snapshot_id=snapshot_id, first=first, last=last)
+        store.run("user_rows_v1/fill", settings=LARGE_PARTS, snapshot_id=snapshot_id, first=first, last=last)
         first = last + 1
     put_staged(store, table=USER_ROWS, snapshot_id=snapshot_id)
 
