@@ -46,8 +46,9 @@ def backtest(
     data_dir: Annotated[Path | None, typer.Option(help="Folder of that night. [default: RECS_DATA_DIR]")] = None,
     horizon_days: Annotated[int | None, typer.Option(min=1, help="Days of that night's product horizon.")] = None,
     hide: Annotated[
-        str, typer.Option(help="A product of --lake-date to hide: how it would be ranked on the day of its launch.")
-    ] = "",
+        list[str] | None,
+        typer.Option(help="A product of --lake-date to hide: how it would be ranked on its launch. Again for more."),
+    ] = None,
     folds: Annotated[
         int, typer.Option(min=1, help="Earlier moments to train anew at and test on, of --tecd or --lake-date.")
     ] = 1,
@@ -93,7 +94,7 @@ def backtest(
         return
     if day is not None or (folds > 1 and of_tecd is not None):
         retrieval = _retrieval(RetrievalParams(), knobs)
-        show_rolling(settings, day, of_tecd, folds=folds, k=k, retrieval=retrieval, as_json=as_json, hidden=hide)
+        show_rolling(settings, day, of_tecd, folds=folds, k=k, retrieval=retrieval, as_json=as_json, hidden=hide or ())
         return
     shown = _Shown(k, by_seed, knobs, as_json)
     if of_tecd is not None and train is None and test is None:

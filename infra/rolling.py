@@ -2,13 +2,13 @@
 
 With a lake's date the report is kept beside the night it is about, `{lake}/evaluation/{as_of}/backtest.json`:
     products   folds (newest first: train, calibrate, test, labels_from, labels_to, figures, calibration), together,
-               cold (model -> metric): the segment tier for users held out from training, and, where a product is
-               hidden, launch (product -> model -> metric): how it is ranked without a past (evaluation/launch.py)
+               cold (model -> metric): the segment tier for users held out from training, and, where products are
+               hidden, launch (product -> model -> metric): how each is ranked without a past (evaluation/launch.py)
     offers     folds (newest first: test_day, figures)
 figures of products: slice -> model -> metric -> {value, low, high, users}; of offers: label before the slice.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -39,11 +39,11 @@ def show_rolling(
     k: int,
     retrieval: RetrievalParams,
     as_json: bool,
-    hidden: str = "",
+    hidden: Sequence[str] = (),
 ) -> None:
-    """Products of a lake, offers of T-ECD days, or both; hidden: a product whose launch is measured.
+    """Products of a lake, offers of T-ECD days, or both; hidden: products whose launch is measured.
 
-    Raises InputError where history is too short, or the product is not there.
+    Raises InputError where history is too short, or a product is not there.
     """
     report: dict[str, Any] = {}
     with progress(quiet=as_json) as bars:
@@ -63,9 +63,11 @@ def show_rolling(
         console.print(f"by family, segment and tenure, every metric: {report_uri(settings.lake_uri, lake_date)}")
 
 
-def product_folds(settings: Settings, as_of: date, *, folds: int, k: int, hidden: str = "") -> Mapping[str, Any]:
+def product_folds(
+    settings: Settings, as_of: date, *, folds: int, k: int, hidden: Sequence[str] = ()
+) -> Mapping[str, Any]:
     from spark_jobs.evaluation.cold_users import cold_users
-    from spark_jobs.evaluation.launch import launch_figures
+    from spark_jobs.evaluation.launch import launch_figures, launched
     from spark_jobs.evaluation.product_log import rolling_log
     from spark_jobs.evaluation.rolling import rolling_report
     from spark_jobs.lake.session import spark_session
@@ -83,8 +85,9 @@ def product_folds(settings: Settings, as_of: date, *, folds: int, k: int, hidden
     report = rolling_report(seen, k=k, booster=booster, seed=seed, threads=threads).as_json()
     report["cold"] = _as_json(cold_users(seen, k=k))
     if hidden:
-        launch = launch_figures(seen, unknowing, hidden, k=k, booster=booster, seed=seed, threads=threads)
-        report["launch"] = {hidden: _as_json(launch)}
+        launch = launched(seen, unknowing, hidden, booster=booster, seed=seed, threads=threads)
+        columns = zip(hidden, launch.columns, strict=True)
+        report["launch"] = {name: _as_json(launch_figures(launch, column, k=k)) for name, column in columns}
     return report
 
 

@@ -1,11 +1,12 @@
 """Bench `quality`: how good product lists and probabilities are, on a sample world whose truth is known.
 
 A night is trained on a world that it knows nothing of but its deliveries, then held against the true probabilities of
-the days to come (`spark_jobs.evaluation.truth`), and three earlier nights against what users did next.
+the days to come (`spark_jobs.evaluation.truth`), and three earlier nights against what users did next. A launch is the
+same night, to which a product of each family is hidden (`spark_jobs.evaluation.launch`).
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from infra.bench.night_growth import LAST_DATE, night_params, run_job
 from infra.local.world import generate
 from infra.rolling import product_folds
 from spark_jobs.evaluation.intervals import Estimate
+from spark_jobs.evaluation.launch import launch_by_truth, launched
 from spark_jobs.evaluation.probabilities import ENOUGH, chance
-from spark_jobs.evaluation.product_log import night_users
+from spark_jobs.evaluation.product_log import night_users, rolling_log
 from spark_jobs.evaluation.rolling import SeenUsers
 from spark_jobs.evaluation.truth import TruthReport, best_by_truth, truth_report
 from spark_jobs.lake.session import spark_session
@@ -46,11 +48,12 @@ def run() -> list[Figure]:
         for job in _JOBS:
             run_job(job, params, big=False)
         truth, ranker = against_truth(params, world), ProductRanker.load(f"{params.models_uri}/products")
+        launch = launch_against_truth(params, world)
         settings = Settings(data_dir=Path(folder), product_horizon_days=HORIZON_DAYS)
         folds = product_folds(settings, LAST_DATE, folds=FOLDS, k=K)
     cases = {family: pair.cases for family, pair in ranker.calibrator.groups.items()}
     learned = {family: min(fold["learned"].get(family, 0) for fold in folds["folds"]) for family in cases}
-    return [*truth_figures(truth, cases), *fold_figures(folds["together"], learned)]
+    return [*truth_figures(truth, cases), *launched_figures(launch), *fold_figures(folds["together"], learned)]
 
 
 def against_truth(params: NightParams, world: Path) -> TruthReport:
@@ -68,6 +71,44 @@ def against_truth(params: NightParams, world: Path) -> TruthReport:
     return truth_report(
         seen.users, told_by(ranker, seen.users, seen.feature_names), best, truth, segment=seen.segment, k=K
     )
+
+
+def launch_against_truth(
+    params: NightParams, world: Path, *, products: Sequence[str] = ()
+) -> Mapping[str, Mapping[str, Estimate]]:
+    """Of `products` hidden together, by model and metric; by default the first of each family."""
+    spark = spark_session("bench launch", master="local[2]", driver_memory="2g")
+    try:
+        seen = rolling_log(spark, params, folds=0, tonight=True)
+        hidden = products or first_of_families(seen[0])
+        unknowing = rolling_log(spark, params, folds=0, hidden=hidden, tonight=True)
+    finally:
+        spark.stop()
+    threads = params.training_threads
+    launch = launched(seen, unknowing, hidden, booster=BoosterParams(), seed=params.seed, threads=threads)
+    return launch_by_truth(launch, true_probabilities(world, seen[0]), k=K)
+
+
+def first_of_families(seen: SeenUsers) -> list[str]:
+    """Of the products that anybody may have, in the catalogue's order."""
+    table = seen.users.products
+    sold = np.flatnonzero(seen.users.eligible.any(axis=0))
+    _, first = np.unique(table.families[sold], return_index=True)
+    return [table.ids[number] for number in sold[np.sort(first)]]
+
+
+def launched_figures(launch: Mapping[str, Mapping[str, Estimate]]) -> list[Figure]:
+    """Lists of those who will open a hidden product, beside what its family, its past and chance say."""
+    figures = []
+    for name in (f"ndcg@{K}", f"recall@{K}"):
+        own, family = (launch[model][name] for model in ("launched", "family"))
+        beside = "; ".join(f"{model} {launch[model][name].value:.3f}" for model in ("knew", "chance"))
+        note = f"{_interval(own)}; reference: the mean of the family in the segment; {beside}"
+        value, reference = round(own.value, 3), round(family.value, 3)
+        figures.append(Figure(f"{name} of hidden products", value, "", reference=reference, better="higher", note=note))
+    rate, knew = (launch[model]["predicted_over_true"] for model in ("launched", "knew"))
+    name, note = "predicted over true openings of hidden products", f"{_interval(rate)}; reference: with their past"
+    return [*figures, Figure(name, round(rate.value, 3), "", reference=round(knew.value, 3), note=note)]
 
 
 def true_probabilities(world: Path, seen: SeenUsers) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -6,6 +6,7 @@ The windows, users, features and labels are those of the night's own training, s
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -45,16 +46,17 @@ def product_log(spark: SparkSession, params: NightParams) -> ProductCases:
     return ProductCases(train.users, test.users, train.feature_names, train.pair_names)
 
 
-def rolling_log(spark: SparkSession, params: NightParams, *, folds: int, hidden: str = "") -> list[SeenUsers]:
+def rolling_log(
+    spark: SparkSession, params: NightParams, *, folds: int, hidden: Sequence[str] = (), tonight: bool = False
+) -> list[SeenUsers]:
     """Users of every window that so many folds need, the newest first, with features made anew for each as-of.
 
-    hidden: a product that nobody has had, opened or heard of, as if it came into the catalogue now; its labels are
-    gone with it. Nothing is written to the lake. Raises InputError where it has no products, no product events, or too
-    few days.
+    hidden: products that nobody has had, opened or heard of, as if they came into the catalogue now; their labels are
+    gone with them. tonight: before all, users as the night itself sees them, whose openings are not known yet. Nothing
+    is written to the lake. Raises InputError where it has no products, no product events, or too few days.
     """
-    silver, reference = _silver(spark, params), read_reference(params.lake)
-    if hidden:
-        silver = without_product(silver, hidden)
+    silver = reduce(without_product, hidden, _silver(spark, params))
+    reference = read_reference(params.lake)
     windows = rolling_windows(
         params.as_of,
         folds=folds,
@@ -69,6 +71,8 @@ def rolling_log(spark: SparkSession, params: NightParams, *, folds: int, hidden:
             f"{params.lake}: history is {missing} days too short for {folds} folds of a horizon of "
             f"{params.product_horizon_days} days as of {params.as_of}: take fewer --folds or a shorter horizon"
         )
+    if tonight:
+        windows = (_tonight(params), *windows)
     behaviour = _behaviour(silver, [window.as_of for window in windows], params).localCheckpoint()
     return [_seen(silver, behaviour, window, reference, params) for window in windows]
 
@@ -76,9 +80,8 @@ def rolling_log(spark: SparkSession, params: NightParams, *, folds: int, hidden:
 def night_users(spark: SparkSession, params: NightParams) -> SeenUsers:
     """Users as the night itself sees them, from its gold; what they open afterwards is not known here."""
     silver, reference = _silver(spark, params), read_reference(params.lake)
-    window = LabelWindow(params.as_of, params.cut_off, params.cut_off)
     features = read_table(spark, params.lake, "gold.user_features")
-    return _labelled(silver, features.where(F.col(AS_OF) == F.lit(params.as_of)), window, reference, params)
+    return _labelled(silver, features.where(F.col(AS_OF) == F.lit(params.as_of)), _tonight(params), reference, params)
 
 
 def without_product(silver: Silver, product_id: str) -> Silver:
@@ -93,6 +96,11 @@ def without_product(silver: Silver, product_id: str) -> Silver:
         product_events=silver.product_events.where(is_other),
         campaign_interactions=silver.campaign_interactions.where(is_other),
     )
+
+
+def _tonight(params: NightParams) -> LabelWindow:
+    """Without labels: what is opened after the night is not known."""
+    return LabelWindow(params.as_of, params.cut_off, params.cut_off)
 
 
 def _silver(spark: SparkSession, params: NightParams) -> Silver:

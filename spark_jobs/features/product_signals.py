@@ -25,13 +25,15 @@ _FRESH_DAYS = 7
 _STEPS = (ProductEvent.APPLIED, ProductEvent.DECLINED, ProductEvent.OPENED, ProductEvent.CLOSED)
 _CONTACTS = (CampaignEvent.SHOWN, CampaignEvent.CLICKED, CampaignEvent.DISMISSED)
 _RELATIONS = ("complements", "upgrades")
+# Of signals that tell what is held beside the product, rather than what has been between it and the user.
+PAIR_HOLDINGS = "f_pair_holdings_"
 SIGNALS: tuple[str, ...] = tuple(
     sorted(
         [f"f_pair_telemetry_{what}" for what in ("views_7d", "views_30d", "view_fresh")]
         + [f"f_pair_product_{kind}_30d" for kind in _STEPS]
         + [f"f_pair_campaign_{kind}_30d" for kind in _CONTACTS]
         + ["f_pair_product_applied_fresh", "f_pair_campaign_shown_fresh"]
-        + [f"f_pair_holdings_{relation}" for relation in _RELATIONS]
+        + [f"{PAIR_HOLDINGS}{relation}" for relation in _RELATIONS]
     )
 )
 
@@ -140,7 +142,7 @@ def _relations(holdings: Rows, products: Sequence[Product], positions: Mapping[s
             if other in positions
         ]
         pairs, counts = np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0, return_counts=True)
-        yield _Told(f"f_pair_holdings_{relation}", pairs[:, 0], pairs[:, 1], counts.astype(np.float64))
+        yield _Told(f"{PAIR_HOLDINGS}{relation}", pairs[:, 0], pairs[:, 1], counts.astype(np.float64))
 
 
 def _positions(rows: Rows, positions: Mapping[str, int]) -> Ints:

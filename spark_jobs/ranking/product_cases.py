@@ -27,8 +27,7 @@ from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.collect import collected
 from spark_jobs.lake.reference import read_reference
 from spark_jobs.lake.tables import read_table
-from spark_jobs.ranking.kernel import F32
-from spark_jobs.ranking.product_prior import expected_openings, likeness
+from spark_jobs.ranking.product_prior import Priors, expected_openings, is_new, likeness
 from spark_jobs.ranking.products import Cases, LabelledUsers
 from spark_jobs.ranking.rows import product_table
 from spark_jobs.ranking.user_blocks import aligned_features, aligned_pairs
@@ -136,7 +135,7 @@ def sample(users: DataFrame, *, most: int, seed: int) -> DataFrame:
     return users.where(draw < round(share * _SAMPLE_UNITS))
 
 
-def product_priors(silver: Silver, moment: Moment, *, catalogue: Catalogue, horizon_days: int) -> F32:
+def product_priors(silver: Silver, moment: Moment, *, catalogue: Catalogue, horizon_days: int) -> Priors:
     """Log odds that a user opens each product within a horizon, by the openings of the horizon before the as-of.
 
     Where history is shorter its days are scaled up. A product without openings, or new, has odds by what is like it
@@ -158,7 +157,7 @@ def product_priors(silver: Silver, moment: Moment, *, catalogue: Catalogue, hori
     exposure = np.array([_exposure(one, began.get(one.product_id), first, moment.as_of) for one in products])
     expected = expected_openings(counts, exposure, likeness(products))
     rate = np.clip(expected * horizon_days / max((moment.as_of - first).days, 1) / (users + 1), 1e-9, 0.5)
-    return np.asarray(np.log(rate / (1 - rate)), np.float32)
+    return Priors(np.asarray(np.log(rate / (1 - rate)), np.float32), is_new(exposure))
 
 
 def _exposure(product: Product, began: date | None, first: date, as_of: date) -> float:

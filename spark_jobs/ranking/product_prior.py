@@ -11,6 +11,7 @@ and one long on sale what it earned. `a` is by moments, a share of m_p² in how 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,24 @@ from data_contracts.catalogue import Product
 
 Doubles = npt.NDArray[np.float64]
 
+# On sale for less than this share of a window, a product is new: who has not met it yet says nothing about it.
+_NEW = 0.5
 _SHAPES = (0.2, 5.0)
 # What a product that is safe for anyone says of one that is not, and the other way round.
 _OTHER_AUDIENCE = 0.2
+
+
+@dataclass(frozen=True)
+class Priors:
+    """(p,) each: log odds that a user opens a product within a horizon; which products are new."""
+
+    odds: npt.NDArray[np.float32]
+    is_new: npt.NDArray[np.bool_]
+
+
+def is_new(exposure: Doubles) -> npt.NDArray[np.bool_]:
+    """(p,): on sale for less than half of the window, or not at all."""
+    return np.asarray(exposure < _NEW)
 
 
 def likeness(products: Sequence[Product]) -> Doubles:

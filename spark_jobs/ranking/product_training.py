@@ -4,7 +4,7 @@ One call, `train_on`, for a night and for whatever judges one. What a ranker is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,10 +16,12 @@ from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, booster_fr
 from spark_jobs.ranking.calibration import Calibrator, auc, fit_calibrator, log_loss, sigmoid
 from spark_jobs.ranking.kernel import F32, I64, margins
 from spark_jobs.ranking.products import BLOCK, FAMILIES, LabelledUsers, ProductRanker, is_in_first
-from spark_jobs.ranking.rows import RowBuffer, RowLayout, row_layout
+from spark_jobs.ranking.rows import RowBuffer, RowLayout, met_columns, row_layout
 
 # Share of negative cases that training keeps.
 NEGATIVE_SHARE = 0.25
+# Share of the users whose cases are learned from once more with all products new, so that a launch is known.
+_NEW_SHARE, _NEW_SEED = 0.25, 20240301
 
 
 class Seen(Protocol):
@@ -65,6 +67,8 @@ def train_product_ranker(
 ) -> ProductRanker:
     """Fit the booster on both windows with a share of their negatives, and calibrate it by its halves.
 
+    What of a new product is unknown (`rows`) it learns from copies of cases that keep it back; they calibrate nothing.
+
     Facts keep the windows apart, so that labels which went missing in the newer one are seen: `training_…` are of the
     older, its negatives sampled, `calibration_…` of all the newer one's cases.
     """
@@ -74,13 +78,18 @@ def train_product_ranker(
     if not known.labels.any():
         raise InputError("no product was opened by an eligible user in the training windows: nothing to learn from")
 
+    copies = [
+        cases(_as_new(one, pair_names), layout, negative_share=negative_share, seed=seed) for one in (older, newer)
+    ]
+    learned = CaseRows.joined([known, *copies])
+
     def fit(some: NDArray[np.bool_] | slice) -> xgb.Booster:
-        rows, labels = known.rows[some], known.labels[some]
+        rows, labels = learned.rows[some], learned.labels[some]
         booster = train_booster(rows, labels, names=layout.names, params=params, seed=seed, threads=threads)
         return booster_from(booster_bytes(booster))
 
-    first = is_in_first(known.user_ids)
-    halves = (fit(~first), fit(first))
+    learners, first = is_in_first(learned.user_ids), is_in_first(known.user_ids)
+    halves = (fit(~learners), fit(learners))
     raw = np.empty(len(known.labels), np.float32)
     for booster, asked in zip(halves, (first, ~first), strict=True):
         raw[asked] = margins(booster, known.rows[asked])
@@ -139,6 +148,14 @@ def cases(users: LabelledUsers, layout: RowLayout, *, negative_share: float, see
     families = np.broadcast_to(users.products.families, kept.shape)[kept]
     owners = np.broadcast_to(users.user_ids[:, None], kept.shape)[kept]
     return CaseRows(rows, users.labels[kept].astype(np.float32), families, owners)
+
+
+def _as_new(users: LabelledUsers, pair_names: Sequence[str]) -> LabelledUsers:
+    """Some of the users, on a day on which every product is new and nobody has met it."""
+    some = uniform(users.user_ids, np.zeros_like(users.user_ids), _NEW_SEED) < _NEW_SHARE
+    parts = {name: getattr(users, name)[some] for name in ("user_ids", "features", "pairs", "eligible", "labels")}
+    parts["pairs"][:, :, met_columns(pair_names)] = 0
+    return replace(users, **parts, products=replace(users.products, is_new=np.ones(len(users.products.ids), bool)))
 
 
 def _quality(calibrator: Calibrator, raw: F32, newest: CaseRows, weights: NDArray[np.float64]) -> dict[str, float]:

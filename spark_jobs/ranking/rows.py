@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from data_contracts.catalogue import Product
 from data_contracts.vocabulary import Family
+from spark_jobs.features.product_signals import PAIR_HOLDINGS
 from spark_jobs.ranking.kernel import F32, I64
+from spark_jobs.ranking.product_prior import Priors
 
 _FAMILIES = tuple(family.value for family in Family)
 
@@ -42,12 +44,16 @@ class RowLayout:
 
 @dataclass(frozen=True)
 class ProductTable:
-    """What rows need to know of the products, in catalogue order. features: (products, product features) float32."""
+    """What rows need to know of the products, in catalogue order. features: (products, product features) float32.
+
+    is_new: (products,), on sale for so short a time that most have not met it.
+    """
 
     ids: tuple[str, ...]
     families: I64
     values: F32
     features: F32
+    is_new: NDArray[np.bool_]
 
 
 def row_layout(feature_names: Sequence[str], pair_names: Sequence[str]) -> RowLayout:
@@ -74,14 +80,20 @@ def product_feature_names() -> tuple[str, ...]:
     return (*(f"product_is_{family}" for family in _FAMILIES), "product_value", "product_prior_odds")
 
 
-def product_table(products: Sequence[Product], priors: F32) -> ProductTable:
-    """`priors`: log odds of opening each product within the horizon, from labels known before the as-of."""
+def product_table(products: Sequence[Product], priors: Priors) -> ProductTable:
+    """`priors`: from labels known before the as-of."""
     families = np.array([_FAMILIES.index(product.family.value) for product in products], np.int64)
     values = np.array([product.value for product in products], np.float32)
     one_hot = np.eye(len(_FAMILIES), dtype=np.float32)[families]
-    features = np.column_stack([one_hot, np.log(values), priors.astype(np.float32)])
+    features = np.column_stack([one_hot, np.log(values), priors.odds])
     ids = tuple(product.product_id for product in products)
-    return ProductTable(ids=ids, families=families, values=values, features=np.ascontiguousarray(features, np.float32))
+    numbers = np.ascontiguousarray(features, np.float32)
+    return ProductTable(ids=ids, families=families, values=values, features=numbers, is_new=priors.is_new)
+
+
+def met_columns(pair_names: Sequence[str]) -> I64:
+    """Positions of the signals that tell whether a user has met a product."""
+    return np.array([n for n, name in enumerate(pair_names) if not name.startswith(PAIR_HOLDINGS)], np.int64)
 
 
 class RowBuffer:
@@ -91,6 +103,8 @@ class RowBuffer:
         self._layout = layout
         self._products = products
         self._own = layout.family_columns[products.families]
+        self._new = np.flatnonzero(products.is_new)
+        self._met = met_columns(layout.pair_names)
         self._rows = np.empty((block, len(products.values), layout.width), np.float32)
 
     def product_rows(self, users: F32, pairs: F32) -> F32:
@@ -104,8 +118,15 @@ class RowBuffer:
         rows[:, :, general : general + own] = users[:, self._own]
         rows[:, :, general : general + own][:, self._own < 0] = np.nan
         rows[:, :, general + own : general + own + pairs.shape[2]] = pairs
+        self._forget(rows[:, :, general + own : general + own + pairs.shape[2]])
         rows[:, :, general + own + pairs.shape[2] :] = self._products.features
         return rows
+
+    def _forget(self, pairs: F32) -> None:
+        """In place: NaN, of new products, for who has not met them."""
+        for product in self._new:
+            strangers = np.flatnonzero(~pairs[:, product, self._met].any(axis=1))
+            pairs[strangers[:, None], product, self._met] = np.nan
 
     def rows_of(self, users: NDArray[np.integer[Any]], products: NDArray[np.integer[Any]]) -> F32:
         """Copies of single rows of what the last call filled, (len(users), width)."""

@@ -163,14 +163,15 @@ def test_a_prior_counts_the_openings_before_the_as_of_only(spark: SparkSession, 
     moment = Moment(WINDOW.as_of, datetime(*WINDOW.as_of.timetuple()[:3], tzinfo=ZONE))
     priors = product_priors(silver, moment, catalogue=CATALOGUE, horizon_days=7)
     later = _silver(spark, [_opening(9, 1, "loan_a", WINDOW.start)])
-    assert np.array_equal(product_priors(later, moment, catalogue=CATALOGUE, horizon_days=7), priors)
-    assert priors[CARD_A] > priors[LOAN]
+    assert np.array_equal(product_priors(later, moment, catalogue=CATALOGUE, horizon_days=7).odds, priors.odds)
+    assert priors.odds[CARD_A] > priors.odds[LOAN]
 
 
 def test_a_product_without_a_past_has_the_prior_of_its_family(silver: Silver) -> None:
     moment = Moment(WINDOW.as_of, datetime(*WINDOW.as_of.timetuple()[:3], tzinfo=ZONE))
     priors = product_priors(silver, moment, catalogue=CATALOGUE, horizon_days=7)
-    assert priors[CARD_A] > priors[CARD_B] > priors[LOAN]
+    assert priors.odds[CARD_A] > priors.odds[CARD_B] > priors.odds[LOAN]
+    assert priors.is_new[CARD_B] and not priors.is_new[CARD_A]
 
 
 def test_a_sample_is_drawn_by_user_and_seed_alone(spark: SparkSession) -> None:

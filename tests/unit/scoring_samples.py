@@ -12,6 +12,7 @@ from spark_jobs.features.cells import topic_code
 from spark_jobs.features.product_signals import SIGNALS
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.calibration import sigmoid
+from spark_jobs.ranking.product_prior import Priors
 from spark_jobs.ranking.product_training import train_product_ranker
 from spark_jobs.ranking.products import LabelledUsers, ProductRanker
 from spark_jobs.ranking.rows import product_table
@@ -26,6 +27,11 @@ def product(product_id: str, family: Family, value: float, **more: object) -> Pr
     name = LocalText(en=product_id, ru=product_id)
     fields = {"channels": tuple(Channel), **more}
     return Product(product_id=product_id, family=family, name=name, value=value, **fields)  # type: ignore[arg-type]
+
+
+def known(*odds: float) -> Priors:
+    """Of products that are long on sale."""
+    return Priors(np.array(odds, np.float32), np.zeros(len(odds), bool))
 
 
 CATALOGUE = Catalogue(
@@ -49,7 +55,7 @@ REASONS = Reasons(
     ),
 )
 AS_OF = date(2026, 3, 16)
-PRODUCTS = product_table(CATALOGUE.products, np.full(len(CATALOGUE.products), -3.0, np.float32))
+PRODUCTS = product_table(CATALOGUE.products, known(*[-3.0] * len(CATALOGUE.products)))
 POLICY = compile_policy(CATALOGUE, RULES, today=AS_OF)
 
 

@@ -67,6 +67,7 @@ def users(seed: int) -> LabelledUsers:
         families=np.zeros(PRODUCTS, np.int64),
         values=np.ones(PRODUCTS, np.float32),
         features=np.tile(np.arange(PRODUCTS, dtype=np.float32)[:, None], len(product_feature_names())),
+        is_new=np.zeros(PRODUCTS, bool),
     )
     return LabelledUsers(
         user_ids=np.arange(n, dtype=np.int64) + seed * n,

@@ -33,6 +33,7 @@ def seen(number: int) -> SeenUsers:
         families=np.arange(PRODUCTS),
         values=np.ones(PRODUCTS, np.float32),
         features=np.zeros((PRODUCTS, 1), np.float32),
+        is_new=np.zeros(PRODUCTS, bool),
     )
     pairs = np.zeros((USERS, PRODUCTS, 0), np.float32)
     users = LabelledUsers(np.arange(USERS), features.astype(np.float32), pairs, np.ones_like(labels), labels, table)

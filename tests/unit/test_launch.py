@@ -10,14 +10,14 @@ from pyspark.sql import DataFrame
 
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Family
-from spark_jobs.evaluation.launch import family_rates, launch_figures, without_column
+from spark_jobs.evaluation.launch import family_rates, launch_by_truth, launch_figures, launched, without_columns
 from spark_jobs.evaluation.product_log import without_product
 from spark_jobs.evaluation.rolling import SeenUsers, rolling_windows
 from spark_jobs.features.silver import Silver
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.products import LabelledUsers
 from spark_jobs.ranking.rows import product_table
-from tests.unit.scoring_samples import product
+from tests.unit.scoring_samples import known, product
 
 PRODUCTS = tuple(product(f"p{n}", Family.LOAN if n < 4 else Family.CARD, 100.0) for n in range(8))
 WINDOWS = rolling_windows(date(2026, 3, 16), folds=1, horizon_days=7, gap_hours=12, timezone="Europe/Moscow")
@@ -38,7 +38,7 @@ def seen(number: int, *, hides: bool) -> SeenUsers:
     labels[np.arange(USERS), chosen] = draws.random(USERS) < 0.4
     if hides:
         labels[:, 2] = False
-    table = product_table(PRODUCTS, np.full(COUNT, -2.5, np.float32))
+    table = product_table(PRODUCTS, known(*[-2.5] * COUNT))
     features = np.column_stack([np.zeros(USERS), is_rich + draws.normal(0, 0.1, USERS)]).astype(np.float32)
     pairs = np.zeros((USERS, COUNT, 0), np.float32)
     users = LabelledUsers(np.arange(USERS), features, pairs, np.ones((USERS, COUNT), bool), labels, table)
@@ -47,7 +47,8 @@ def seen(number: int, *, hides: bool) -> SeenUsers:
 
 
 KNOWN, HIDDEN = ([seen(number, hides=hides) for number in range(3)] for hides in (False, True))
-FIGURES = launch_figures(KNOWN, HIDDEN, "p2", k=3, booster=BOOSTER, seed=1, threads=1)
+LAUNCH = launched(KNOWN, HIDDEN, ["p2"], booster=BOOSTER, seed=1, threads=1)
+FIGURES = launch_figures(LAUNCH, 2, k=3)
 
 
 def test_a_hidden_product_is_found_by_its_family_and_by_whom_its_family_suits() -> None:
@@ -65,25 +66,35 @@ def test_figures_are_of_who_opened_it_and_its_probabilities_of_all_who_may_have_
     assert 0.5 < FIGURES["launched"]["predicted_over_observed"].value < 2.0
 
 
+def test_by_the_truth_every_user_counts_as_likely_as_they_are_to_open_it() -> None:
+    drawn = launch_by_truth(LAUNCH, KNOWN[0].users.labels.astype(np.float64), k=3)
+    for model in ("launched", "knew", "family", "chance", "launched-chance"):
+        assert drawn[model]["recall@3"] == FIGURES[model]["recall@3"]
+    likely = launch_by_truth(LAUNCH, LAUNCH.told["knew"].astype(np.float64), k=3)
+    assert likely["knew"]["predicted_over_true"].value == pytest.approx(1.0)
+    assert likely["launched"]["predicted_over_true"].users == USERS
+    assert likely["knew"]["recall@3"].value > likely["chance"]["recall@3"].value == pytest.approx(3 / COUNT)
+
+
 def test_nothing_that_was_opened_of_it_reaches_the_ranker_that_must_not_know_it() -> None:
     shuffled = [
         replace(one, users=replace(one.users, labels=np.roll(one.users.labels, (number > 0) * 1, axis=0)))
         for number, one in enumerate(KNOWN)
     ]
-    again = launch_figures(shuffled, HIDDEN, "p2", k=3, booster=BOOSTER, seed=1, threads=1)
+    again = launch_figures(launched(shuffled, HIDDEN, ["p2"], booster=BOOSTER, seed=1, threads=1), 2, k=3)
     assert again["launched"]["ndcg@3"] == FIGURES["launched"]["ndcg@3"]
     assert again["knew"]["auc"] != FIGURES["knew"]["auc"]
 
 
 def test_a_product_is_taken_out_of_all_that_is_learned_from() -> None:
-    rest = without_column(KNOWN[1].users, 2)
+    rest = without_columns(KNOWN[1].users, [2])
     assert rest.products.ids == tuple(f"p{n}" for n in range(COUNT) if n != 2)
     assert rest.labels.shape == rest.eligible.shape == rest.pairs.shape[:2] == (USERS, COUNT - 1)
     assert np.array_equal(rest.labels[:, 2], KNOWN[1].users.labels[:, 3])
 
 
 def test_the_familys_rate_is_the_mean_of_what_else_it_sells() -> None:
-    rates = family_rates(KNOWN[1], KNOWN[0], 2)
+    rates = family_rates(KNOWN[1], KNOWN[0], [2])
     assert rates[:, 2] == pytest.approx(rates[:, [0, 1, 3]].mean(axis=1))
 
 
@@ -95,8 +106,7 @@ def test_a_product_that_the_catalogue_lacks_is_refused_before_features_are_made(
 
 
 def test_a_product_that_nobody_opened_or_that_is_not_there_is_refused() -> None:
-    asked = {"k": 3, "booster": BOOSTER, "seed": 1, "threads": 1}
     with pytest.raises(InputError, match="no product p9"):
-        launch_figures(KNOWN, HIDDEN, "p9", **asked)  # type: ignore[arg-type]
+        launched(KNOWN, HIDDEN, ["p9"], booster=BOOSTER, seed=1, threads=1)
     with pytest.raises(InputError, match="nobody opened p2"):
-        launch_figures(HIDDEN, HIDDEN, "p2", **asked)  # type: ignore[arg-type]
+        launch_figures(replace(LAUNCH, users=HIDDEN[0].users), 2, k=3)

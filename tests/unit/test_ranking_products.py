@@ -22,6 +22,7 @@ from spark_jobs.ranking.products import (
     told_to_strangers,
 )
 from spark_jobs.ranking.rows import RowBuffer, product_table, row_layout
+from tests.unit.scoring_samples import known
 
 FEATURES = ("f_spend", "f_age", "f_views_sum_card", "f_views_sum_loan")
 PAIRS = ("f_pair_viewed",)
@@ -49,7 +50,7 @@ def _users(count: int, seed: int) -> LabelledUsers:
         pairs=pairs,
         eligible=rng.random((count, 3)) < 0.8,
         labels=rng.random((count, 3)) < sigmoid(odds),
-        products=product_table(PRODUCTS, np.array([-3.0, -4.0, -5.0], np.float32)),
+        products=product_table(PRODUCTS, known(-3.0, -4.0, -5.0)),
     )
 
 
@@ -72,7 +73,7 @@ def _trained(negative_share: float, windows: tuple[LabelledUsers, LabelledUsers]
 
 def test_a_row_holds_the_users_features_its_own_family_the_pair_and_the_product() -> None:
     layout = row_layout(FEATURES, PAIRS)
-    buffer = RowBuffer(layout, product_table(PRODUCTS, np.array([-1.0, -2.0, -3.0], np.float32)), block=8)
+    buffer = RowBuffer(layout, product_table(PRODUCTS, known(-1.0, -2.0, -3.0)), block=8)
     users = np.array([[10, 20, 30, 40]], np.float32)
     rows = buffer.product_rows(users, np.array([[[5], [6], [7]]], np.float32))
     named = dict(zip(layout.names, rows[0, 1], strict=True))
@@ -81,9 +82,34 @@ def test_a_row_holds_the_users_features_its_own_family_the_pair_and_the_product(
     assert rows[0, :, layout.names.index("f_family_views_sum")].tolist() == [30, 40, 30]
 
 
+def test_what_was_between_a_user_and_a_new_product_is_unknown_until_they_met() -> None:
+    layout = row_layout((), ("f_pair_holdings_complements", "f_pair_viewed"))
+    table = replace(product_table(PRODUCTS, known(0.0, 0.0, 0.0)), is_new=np.array([False, True, False]))
+    buffer = RowBuffer(layout, table, block=8)
+    rows = buffer.product_rows(np.empty((2, 0), np.float32), np.array([[[2, 0]] * 3, [[2, 1]] * 3], np.float32))
+    assert rows[0, 0, :2].tolist() == rows[0, 2, :2].tolist() == [2, 0]
+    assert rows[0, 1, 0] == 2
+    assert np.isnan(rows[0, 1, 1])
+    assert rows[1, 1, :2].tolist() == [2, 1]
+
+
+def test_a_new_product_is_told_as_often_as_others_are_opened_not_as_often_as_without_a_look_at_them() -> None:
+    def viewed(seed: int) -> LabelledUsers:
+        draws = np.random.default_rng(seed)
+        pairs = (draws.random((3000, 3, 1)) < 0.2).astype(np.float32)
+        labels = draws.random((3000, 3)) < np.where(pairs[:, :, 0] > 0, 0.3, 0.01)
+        return replace(_users(3000, seed), pairs=pairs, labels=labels, eligible=np.ones((3000, 3), bool))
+
+    ranker, unmet = _trained(0.3, (viewed(1), viewed(2))), viewed(3)
+    unmet.pairs[:, 1] = 0
+    launched = replace(unmet, products=replace(unmet.products, is_new=np.array([False, True, False])))
+    assert told_by(ranker, unmet, FEATURES)[:, 1].mean() < 0.02
+    assert 0.7 < told_by(ranker, launched, FEATURES)[:, 1].mean() / unmet.labels[:, 1].mean() < 1.3
+
+
 def test_a_family_without_a_column_of_its_own_is_unknown_there() -> None:
     layout = row_layout(("f_views_sum_loan",), ())
-    buffer = RowBuffer(layout, product_table(PRODUCTS, np.zeros(3, np.float32)), block=1)
+    buffer = RowBuffer(layout, product_table(PRODUCTS, known(0.0, 0.0, 0.0)), block=1)
     rows = buffer.product_rows(np.array([[4.0]], np.float32), np.empty((1, 3, 0), np.float32))
     assert np.isnan(rows[0, 0, 0])
     assert rows[0, 1, 0] == 4

@@ -33,6 +33,7 @@ def seen(number: int) -> SeenUsers:
         families=np.arange(PRODUCTS) % 3,
         values=np.ones(PRODUCTS, np.float32),
         features=priors + np.arange(PRODUCTS, dtype=np.float32)[:, None],
+        is_new=np.zeros(PRODUCTS, bool),
     )
     features = np.column_stack([draws.integers(0, 2000, USERS), is_rich + draws.normal(0, 0.1, USERS)])
     eligible = np.ones((USERS, PRODUCTS), bool)

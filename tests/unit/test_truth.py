@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from infra.bench.quality import fold_figures, truth_figures
+from infra.bench.quality import fold_figures, launched_figures, truth_figures
+from spark_jobs.evaluation.intervals import Estimate
 from spark_jobs.evaluation.truth import best_by_truth, family_rates, segment_mean, truth_report
 from spark_jobs.ranking.boosting import BoosterParams
 from tests.unit.scoring_samples import labelled_users, small_ranker
@@ -57,6 +58,16 @@ def test_a_rate_is_asked_to_be_right_only_where_chance_alone_would_not_move_it_a
     assert told(900, 0.06) is False
     assert told(900, 0.20) is None  # the days of the test are too few
     assert told(200, 0.06) is None  # those before them are
+
+
+def test_a_launch_stands_beside_its_family_and_its_level_beside_its_past() -> None:
+    def told(value: float) -> dict[str, Estimate]:
+        one = Estimate(value, value - 0.1, value + 0.1, 900)
+        return dict.fromkeys(("ndcg@5", "recall@5", "predicted_over_true"), one)
+
+    figures = launched_figures({"launched": told(0.4), "family": told(0.2), "knew": told(0.8), "chance": told(0.1)})
+    assert [one.ratio for one in figures] == [2.0, 2.0, 0.5]
+    assert all("knew 0.800; chance 0.100" in one.note for one in figures[:2])
 
 
 NAMES = ("ranked", "segment")
