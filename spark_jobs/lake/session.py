@@ -35,7 +35,8 @@ _CONF: Mapping[str, str] = {
     **{f"spark.executorEnv.{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")},
     "spark.ui.showConsoleProgress": "false",
 }
-_HERE: Mapping[str, str] = {
+# Of a driver that is all of its cluster, with two cores.
+HERE: Mapping[str, str] = {
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "2",
     # Delta's own queries are the same for every commit of every table: of 100 classes, Spark's default, they would be
@@ -71,7 +72,7 @@ def spark_session(
     builder, conf = SparkSession.builder.appName(app), dict(_CONF)
     if master != SUBMITTED:
         builder = builder.master(master)
-        conf |= {**jvm_conf(driver_memory=driver_memory, java_options=java_options), **_HERE}
+        conf |= {**jvm_conf(driver_memory=driver_memory, java_options=java_options), **HERE}
         # Python workers are this Python, with its packages.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     for name, value in conf.items():

@@ -115,3 +115,12 @@ def files_below(uri: str) -> list[str]:
     system, path = file_system(uri)
     infos = system.get_file_info(fs.FileSelector(path, recursive=True, allow_not_found=True))
     return sorted(info.path for info in infos if info.type == fs.FileType.File)
+
+
+def put_folder(folder: Path, uri: str) -> None:
+    """Its files, with a request each."""
+    bucket, _, prefix = uri.removeprefix("s3a://").partition("/")
+    client = boto3.client("s3")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            client.upload_file(str(path), bucket, f"{prefix}/{path.relative_to(folder).as_posix()}")

