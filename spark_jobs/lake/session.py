@@ -40,8 +40,8 @@ HERE: Mapping[str, str] = {
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "2",
     # Delta's own queries are the same for every commit of every table: of 100 classes, Spark's default, they would be
-    # gone and compiled anew for the next one.
-    "spark.sql.codegen.cache.maxEntries": "2000",
+    # gone and compiled anew for the next one. Each holds its source, some 100 KB of it.
+    "spark.sql.codegen.cache.maxEntries": "400",
     # A thousand small files are listed in a few tasks, not one each.
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
     "spark.driver.host": "127.0.0.1",

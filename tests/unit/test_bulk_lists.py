@@ -13,7 +13,7 @@ from api.layout import Question
 from api.ranks import TIERS
 from api.recommend import recommend
 from api.serving import Serving, Snapshot
-from api.store import FallbackLists, Lists, Ranked, UserState
+from api.store import FallbackLists, Found, Lists, Ranked, UserState
 from api.times import Times
 from data_contracts.experiments import Trials
 from data_contracts.overlay import KINDS
@@ -112,7 +112,7 @@ def test_everybody_gets_what_the_look_up_answers(seed: int, top_k: int, kind: Ki
     found = lists_of(ground, Crowd.of(ground, rows, moment))
 
     questions = [Question(user_id, channel, kind, top_k, families, exclude) for user_id in range(USERS)]
-    replies = recommend(serving, questions, moment.user_data(serving, states, lists, events))
+    replies = recommend(serving, questions, moment.user_data(serving, Found(states, lists, events)))
     for user_id, reply in enumerate(replies):
         expected = [(one.index, one.score, one.reasons, one.tier) for one in reply.shown]
         count = int(found.is_item[user_id].sum())

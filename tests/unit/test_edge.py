@@ -26,7 +26,7 @@ from api.breaker import Breaker
 from api.limits import Limits, MemoryBuckets
 from api.logs import _Json, without_secrets
 from api.room import AdaptiveLimit
-from api.store import Pointers
+from api.store import Found, Pointers
 from api.traces import Traces
 from data_contracts.errors import UnavailableError
 from data_contracts.settings import Settings
@@ -485,13 +485,13 @@ def test_a_trace_goes_from_the_caller_to_the_look_up_and_names_nobody(tmp_path: 
     store = FakeStore()
     carried: list[str] = []
 
-    async def seen(snapshot_id: str, user_ids: Any) -> Any:
+    async def seen(snapshot_id: str, user_ids: Any, *, cut_off: int) -> Found:
         carried.append(TRACEPARENT.get())
-        return {}, {}
+        return Found()
 
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     with TestClient(create_app(one, store=store, clock=lambda: NOW, traces=traces)) as client:
-        store.users = seen  # type: ignore[method-assign]
+        store.look_up = seen  # type: ignore[method-assign]
         asked = {**ASKED, "user_id": "4242424242"}
         answer = client.get(URL, params=asked, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
         client.get(URL, params=asked)
