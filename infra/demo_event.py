@@ -26,7 +26,6 @@ from infra.local.kafka.running import running_kafka
 from infra.stack import environment
 from spark_jobs.landing.clients import ensure_topics, producer
 from sql.client import Address, Store, connected
-from sql.migrate import migrate
 from sql.user_events import erase_events
 
 _SECONDS = 60.0
@@ -51,7 +50,6 @@ def running(name: str, command: Sequence[str], settings: Settings) -> Iterator[N
 
 def show_event(settings: Settings, user: str, snapshot_id: str) -> None:
     """The user dismisses the first product of the answer. Broker and overlay run only for this."""
-    migrate(Address.of(settings))
     with running_kafka(settings.data_dir / "kafka") as address, connected(Address.of(settings)) as store:
         erase_events(store, int(user))  # of an earlier demo, which would leave fewer products each time
         wired, now = _at(settings.model_copy(update={"kafka_bootstrap": address}), snapshot_id)
