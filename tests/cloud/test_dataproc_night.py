@@ -62,7 +62,12 @@ def test_a_night_through_the_cloud_is_published_once(
         with connected(Address(url=url)) as store:
             assert [(move.action, move.snapshot_id) for move in moves(store)] == [(MoveKind.PUBLISH, f"{LAST_DATE}.1")]
             held = loaded_counts(store, table="lists", snapshot_id=f"{LAST_DATE}.1").rows
-    assert json.loads(ended.stdout)["manifest"]["tables"]["lists"]["rows"] == held > USERS // 2
+    told = json.loads(ended.stdout)
+    assert told["manifest"]["tables"]["lists"]["rows"] == held > USERS // 2
+    rows = {one["asset"]: one["rows"] for one in told["assets"]}
+    assert min(rows[f"silver/{table}"] for table in ("interactions", "customers", "product_events", "catalogue")) > 0
+    commit = "silver/interactions/_delta_log/00000000000000000000.json"
+    assert any(name.endswith(commit) for name in files_below(settings.lake_uri))
     assert set(cloud.created.values()) == {1} and len(cloud.created) == _JOBS + 1, "a cluster, and each job once"
     assert cloud.clusters == {}
     of_lake = f"recs-{short(settings.lake_uri)}-"
