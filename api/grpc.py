@@ -10,12 +10,13 @@ if __name__ == "__main__":
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any
 
 import grpc
+import uvloop
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
@@ -26,6 +27,7 @@ from api.app import now
 from api.clickhouse_store import ClickHouseStore
 from api.grpc_edge import Answering, Call, GrpcEdge
 from api.grpc_messages import asked_of, feedback_of, response_of
+from api.grpc_names import NAME, NAMES
 from api.limits import Limits
 from api.logs import write_logs
 from api.metrics import REGISTRY
@@ -43,7 +45,7 @@ from sql.client import Address
 
 _LOG = logging.getLogger("recs.api")
 
-NAME = pb.DESCRIPTOR.services_by_name["RecommendationService"].full_name
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _STOP_SECONDS = 5.0
 _LARGEST_METADATA = 32_768
 # Calls that grpc holds until we take them, one a turn of the loop: more would wait for seconds before our limit sees
@@ -81,7 +83,7 @@ def _message(request: Any) -> Any:
     return request
 
 
-def _methods(servicer: Servicer, edge: GrpcEdge) -> Any:
+def _methods(servicer: Servicer, edge: GrpcEdge) -> Sequence[Any]:
     def method(name: str, message: Any, answering: Answering) -> Any:
         def read(raw: bytes) -> Any:
             try:
@@ -101,7 +103,7 @@ def _methods(servicer: Servicer, edge: GrpcEdge) -> Any:
         "SendFeedback": (pb.FeedbackRequest, servicer.send_feedback),
     }
     handlers = {name: method(name, message, call) for name, (message, call) in answering.items()}
-    return grpc.method_handlers_generic_handler(NAME, handlers)
+    return [grpc.method_handlers_generic_handler(name, handlers) for name in NAMES]
 
 
 @asynccontextmanager
@@ -125,14 +127,14 @@ async def running_grpc(
                 ("grpc.server.max_pending_requests_hard_limit", 2 * _MOST_PENDING),
             ]
         )
-        server.add_generic_rpc_handlers((_methods(Servicer(service), edge),))
+        server.add_generic_rpc_handlers(_methods(Servicer(service), edge))
         checks = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-        reflection.enable_server_reflection((NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name), server)
+        reflection.enable_server_reflection((*NAMES, _HEALTH), server)
         port = _listening(server, settings)
         probes = _probes(checks, settings)
         await server.start()
-        for name in ("", NAME):
+        for name in ("", *NAMES):
             await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
         await probes.start()
         try:
@@ -205,7 +207,7 @@ async def serve(settings: Settings) -> None:
 def main() -> None:
     settings = Settings()
     write_logs(settings.log_format, key=settings.signing_key)
-    asyncio.run(serve(settings))
+    uvloop.run(serve(settings))
 
 
 if __name__ == "__main__":

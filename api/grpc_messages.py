@@ -1,6 +1,7 @@
 """Protobuf to questions, and answers to Protobuf. Pure; what is right and wrong is said by `models`, as for REST."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -60,7 +61,7 @@ def feedback_of(request: pb.FeedbackRequest) -> Feedback:
 
 def response_of(answer: Answer) -> pb.RecommendResponse:
     at = Timestamp()
-    at.FromJsonString(answer["timestamp"])
+    at.FromDatetime(datetime.fromisoformat(answer["timestamp"]))
     return pb.RecommendResponse(
         rec_id=answer["rec_id"],
         user_id=int(answer["user_id"]),

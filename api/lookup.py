@@ -22,8 +22,9 @@ _LOG = logging.getLogger("recs.api")
 
 LARGEST_BATCH = 100
 BATCHES_IN_FLIGHT = 2
-# Of a batch that came as one request.
+# Of a batch that came as one request; a part is waited for longer than a single look-up.
 LARGEST_PART = 250
+_PART_DEADLINES = 5
 # A batch outlives the deadline of its questions: an overloaded database works on what was given up, and more queries
 # would not make it faster. One that takes this long is not coming back.
 ABANDON_SECONDS = 1.0
@@ -131,11 +132,21 @@ class Lookup:
         does not come in time is answered from memory.
         """
         turns = asyncio.Semaphore(BATCHES_IN_FLIGHT)
+        was_late = asyncio.Event()
+
+        async def in_time(part: Sequence[Question]) -> Sequence[Reply]:
+            try:
+                async with asyncio.timeout(_PART_DEADLINES * self._deadline):
+                    return await self._watched(part)
+            except TimeoutError:
+                was_late.set()  # and so would the parts to come be
+                self._breaker.failed()
+                raise
 
         async def answered(part: Sequence[Question]) -> Sequence[Reply]:
             async with turns:
-                why = self._barred() or ("breaker" if self._breaker.is_open else "")
-                return await self._asked(part, why, self._answer)
+                spared = "breaker" if self._breaker.is_open else "late" if was_late.is_set() else ""
+                return await self._asked(part, self._barred() or spared, in_time)
 
         parts = [questions[start : start + LARGEST_PART] for start in range(0, len(questions), LARGEST_PART)]
         return [reply for replies in await asyncio.gather(*map(answered, parts)) for reply in replies]

@@ -130,6 +130,8 @@ class OptOuts:
             self.known = self.known.reopened(lifted).also(found)
         except (TimeoutError, RecsError) as error:
             _LOG.debug("new suppressions and lifts cannot be read: %s", error)
+        except Exception:  # else nobody would look for them any more
+            _LOG.exception("new suppressions and lifts cannot be read")
 
     async def read(self, snapshot_id: str) -> bool:
         """Whether it could be read; else what is known stays."""
@@ -144,6 +146,9 @@ class OptOuts:
             return False
         except OSError as error:
             _LOG.warning("who opted out cannot be saved: %s", error)
+        except Exception:
+            _LOG.exception("who opted out cannot be read")
+            return False
         return True
 
 

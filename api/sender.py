@@ -54,9 +54,12 @@ class Sender:
 
     def _run(self) -> None:
         while not self._is_over.is_set():
-            with _alone(f"{self._outbox.path}.lock") as is_alone:
-                while is_alone and not self._is_over.is_set():
-                    self._wait(self._step())
+            try:
+                with _alone(f"{self._outbox.path}.lock") as is_alone:
+                    while is_alone and not self._is_over.is_set():
+                        self._wait(self._step())
+            except OSError as error:  # no room for the lock, no more descriptors: it is tried again
+                self._tell(error)
             if not self._is_over.is_set():  # another process delivers
                 self._wait(_LONGEST_WAIT_SECONDS)
         self._sink.close()
@@ -74,14 +77,17 @@ class Sender:
             if waiting:
                 self._deliver(waiting)
         except Exception as error:
-            if not self.outage:
-                _LOG.warning("%s cannot be delivered, it waits in the outbox: %s", self._name, error)
-            self.outage = str(error) or type(error).__name__
+            self._tell(error)
             return _LONGEST_WAIT_SECONDS
         if self.outage:
             _LOG.info("%s is delivered again", self._name)
         self.outage = ""
         return 0 if len(waiting) == _MOST else self._every
+
+    def _tell(self, error: Exception) -> None:
+        if not self.outage:
+            _LOG.warning("%s cannot be delivered, it waits in the outbox: %s", self._name, error)
+        self.outage = str(error) or type(error).__name__
 
     def _deliver(self, waiting: Sequence[Waiting]) -> None:
         try:

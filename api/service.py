@@ -26,6 +26,8 @@ from api.watch import Watch
 from data_contracts.experiments import Trials, experiments_in
 from data_contracts.settings import Settings
 
+_START_SECONDS = 2.0
+
 
 @dataclass(frozen=True)
 class Service:
@@ -111,8 +113,9 @@ async def running_service(settings: Settings, store: Store, clock: Callable[[], 
             clock=clock,
             out=out,
         )
-        # The first look comes before the first request, so that it is not answered from the copy on disk.
-        await watch.poll()
+        # The first look comes before the first request, so that it is not answered from the copy on disk; it waits no
+        # longer than a start may take.
+        await watch.poll(patience_seconds=_START_SECONDS)
         watching = asyncio.gather(
             watch.run(every_seconds=settings.pointer_poll_seconds),
             opt_outs.run(lambda: watch.serving.snapshot_id),

@@ -1,7 +1,7 @@
 """Follows the pointers: polls them, loads what they point to, and swaps one immutable `Serving`.
 
-The only writer of what serving answers from. Blocks and rules take effect at the poll that sees them, before a new
-snapshot is loaded; a load that fails leaves what was there.
+The only writer of what serving answers from. Blocks and rules take effect at the poll that sees them, however long a
+new snapshot takes to load meanwhile; a load that fails leaves what was there.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ _LOG = logging.getLogger("recs.api")
 # A database that does not tell its pointers in this time is down, as far as look-ups go.
 POLL_SECONDS = 2.0
 LOAD_SECONDS = 60.0
+# What takes longer to load goes on beside the next polls: a block is not to wait for it.
+PATIENCE_SECONDS = 0.5
 # A refusal costs an embedded database ten times an answer, and answers return within 5 s of the database's return.
 _AGAIN_SECONDS = 1.0
 # Looks at the overlay's writers are not needed as often, and a lag that is shorter is not worth a word.
@@ -51,6 +53,9 @@ class Watch:
         self.trials = trials
         self._rules_seq = -1
         self._next_lag = 0.0
+        self._pointed = ""
+        self._loading: asyncio.Task[None] | None = None
+        self._installing = asyncio.Lock()
         self.outage = "ClickHouse has not been asked yet"
         self.overlay_lag: float | None = None
         self.lag = ""
@@ -95,12 +100,19 @@ class Watch:
 
     async def run(self, *, every_seconds: float) -> None:
         """Poll for good, more seldom while the database is out."""
-        while True:
-            await self.poll()
-            await asyncio.sleep(every_seconds if self.is_up else max(every_seconds, _AGAIN_SECONDS))
+        try:
+            while True:
+                await self.poll()
+                await asyncio.sleep(every_seconds if self.is_up else max(every_seconds, _AGAIN_SECONDS))
+        finally:
+            if self._loading is not None:
+                self._loading.cancel()
 
-    async def poll(self) -> None:
-        """One look at the pointers. Never raises: `outage`, `lag` and the log tell of trouble."""
+    async def poll(self, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """One look at the pointers. Never raises: `outage`, `lag` and the log tell of trouble.
+
+        A snapshot that is still loading after `patience_seconds` is served once it is there.
+        """
         try:
             async with asyncio.timeout(POLL_SECONDS):
                 pointers = await self._store.pointers()
@@ -108,9 +120,13 @@ class Watch:
             self._tell(outage=f"ClickHouse does not tell its pointers within {POLL_SECONDS:g} s")
         except RecsError as error:
             self._tell(outage=str(error))
+        except Exception as error:  # else nobody would look at the pointers any more
+            if self.is_up:
+                _LOG.exception("the pointers cannot be read")
+            self._tell(outage=f"the pointers cannot be read: {error!r}")
         else:
             self._tell(outage="")
-            await self._try_to_follow(pointers)
+            await self._follow(pointers, patience_seconds)
             await self._listen()
 
     async def _listen(self) -> None:
@@ -126,27 +142,44 @@ class Watch:
             self.overlay_lag = None
         except (TimeoutError, RecsError) as error:
             _LOG.debug("the overlay's lag cannot be read: %s", error)
+        except Exception:
+            _LOG.exception("the overlay's lag cannot be read")
 
-    async def _try_to_follow(self, pointers: Pointers) -> None:
+    async def _follow(self, pointers: Pointers, patience_seconds: float) -> None:
+        self._pointed = pointers.snapshot_id
         try:
             async with asyncio.timeout(LOAD_SECONDS):
-                await self._follow(pointers)
+                await self._install(rule_set=await self._rule_set(pointers), blocks=pointers.blocks)
+            self._rules_seq = pointers.rules_seq
         except Exception as error:
-            # Whatever is wrong with what the pointers point to, the last good answers stay.
-            if not self.lag:
-                _LOG.exception("snapshot %s cannot be served", pointers.snapshot_id)
-            self.lag = f"snapshot {pointers.snapshot_id} cannot be served: {str(error) or type(error).__name__}"
+            self._lags(error)
+            return
+        held = self.serving.snapshot
+        if not self._pointed or (held.is_whole and held.snapshot_id == self._pointed):
+            self.lag = ""
+            return
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.create_task(self._load(self._pointed))
+        await asyncio.wait({self._loading}, timeout=patience_seconds)
+
+    async def _load(self, snapshot_id: str) -> None:
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                snapshot = await self._snapshot(snapshot_id)
+                if snapshot_id != self._pointed:  # the pointer has moved on: the next poll loads that
+                    return
+                await self._install(snapshot=snapshot)
+        except Exception as error:
+            self._lags(error)
         else:
             self.lag = ""
+            _LOG.info("serving snapshot %s", snapshot_id)
 
-    async def _follow(self, pointers: Pointers) -> None:
-        rule_set = await self._rule_set(pointers)
-        await self._install(self.serving.snapshot, rule_set, pointers.blocks)
-        self._rules_seq = pointers.rules_seq
-        held = self.serving.snapshot
-        if pointers.snapshot_id and not (held.is_whole and held.snapshot_id == pointers.snapshot_id):
-            await self._install(await self._snapshot(pointers.snapshot_id), rule_set, pointers.blocks)
-            _LOG.info("serving snapshot %s", pointers.snapshot_id)
+    def _lags(self, error: Exception) -> None:
+        """Whatever is wrong with what the pointers point to, the last good answers stay."""
+        if not self.lag:
+            _LOG.error("snapshot %s cannot be served", self._pointed, exc_info=error)
+        self.lag = f"snapshot {self._pointed} cannot be served: {str(error) or type(error).__name__}"
 
     async def _rule_set(self, pointers: Pointers) -> RuleSet:
         if pointers.rules_seq == self._rules_seq:
@@ -166,17 +199,29 @@ class Watch:
         )
         return Snapshot(snapshot_id, items, fallback, is_whole=True)
 
-    async def _install(self, snapshot: Snapshot, rule_set: RuleSet, blocks: frozenset[str]) -> None:
-        held, today = self.serving, self.moment(snapshot).today
-        is_same = snapshot is held.snapshot and rule_set is held.rule_set
-        if is_same and blocks == held.blocks and today == held.policy.today:
-            return
-        # In a thread, so that requests are answered meanwhile.
-        self.serving = await asyncio.to_thread(Serving.of, snapshot, rule_set, blocks, today=today, trials=self.trials)
-        try:
-            await asyncio.to_thread(StaticCopy.of(snapshot, rule_set, blocks).save, self._copy)
-        except OSError as error:
-            _LOG.warning("the copy for the static tier cannot be saved: %s", error)
+    async def _install(
+        self,
+        *,
+        snapshot: Snapshot | None = None,
+        rule_set: RuleSet | None = None,
+        blocks: frozenset[str] | None = None,
+    ) -> None:
+        """What is not given stays as it is served."""
+        async with self._installing:
+            held = self.serving
+            snapshot, rule_set = snapshot or held.snapshot, rule_set or held.rule_set
+            blocks, today = held.blocks if blocks is None else blocks, self.moment(snapshot).today
+            is_same = snapshot is held.snapshot and rule_set is held.rule_set
+            if is_same and blocks == held.blocks and today == held.policy.today:
+                return
+            # In a thread, so that requests are answered meanwhile.
+            self.serving = await asyncio.to_thread(
+                Serving.of, snapshot, rule_set, blocks, today=today, trials=self.trials
+            )
+            try:
+                await asyncio.to_thread(StaticCopy.of(snapshot, rule_set, blocks).save, self._copy)
+            except OSError as error:
+                _LOG.warning("the copy for the static tier cannot be saved: %s", error)
 
     def _tell(self, *, outage: str) -> None:
         if bool(outage) != bool(self.outage):

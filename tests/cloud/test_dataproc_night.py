@@ -1,15 +1,20 @@
 """One whole night by the real command through the cloud's path: deliveries, lake and snapshot in Object Storage, every
-job submitted to a cluster, the snapshot read by ClickHouse with s3(), and the pointer moved.
+job submitted to a cluster, the snapshot read by ClickHouse with s3(), and the pointer moved. Its cluster is taken away
+in the middle of a job's writes.
 """
 
 import json
 import shutil
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import grpc
+from yandex.cloud.dataproc.v1.job_pb2 import Job
 
 from dagster_project.dataproc.runner import short
 from infra.local.clickhouse.running import running_clickhouse
@@ -19,7 +24,7 @@ from sql.pointer import MoveKind, moves
 from sql.verify import loaded_counts
 from tests.cloud.conftest import Starts, files_below, put_folder
 from tests.cloud.container import run_in_container
-from tests.cloud.fake_cloud import Fault
+from tests.cloud.fake_cloud import Cloud, Fault
 from tests.e2e.nights import DAYS, HORIZON_DAYS, LAST_DATE, SEED, USERS, Recs
 
 _JOBS = 7  # ingest, features, retrieval, ranking, scoring, seal, report
@@ -40,11 +45,12 @@ class CloudRecs(Recs):
         return {**here, **self.cloud, **given}
 
 
-def test_a_night_through_the_cloud_is_published_once(
+def test_a_night_through_the_cloud_that_loses_its_cluster_half_way_is_published_once(
     start_cloud: Starts, bucket: str, jobs_bucket: str, tmp_path: Path
 ) -> None:
     cloud, settings = start_cloud(run_in_container, plan=_PATIENT)
     cloud.faults.append(Fault("Job.Create", grpc.StatusCode.UNAVAILABLE, nth=2, lost=True))
+    cloud.on_running.append(partial(take_away_half_way, cloud, settings.lake_uri))
     generate(tmp_path / "world", users=USERS, days=DAYS, seed=SEED, last_date=LAST_DATE, horizon_days=HORIZON_DAYS)
     forget_old_hours(tmp_path / "world" / "events")
     put_folder(tmp_path / "world", f"s3a://{bucket}/world")
@@ -68,13 +74,30 @@ def test_a_night_through_the_cloud_is_published_once(
     assert min(rows[f"silver/{table}"] for table in ("interactions", "customers", "product_events", "catalogue")) > 0
     commit = "silver/interactions/_delta_log/00000000000000000000.json"
     assert any(name.endswith(commit) for name in files_below(settings.lake_uri))
-    assert set(cloud.created.values()) == {1} and len(cloud.created) == _JOBS + 1, "a cluster, and each job once"
+    twice = sorted(name for name, times in cloud.created.items() if times == 2)
+    of_lake = f"recs-{short(settings.lake_uri)}"
+    assert twice[0] == of_lake and [name.split("-")[3] for name in twice[1:]] == ["features"], "what was taken away"
+    assert len(cloud.created) == _JOBS + 1 and max(cloud.created.values()) == 2, "each other job once"
     assert cloud.clusters == {}
-    of_lake = f"recs-{short(settings.lake_uri)}-"
-    assert not [name for name in files_below(f"s3a://{jobs_bucket}/recs/jobs") if of_lake in name], "they hold keys"
+    assert not [name for name in files_below(f"s3a://{jobs_bucket}/recs/jobs") if f"{of_lake}-" in name], (
+        "they hold keys"
+    )
     kept = {name.rpartition("/")[2].rsplit("-", 1)[0] for name in files_below(f"s3a://{jobs_bucket}/recs/packages")}
     assert {"project", "environment", "submitted"} <= kept
     assert not list((tmp_path / "data").glob("lake/**/*")), "nothing of the lake lies here"
+
+
+def take_away_half_way(cloud: Cloud, lake_uri: str, job: Job) -> None:
+    """The first time, the cluster of the features job, once that has written a table and has others to write."""
+    if "-features-" not in job.name or cloud.created[job.name] > 1:
+        return
+
+    def watch() -> None:
+        while not any("user_behaviour/_delta_log" in name for name in files_below(f"{lake_uri}/gold")):
+            time.sleep(0.5)
+        cloud.preempt(job.cluster_id)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def forget_old_hours(events: Path) -> None:

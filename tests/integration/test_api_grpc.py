@@ -10,7 +10,9 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -155,12 +157,16 @@ def test_feedback_is_taken_once_and_refusals_are_status_codes(tmp_path: Path) ->
 
 def test_random_bytes_break_nothing_and_health_answers_after_them(tmp_path: Path) -> None:
     draw = random.Random(7)
-    whole = pb.FeedbackRequest(rec_id="x", user_id=1, attributes={"a": "b"}).SerializeToString()
+    context = pb.Context(screen="home", search="a card", cart=["offer_a"])
+    whole = {
+        "GetRecommendations": pb.RecommendRequest(user_id=1, channel=pb.CHANNEL_WEB, top_k=3, context=context),
+        "SendFeedback": pb.FeedbackRequest(rec_id="x", user_id=1, attributes={"a": "b"}),
+    }
 
     async def act(_: Settings, channel: Any) -> None:
         for number in range(400):
             method = ("GetRecommendations", "SendFeedback")[number % 2]
-            body = bytearray(whole if number % 3 else draw.randbytes(draw.randint(0, 60)))
+            body = bytearray(whole[method].SerializeToString() if number % 3 else draw.randbytes(draw.randint(0, 60)))
             if body and number % 3 == 1:
                 body[draw.randrange(len(body))] = draw.randrange(256)
             call = channel.unary_unary(f"/{NAME}/{method}", request_serializer=bytes, response_deserializer=bytes)
@@ -170,6 +176,31 @@ def test_random_bytes_break_nothing_and_health_answers_after_them(tmp_path: Path
                 assert error.code() is grpc.StatusCode.INVALID_ARGUMENT, error
         checked = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=NAME))
         assert checked.status == health_pb2.HealthCheckResponse.SERVING
+
+    scene(tmp_path, act)
+
+
+def test_the_service_answers_to_its_plain_name_and_reflection_tells_both(tmp_path: Path) -> None:
+    async def act(_: Settings, channel: Any) -> None:
+        plain = "recommendation.RecommendationService"
+        call = channel.unary_unary(
+            f"/{plain}/GetRecommendations",
+            request_serializer=pb.RecommendRequest.SerializeToString,
+            response_deserializer=pb.RecommendResponse.FromString,
+        )
+        assert (await call(ASKED)).user_id == ALICE
+        checked = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=plain))
+        assert checked.status == health_pb2.HealthCheckResponse.SERVING
+        told = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(
+            iter([reflection_pb2.ServerReflectionRequest(file_containing_symbol=plain)])
+        )
+        files = [answer.file_descriptor_response.file_descriptor_proto async for answer in told]
+        described = descriptor_pb2.FileDescriptorProto.FromString(files[0][0])
+        assert [method.name for method in described.service[0].method] == [
+            "Recommend",
+            "GetRecommendations",
+            "SendFeedback",
+        ]
 
     scene(tmp_path, act)
 

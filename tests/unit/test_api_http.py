@@ -1,13 +1,16 @@
 """The service over HTTP, on a fake store: shapes, errors, tiers, and what it keeps to itself."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 from fastapi.testclient import TestClient
 
@@ -246,6 +249,69 @@ def test_a_block_holds_even_if_the_new_snapshot_cannot_be_loaded(client: Client)
     ready = Readiness.model_validate_json(running.get("/readyz").content)
     assert (ready.tier, ready.snapshot_id) == ("personal", FIRST)
     assert SECOND in ready.reasons[0]
+
+
+@dataclass
+class SlowlyLoading(FakeStore):
+    """The second snapshot is not read before `gate` is open."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def snapshot_items(self, snapshot_id: str) -> pa.Table:
+        if snapshot_id == SECOND:
+            await self.gate.wait()
+        return await super().snapshot_items(snapshot_id)
+
+
+def test_a_block_holds_while_a_snapshot_is_still_loading_and_after_it(client: Client) -> None:
+    store = SlowlyLoading()
+    running = client(store)
+    store.pointer = Pointers(SECOND, 1)
+    poll(running)
+    store.pointer = Pointers(SECOND, 1, frozenset({"card_gold"}))
+    poll(running)
+    meanwhile = answer(running, ALICE)
+    assert running.portal is not None
+    running.portal.call(store.gate.set)
+    poll(running)
+    after = answer(running, ALICE)
+    assert (meanwhile.snapshot_id, after.snapshot_id) == (FIRST, SECOND)
+    assert "card_gold" not in {one.product_id for given in (meanwhile, after) for one in given.recommendations}
+
+
+def test_a_snapshot_that_the_pointer_left_while_it_loaded_is_never_served(client: Client) -> None:
+    store = SlowlyLoading()
+    running = client(store)
+    store.pointer = Pointers(SECOND, 1)
+    poll(running)
+    store.pointer = Pointers(FIRST, 1)
+    poll(running)
+    assert running.portal is not None
+    running.portal.call(store.gate.set)
+    poll(running)
+    assert answer(running, ALICE).snapshot_id == FIRST
+
+
+def test_an_answer_of_the_database_that_nobody_foresaw_is_an_outage_that_ends(client: Client) -> None:
+    store = FakeStore()
+    running = client(store)
+    store.failure = ValueError("half an answer")
+    poll(running)
+    assert "half an answer" in Readiness.model_validate_json(running.get("/readyz").content).reasons[0]
+    store.failure = None
+    poll(running)
+    assert answer(running, ALICE).tier == "personal"
+
+
+def test_a_database_that_hangs_is_asked_for_no_more_parts_of_a_batch(client: Client) -> None:
+    store = FakeStore()
+    running = client(store, deadline_ms=20)
+    store.delay = 3_600
+    store.asked.clear()
+    body = {"user_ids": list(range(1, 1_001)), "channel": "web"}
+    answers = running.post(f"{URL}/batch", json=body).json()["answers"]
+    assert (len(answers), {one["tier"] for one in answers}) == (1_000, {"static"})
+    assert len(store.asked) == 2
 
 
 def test_who_opted_out_is_shown_nothing_there_from_memory_also_after_a_restart(client: Client, tmp_path: Path) -> None:
