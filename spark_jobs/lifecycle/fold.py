@@ -1,8 +1,10 @@
 """Two rankers on the same cases of the newest fold: how sure it is that one is better. Pure.
 
-Neither booster has seen the cases. The challenger's calibration has: here each half of the users is calibrated on the
-other half (cross-fitting; Chernozhukov et al., "Double/debiased machine learning", 2018), so that it is judged as the
-champion is. What differs are log losses of whole users, resampled together (paired bootstrap).
+Neither booster has seen the cases. The challenger's calibrator has, the champion's has not, and has aged. So gain is
+asked of both alike, each half of the users calibrated on the other half (cross-fitting; Chernozhukov et al.,
+"Double/debiased machine learning", 2018): a level that is off, fresh or old costs neither anything there. Whether the
+challenger's level holds is asked of its probabilities as it would serve them. What differs are log losses of whole
+users, resampled together (paired bootstrap).
 """
 
 from collections.abc import Mapping
@@ -31,8 +33,8 @@ class Quality:
 
 @dataclass(frozen=True)
 class Comparison:
-    """gain: how much less log loss the challenger has, as a share of the champion's; by family where there are enough
-    positive cases; calibration: the challenger's predicted over observed rate, likewise.
+    """gain: how much less log loss the challenger has, as a share of the champion's, both cross-fitted; by family where
+    there are enough positive cases; calibration: the challenger's predicted over observed rate as served, likewise.
     """
 
     users: int
@@ -44,18 +46,17 @@ class Comparison:
 
 def compare(fold: Fold, *, challenger: F64, champion: F64, seed: int) -> Comparison:
     """challenger, champion (n,): log odds that each gives to the cases."""
-    fair, theirs = cross_fitted(fold, challenger, seed=seed), sigmoid(champion)
-    losses = case_losses(theirs, fold.labels)
-    gains = losses - case_losses(fair, fold.labels)
+    own, theirs = (case_losses(cross_fitted(fold, one, seed=seed), fold.labels) for one in (challenger, champion))
+    gains = theirs - own
     _, user = np.unique(fold.user_ids, return_inverse=True)
-    by_user = np.bincount(user, gains) / (losses.sum() / (user.max(initial=0) + 1))
+    by_user = np.bincount(user, gains) / (theirs.sum() / (user.max(initial=0) + 1))
     enough = families_with_enough(fold)
     return Comparison(
         users=len(by_user),
         positives=int(fold.labels.sum()),
         gain=bootstrap(by_user[:, None], seed=seed)[0],
-        families={name: float(gains[mine].sum() / losses[mine].sum()) for name, mine in enough.items()},
-        calibration=ratios(fold, fair),
+        families={name: float(gains[mine].sum() / theirs[mine].sum()) for name, mine in enough.items()},
+        calibration=ratios(fold, sigmoid(challenger)),
     )
 
 

@@ -97,9 +97,26 @@ def test_the_truth_beats_noise_and_not_the_other_way_round() -> None:
 def test_a_champion_does_not_lose_to_itself() -> None:
     fold, truth = _fold()
     compared = compare(fold, challenger=truth, champion=truth, seed=3)
-    assert compared.gain.low < 0
+    assert compared.gain.low <= 0
     assert set(compared.families) == {"card", "loan"}
     assert "gain" in _failed(compared)
+
+
+def test_a_challenger_whose_level_is_off_is_stopped_by_its_calibration_as_served() -> None:
+    fold, truth = _fold()
+    noisy = truth + np.random.default_rng(2).normal(0, 2, size=len(truth))
+    compared = compare(fold, challenger=truth + 1, champion=noisy, seed=3)
+    assert compared.calibration == pytest.approx({"card": 2.0, "loan": 2.0}, abs=0.3)
+    assert _failed(compared) == {"calibration"}
+
+
+def test_a_level_that_is_off_changes_the_gain_on_neither_side() -> None:
+    fold, truth = _fold()
+    noisy = truth + np.random.default_rng(2).normal(0, 2, size=len(truth))
+    fair = compare(fold, challenger=truth, champion=noisy, seed=3).gain
+    for own, theirs in ((truth + 1, noisy), (truth, noisy + 1)):
+        found = compare(fold, challenger=own, champion=theirs, seed=3).gain
+        assert (found.low, found.value, found.high) == pytest.approx((fair.low, fair.value, fair.high), rel=1e-3)
 
 
 def test_auc_is_that_of_scikit_learn_and_its_interval_holds_it() -> None:
