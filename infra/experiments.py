@@ -200,7 +200,7 @@ def _words(found: dict[str, Any]) -> Iterator[str]:
             yield f"guardrail {name}, {arm} −control: {_interval(one)}"
     for arm, share in found["answers_of_variant"].items():
         yield f"answers of {arm} from the lists that it names: {share:.1%}"
-    for name in ("users_in_two_arms", "users_misdealt"):
+    for name in ("users_in_two_arms", "users_in_unknown_arms", "users_misdealt"):
         if found[name]:
             yield f"{name.replace('_', ' ')}: {found[name]}; the experiment's file changed while it ran?"
     yield from found["notes"]

@@ -77,7 +77,8 @@ class Experiment(_Value):
     """Arms in their order, the first is the control. A new salt deals the users anew.
 
     Users are dealt twice: the layer's own hash decides whether they are in `traffic`, a slice of its users, and the
-    experiment's which arm they get. So a user is in at most one experiment a layer, and layers are independent.
+    experiment's which arm they get. So a user is in at most one experiment a layer, and layers are independent, since
+    no two of them share a salt at a time.
     """
 
     name: str = Field(pattern=_NAME, max_length=64)
@@ -168,4 +169,6 @@ def _contradiction(one: Experiment, other: Experiment) -> str:
         return f"traffic: overlaps with that of {other.name} in layer {one.layer}" if overlap else ""
     if one.decides and other.decides and one.kinds & other.kinds:
         return f"kinds: {other.name} of layer {other.layer} chooses the same lists: put both into one layer"
+    if one.salt == other.salt:
+        return f"salt: is that of {other.name} of layer {other.layer}, so that their arms would be the same users"
     return ""

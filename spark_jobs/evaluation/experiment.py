@@ -1,7 +1,8 @@
 """Arms of an experiment compared: rates with intervals, CUPED, sample-ratio mismatch, and a verdict in words.
 
 Sources: the delta method for ratios over users, Deng, Knoblich and Lu (KDD 2018); CUPED, Deng, Xu, Kohavi and Walker
-(WSDM 2013); sample-ratio mismatch, Fabijan et al. (KDD 2019), whose threshold of .0005 is used.
+(WSDM 2013); sample-ratio mismatch, Fabijan et al. (KDD 2019), whose threshold of .0005 is used; many comparisons at
+once, Bonferroni's correction, Dunn (JASA 1961).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from scipy.stats import chisquare
 
 from data_contracts.errors import InputError
 from data_contracts.experiments import Metric
-from spark_jobs.evaluation.intervals import Estimate, around
+from spark_jobs.evaluation.intervals import Estimate, around, held_together
 
 Floats = NDArray[np.float64]
 
@@ -81,18 +82,23 @@ def verdict(
     p_mismatch: float,
     metric: Metric = Metric.CONVERSION,
 ) -> str:
-    """In words. comparisons: by arm; guardrails: by arm, differences of what must not rise, such as complaints."""
+    """In words. comparisons: by arm; guardrails: by arm, differences of what must not rise, such as complaints.
+
+    Intervals are widened until all that answer one question hold together with 95 % (Bonferroni; Dunn, "Multiple
+    Comparisons among Means", JASA 1961): for harm those of all guardrails of all arms, for gain those of all arms. So
+    of experiments in which nothing differs 2.5 % at most are stopped, and in 5 % an arm is called better or worse.
+    """
     if p_mismatch < MISMATCH_P:
         return f"invalid: users did not fall into the arms by their shares (p = {p_mismatch:.2g}); find out why first"
+    rails = [(arm, name, one) for arm, found in guardrails.items() for name, one in found.items()]
     harmed = [
         f"{name} of {arm} rose by {difference.value:.4f}"
-        for arm, found in guardrails.items()
-        for name, difference in found.items()
-        if difference.low > 0
+        for arm, name, difference in rails
+        if held_together(difference, len(rails)).low > 0
     ]
     if harmed:
         return f"stop: {'; '.join(harmed)}"
-    found = {arm: one.decisive(metric) for arm, one in comparisons.items()}
+    found = {arm: held_together(one.decisive(metric), len(comparisons)) for arm, one in comparisons.items()}
     better = [arm for arm, difference in found.items() if difference.low > 0]
     worse = [arm for arm, difference in found.items() if difference.high < 0]
     if better:
@@ -100,12 +106,16 @@ def verdict(
         return f"{best} is better than the control, {metric}: {_signed(found[best])}"
     if worse:
         return f"no arm is better, and {', '.join(worse)} worse than the control, {metric}"
-    return "no difference is shown yet: every interval includes 0"
+    return f"no difference is shown yet: every interval{_widened(len(found))} includes 0"
 
 
 def mean_difference(arm: Floats, control: Floats) -> Estimate:
     """Of a figure a user, each array (users,)."""
     return _difference(_mean(arm), _mean(control))
+
+
+def _widened(comparisons: int) -> str:
+    return f", widened for {comparisons} comparisons," if comparisons > 1 else ""
 
 
 def _signed(estimate: Estimate) -> str:

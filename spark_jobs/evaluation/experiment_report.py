@@ -23,7 +23,8 @@ Floats = NDArray[np.float64]
 class Report:
     """comparisons: by arm, the control with itself first; guardrails: by arm but the control.
 
-    left_out: users who were logged in more than one arm; misdealt: those in another than the hash gives. of_variant:
+    left_out: users who were logged in more than one arm; unknown: those who were in one that the experiment has not,
+    such as an arm since renamed. Neither count in any arm. misdealt: those in another than the hash gives. of_variant:
     by arm that chooses lists, the share of its answers that came from them; the rest had none, so the arms differ less.
     """
 
@@ -32,6 +33,7 @@ class Report:
     guardrails: Mapping[str, Mapping[str, Estimate]]
     p_mismatch: float
     left_out: int
+    unknown: int
     misdealt: int
     of_variant: Mapping[str, float]
     verdict: str
@@ -48,6 +50,7 @@ class Report:
             },
             "sample_ratio_p": self.p_mismatch,
             "users_in_two_arms": self.left_out,
+            "users_in_unknown_arms": self.unknown,
             "users_misdealt": self.misdealt,
             "answers_of_variant": dict(self.of_variant),
             "verdict": self.verdict,
@@ -56,9 +59,12 @@ class Report:
 
 @dataclass(frozen=True)
 class _Users:
-    """Of N users: their arm's place, whether it is one and the hash's, and what they saw and did, each (N,)."""
+    """Of N users: their arm's place, whether it is the experiment's, one, and the hash's, and what they saw and did,
+    each (N,).
+    """
 
     arm: NDArray[np.int64]
+    is_known: NDArray[np.bool_]
     is_one: NDArray[np.bool_]
     is_dealt: NDArray[np.bool_]
     sums: ArmSums
@@ -73,7 +79,7 @@ def experiment_report(experiment: Experiment, exposures: pa.Table, feedback: pa.
     """
     users = _users(experiment, exposures, feedback, start=start)
     arms = list(experiment.arms)
-    sides = {name: users.is_one & (users.arm == place) for place, name in enumerate(arms)}
+    sides = {name: users.is_known & users.is_one & (users.arm == place) for place, name in enumerate(arms)}
     control = _of(users.sums, sides[experiment.control])
     comparisons = {name: compare(_of(users.sums, side), control) for name, side in sides.items()}
     others = {name: one for name, one in comparisons.items() if name != experiment.control}
@@ -90,8 +96,9 @@ def experiment_report(experiment: Experiment, exposures: pa.Table, feedback: pa.
         comparisons=comparisons,
         guardrails=guardrails,
         p_mismatch=p,
-        left_out=int((~users.is_one).sum()),
-        misdealt=int((~users.is_dealt).sum()),
+        left_out=int((users.is_known & ~users.is_one).sum()),
+        unknown=int((~users.is_known).sum()),
+        misdealt=int((users.is_known & ~users.is_dealt).sum()),
         of_variant=dict(_of_variant(experiment, exposures)),
         verdict=verdict(others, guardrails, p_mismatch=p, metric=experiment.metric),
     )
@@ -110,7 +117,8 @@ def _of_variant(experiment: Experiment, exposures: pa.Table) -> Iterator[tuple[s
 def _users(experiment: Experiment, exposures: pa.Table, feedback: pa.Table, *, start: datetime) -> _Users:
     ids, row_user = np.unique(exposures[USER_ID].to_numpy().astype(np.int64), return_inverse=True)
     names = np.array(list(experiment.arms), object)
-    arm = (exposures["arm"].to_numpy()[:, None] == names).argmax(axis=1)
+    is_arm = exposures["arm"].to_numpy()[:, None] == names
+    arm = is_arm.argmax(axis=1)
     dealt = exposures["dealt"].to_numpy().astype(np.int64) - 1
     first = np.full(len(ids), -1)
     first[row_user] = arm
@@ -136,8 +144,9 @@ def _users(experiment: Experiment, exposures: pa.Table, feedback: pa.Table, *, s
         before=events(taken, ~is_after),
     )
     rails = {rail.value: events(rail.value, is_after) for rail in experiment.guardrails}
+    is_known = by_user(~is_arm.any(axis=1)) == 0
     is_one = by_user(arm != first[row_user]) == 0
-    return _Users(first, is_one, by_user(arm != dealt) == 0, sums, rails)
+    return _Users(first, is_known, is_one, by_user(arm != dealt) == 0, sums, rails)
 
 
 def _of(sums: ArmSums, side: NDArray[np.bool_]) -> ArmSums:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from data_contracts.errors import InputError
-from data_contracts.experiments import arm_numbers, drawn
+from data_contracts.experiments import Experiment, arm_numbers, drawn
 from data_contracts.vocabulary import Kind
 from spark_jobs.evaluation.experiment_report import Report, experiment_report
 from spark_jobs.evaluation.exploration_log import Target, logged_exposures
@@ -92,6 +92,50 @@ def test_users_in_two_arms_are_left_out_and_told() -> None:
     found = experiment_report(ONE, mixed, feedback, start=START)
     assert (found.left_out, found.misdealt) == (1, 1)
     assert sum(one.users for one in found.comparisons.values()) == 499
+
+
+def test_users_of_an_arm_that_is_no_longer_there_count_in_none_and_are_told() -> None:
+    exposures, feedback = log_of(users=500)
+    arms, users = exposures["arm"].to_pylist(), exposures["user_id"].to_pylist()
+    renamed = {users[row] for row, arm in enumerate(arms) if arm == "segment"} - set(range(50))
+    # One of them was also answered after the change.
+    late = users.index(max(renamed))
+    told = [
+        "old" if user in renamed and row != late else arm
+        for row, (user, arm) in enumerate(zip(users, arms, strict=True))
+    ]
+    changed = exposures.set_column(exposures.column_names.index("arm"), "arm", pa.array(told))
+    found = experiment_report(ONE, changed, feedback, start=START)
+    assert (found.as_json()["users_in_unknown_arms"], found.left_out, found.misdealt) == (len(renamed), 0, 0)
+    before = experiment_report(ONE, exposures, feedback, start=START)
+    assert found.comparisons["personal"] == before.comparisons["personal"]
+    assert found.comparisons["segment"].users == before.comparisons["segment"].users - len(renamed)
+
+
+def of_nothing(rng: np.random.Generator, one: Experiment, users: int = 500) -> tuple[pa.Table, pa.Table]:
+    """An answer a user; whatever the arm, as many take something, complain, dismiss and opt out."""
+    ids = rng.integers(0, 2**62, users)
+    arm = arm_numbers(one, ids)
+    shown = {"user_id": ids, "rec_id": ids.astype(str), "arm": np.array(list(one.arms), object)[arm], "dealt": arm + 1}
+    kinds = np.array(["purchased", *one.guardrails], object)
+    does = rng.random((len(kinds), users)) < 0.25
+    kind, user = np.nonzero(does)
+    at = pa.array(np.full(len(user), "2026-03-02", "datetime64[us]"), pa.timestamp("us", "UTC"))
+    told = {"user_id": ids[user], "rec_id": ids[user].astype(str), "event_type": kinds[kind], "event_time": at}
+    fixed = {name: pa.array(["product"] * users) for name in ("kind", "variant")}
+    return pa.table({**shown, **fixed}), pa.table(told)
+
+
+def test_of_a_thousand_experiments_without_effect_no_more_are_stopped_or_decided_than_is_said() -> None:
+    rng = np.random.default_rng(7)
+    one = experiment(arms={arm: {"share": 1 / 3} for arm in "abc"})
+    found = [experiment_report(one, *of_nothing(rng, one), start=START).verdict for _ in range(1000)]
+    stopped = sum(said.startswith("stop") for said in found)
+    decided = sum("better than the control" in said or "worse than the control" in said for said in found)
+    # 25 and 50 expected at most; the binomial's upper 99.9 %.
+    assert stopped <= 41
+    assert decided <= 72
+    assert stopped + decided >= 20
 
 
 PAID = np.array([0.30, 0.10, 0.20])  # what an item earns wherever it stands

@@ -1,10 +1,13 @@
 """Experiments and logs of propensities answer with the right error rates, against simulated truth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from data_contracts.errors import InputError
 from spark_jobs.evaluation.experiment import ArmSums, compare, mismatch_p, verdict
+from spark_jobs.evaluation.intervals import around
 from spark_jobs.evaluation.off_policy import LoggedExposures, off_policy
 
 RUNS = 1000
@@ -35,6 +38,18 @@ def test_cuped_narrows_the_interval_and_keeps_the_effect() -> None:
     assert cuped.high - cuped.low < 0.95 * (plain.high - plain.low)
     assert cuped.low < 0.1 < cuped.high
     assert "better" in verdict({"b": one}, {}, p_mismatch=0.5)
+
+
+def test_what_one_arm_may_claim_one_of_many_may_not() -> None:
+    rng = np.random.default_rng(7)
+    same = compare(arm(rng, 500), arm(rng, 500))
+    barely = replace(same, conversion_difference_cuped=around(0.021, 0.01, 1_000))
+    assert "better" in verdict({"b": barely}, {}, p_mismatch=0.5)
+    many = verdict({"b": barely, "c": barely}, {}, p_mismatch=0.5)
+    assert many == "no difference is shown yet: every interval, widened for 2 comparisons, includes 0"
+    harm = {"complaints": barely.conversion_difference_cuped}
+    assert verdict({"b": same}, {"b": harm}, p_mismatch=0.5).startswith("stop")
+    assert "stop" not in verdict({"b": same}, {"b": {**harm, "opt_outs": same.ctr_difference}}, p_mismatch=0.5)
 
 
 def test_the_verdict_puts_validity_and_harm_before_gain() -> None:

@@ -21,6 +21,7 @@ from tests.experiment_samples import experiment, folder_of
 
 DAY = NOW.date()
 KNOWN = Traits(segment=1, region=7, consents=8)
+LOOKS = {"a": {"share": 0.5}, "b": {"share": 0.5}}
 
 
 def arm_of(one: Experiment, user_id: int, traits: Traits | None = KNOWN) -> str | None:
@@ -42,6 +43,7 @@ def test_what_ships_is_valid_and_runs_nowhere() -> None:
         ([{}, {}], r"1\.yaml: name: lists is the name of two"),
         ([{}, {"name": "b"}], r"1\.yaml: traffic: overlaps with that of lists in layer lists"),
         ([{}, {"name": "b", "layer": "other"}], r"1\.yaml: kinds: lists of layer lists chooses the same lists"),
+        ([{}, {"name": "b", "layer": "look", "arms": LOOKS}], r"1\.yaml: salt: is that of lists of layer lists"),
     ],
 )
 def test_a_file_that_is_wrong_or_contradicts_another_is_refused_by_name_and_field(
@@ -51,8 +53,14 @@ def test_a_file_that_is_wrong_or_contradicts_another_is_refused_by_name_and_fiel
         experiments_in(folder_of(tmp_path, *bodies))
 
 
+@pytest.mark.parametrize("change", [{"start": "2026-04-01", "end": "2026-05-01"}, {"enabled": False}, {"salt": "two"}])
+def test_layers_may_share_a_salt_one_after_the_other(tmp_path: Path, change: dict[str, Any]) -> None:
+    bodies = [{}, {"name": "b", "layer": "look", "arms": LOOKS, **change}]
+    assert len(experiments_in(folder_of(tmp_path, *bodies))) == 2
+
+
 def test_experiments_of_a_layer_share_no_user_and_layers_are_independent(tmp_path: Path) -> None:
-    told = {"layer": "look", "arms": {"a": {"share": 0.5}, "b": {"share": 0.5}}}
+    told = {"layer": "look", "arms": LOOKS}
     bodies = [{"traffic": [0, 0.5]}, {"name": "second", "traffic": [0.5, 1]}, {"name": "third", "salt": "x", **told}]
     running = experiments_in(folder_of(tmp_path, *bodies))
     found = [tuple((one.experiment, one.arm) for one in assignments(running, user, KNOWN)) for user in range(20_000)]
