@@ -25,6 +25,7 @@ from api.store import (
     SnapshotRow,
     UserState,
 )
+from api.threads import at_once
 from data_contracts.experiments import MADE_ON_DEMAND
 from data_contracts.night import parse_snapshot_id
 from data_contracts.overlay import KINDS, Effect
@@ -75,7 +76,7 @@ class ClickHouseStore:
         store = await self._store()
         table = await store.table("items_v1/read", snapshot_id=snapshot_id)
         # In a thread: there may be 300,000 of them, and requests are answered meanwhile.
-        return await asyncio.to_thread(lambda: table.select(ITEMS.names).cast(ITEMS).combine_chunks())
+        return await at_once(lambda: table.select(ITEMS.names).cast(ITEMS).combine_chunks())
 
     async def fallback_lists(self, snapshot_id: str) -> FallbackLists:
         store = await self._store()
@@ -103,7 +104,7 @@ class ClickHouseStore:
         store = await self._store()
         customers = await store.table("user_state_v1/opted_out", snapshot_id=snapshot_id, key=key, channels=_APP)
         events = await store.table("user_events_v1/opted_out", key=key, **_OPTING)
-        return await asyncio.to_thread(_opted_out, customers, events)
+        return await at_once(_opted_out, customers, events)
 
     async def newly_suppressed(self, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
         rows = await (await self._store()).few_rows("suppressions_v1/newest", key=key)

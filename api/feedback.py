@@ -4,7 +4,6 @@ The same feedback gets the same id, so that it counts once however often it come
 the caller's idempotency key. As long as a key is known, it is refused with other fields than it first came with.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from api.models import Feedback, FeedbackType
 from api.outbox import Entry, Key, Outbox, Put
 from api.refusals import BusyLaterError, ElsewhereError, InvalidError
 from api.security import Principal
+from api.threads import at_once
 from api.traces import traceparent
 from data_contracts.errors import InputError, UnavailableError
 from data_contracts.rec_id import RecId, verified
@@ -104,7 +104,7 @@ class FeedbackDesk:
 
     async def _write(self, entries: Sequence[Entry]) -> Sequence[Put]:
         # In a thread, for SQLite waits for the disk.
-        kept = await asyncio.to_thread(self._outbox.put, entries)
+        kept = await at_once(self._outbox.put, entries)
         self._wake()
         return kept
 

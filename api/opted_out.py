@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.store import Reopened, Store
+from api.threads import at_once
 from data_contracts.errors import RecsError
 from data_contracts.vocabulary import Channel
 
@@ -138,9 +139,9 @@ class OptOuts:
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 found = await self._store.opted_out(snapshot_id, key=self._key)
-            self.known = await asyncio.to_thread(OptedOut.of, found)
+            self.known = await at_once(OptedOut.of, found)
             await self._look(snapshot_id)  # for what came while that was read
-            await asyncio.to_thread(self.known.save, self._path)
+            await at_once(self.known.save, self._path)
         except (TimeoutError, RecsError) as error:
             _LOG.debug("who opted out cannot be read: %s", error)
             return False

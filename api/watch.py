@@ -14,6 +14,7 @@ from pathlib import Path
 from api.serving import NO_RULES, Serving, Snapshot
 from api.static_copy import SHIPPED, StaticCopy
 from api.store import Pointers, RuleSet, Store
+from api.threads import at_once
 from api.times import Moment, Times
 from data_contracts.errors import InputError, RecsError
 from data_contracts.experiments import NO_TRIALS, Trials
@@ -215,11 +216,9 @@ class Watch:
             if is_same and blocks == held.blocks and today == held.policy.today:
                 return
             # In a thread, so that requests are answered meanwhile.
-            self.serving = await asyncio.to_thread(
-                Serving.of, snapshot, rule_set, blocks, today=today, trials=self.trials
-            )
+            self.serving = await at_once(Serving.of, snapshot, rule_set, blocks, today=today, trials=self.trials)
             try:
-                await asyncio.to_thread(StaticCopy.of(snapshot, rule_set, blocks).save, self._copy)
+                await at_once(StaticCopy.of(snapshot, rule_set, blocks).save, self._copy)
             except OSError as error:
                 _LOG.warning("the copy for the static tier cannot be saved: %s", error)
 

@@ -17,6 +17,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from api.security.errors import no_keys
+from api.threads import at_once
 from data_contracts.errors import InputError, UnavailableError
 
 _LOG = logging.getLogger("recs.api")
@@ -78,7 +79,7 @@ class Keys:
             if self._looks != looks:
                 return
             try:
-                document = await asyncio.to_thread(self._read, self._source)
+                document = await at_once(self._read, self._source)
                 if document != self._document:
                     self._keys = parsed(document)
                     self._document = document

@@ -1,6 +1,8 @@
 """Feedback, batches and exposures over HTTP, on a fake store and real outboxes; nobody takes the events away."""
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -79,6 +81,28 @@ def test_a_service_that_takes_no_feedback_says_where_it_belongs_and_still_logs_w
     running.__exit__(None, None, None)
     assert waiting(tmp_path, "feedback") == []
     assert [event["rec_id"] for event in waiting(tmp_path, "exposures")] == [given["rec_id"]]
+
+
+def test_feedback_is_kept_and_a_block_holds_while_all_other_threads_wait_for_something(client: Client) -> None:
+    store, gate = FakeStore(), threading.Event()
+    running = client(store)
+    given = feedback(running)
+    assert running.portal is not None
+
+    async def fill() -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(64):
+            loop.run_in_executor(None, gate.wait)
+
+    running.portal.call(fill)
+    try:
+        assert running.post(f"{URL}/feedback", json=given).status_code == 202
+        store.pointer = Pointers(FIRST, 1, frozenset({"card_gold"}))
+        running.portal.call(running.app.state.service.watch.poll)
+        shown = running.get(URL, params={"user_id": ALICE, "channel": "web"}).json()["recommendations"]
+        assert "card_gold" not in {item["product_id"] for item in shown}
+    finally:
+        gate.set()
 
 
 def test_accepted_feedback_is_on_disk_as_an_event_of_its_topic(client: Client, tmp_path: Path) -> None:
