@@ -47,7 +47,6 @@ def night_params(settings: Settings, context: dg.AssetExecutionContext, *, attem
         gap_hours=settings.gap_hours,
         seed=settings.seed,
         registry=settings.registry_url,
-        campaigns=str(settings.campaigns.absolute()) if settings.campaigns else None,
         train=settings.train,
         train_every_days=settings.train_every_days,
         experiments=experiments,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,9 +14,10 @@ from dagster_project.asset_specs import asset_spec
 from dagster_project.assets.publish import PUBLISHED
 from dagster_project.attempts import Attempts
 from dagster_project.failures import told
-from dagster_project.files import write_bytes
+from dagster_project.files import file_system, write_bytes
 from dagster_project.job_assets import LAKE_POOL, materialized, night_params
 from dagster_project.runner import SparkRunner
+from data_contracts.errors import InputError
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
 from sql.campaigns import standing
@@ -55,8 +57,8 @@ def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
 
 
 def _known_now(settings: Settings, params: NightParams) -> NightParams:
-    """What the job, which knows no database, must know of it: stops as parameters; events, and the campaigns
-    and rules that were approved, as files of the lake.
+    """What the job, which knows neither a database nor this machine, must know of them: stops as parameters; events,
+    the campaigns' files, and the campaigns and rules that were approved, as files of the lake.
     """
     with connected(Address.of(settings)) as store:
         now = standing(store, cut_off=params.cut_off, now=datetime.now(UTC))
@@ -67,4 +69,19 @@ def _known_now(settings: Settings, params: NightParams) -> NightParams:
         write_bytes(f"{params.lake}/campaigns/{params.as_of}/rules.json", now.rules.rules.model_dump_json().encode())
     write_bytes(f"{params.lake}/campaigns/{params.as_of}/approved.json", json.dumps(now.campaigns).encode())
     newest = Attempts(params.lake).latest(params.as_of)
-    return params.model_copy(update={"attempt": newest, "stops": now.stops, "late_days": settings.late_event_days})
+    files = _brought(settings.campaigns, f"{params.lake}/campaigns/{params.as_of}/files")
+    given = {"campaigns": files, "stops": now.stops, "late_days": settings.late_event_days}
+    return params.model_copy(update={"attempt": newest, **given})
+
+
+def _brought(folder: Path | None, uri: str) -> str | None:
+    """The folder's files in the lake, without what an earlier run brought; None where there is no folder."""
+    if folder is None:
+        return None
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is no folder of campaigns")
+    system, path = file_system(uri)
+    system.delete_dir_contents(path, missing_dir_ok=True)
+    for file in sorted(folder.glob("*.yaml")):
+        write_bytes(f"{uri}/{file.name}", file.read_bytes())
+    return uri

@@ -1,10 +1,15 @@
 """Job `campaigns`: the night's snapshot assigned to the campaigns of its day; see spark_jobs/campaigns. Needs no Spark.
 
 The catalogue is the snapshot's. What events keep back lies in `{lake}/campaigns/<date>/events.parquet`, and beside it
-the rules that are served and the campaigns that two people made by API; stops are `params.stops`.
+the campaigns' files, the rules that are served and the campaigns that two people made by API; stops are `params.stops`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyarrow import fs
 
 from data_contracts.campaigns import campaigns_in
 from data_contracts.catalogue import Rules
@@ -13,7 +18,7 @@ from spark_jobs.campaigns.day import Day, assign_day
 from spark_jobs.campaigns.records import approved_known, assignments, events_known, folder_of, rules_known
 from spark_jobs.campaigns.snapshot import known_by
 from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
-from spark_jobs.lake.files import read_bytes
+from spark_jobs.lake.files import file_system, read_bytes
 
 _NAME = "assigned"
 
@@ -23,15 +28,13 @@ def run(params: NightParams) -> JobReport:
     the night: CRM may have pulled that. Raises InputError for campaigns that contradict themselves.
     """
     known = known_by(params.snapshot_uri)
+    with _brought(params.campaigns) as folder:
+        campaigns = campaigns_in(folder, known=known, approved=approved_known(params.lake, params.as_of))
     asked = Day(
         lake=params.lake,
         snapshot_id=params.snapshot_id,
         day=params.as_of,
-        campaigns=campaigns_in(
-            Path(params.campaigns) if params.campaigns else None,
-            known=known,
-            approved=approved_known(params.lake, params.as_of),
-        ),
+        campaigns=campaigns,
         catalogue=known.catalogue,
         rules=rules_known(params.lake, params.as_of)
         or Rules.model_validate_json(read_bytes(f"{params.snapshot_uri}/rules.json")),
@@ -55,6 +58,20 @@ def run(params: NightParams) -> JobReport:
     }
     rows = sum(one.contacts + one.controls for one in told.campaigns.values())
     return JobReport(tables={_NAME: TableReport(rows=rows, fingerprint=told.made_of, details=details)})
+
+
+@contextmanager
+def _brought(uri: str | None) -> Iterator[Path | None]:
+    """The campaigns' files in a folder of this machine, while the block lasts."""
+    if uri is None:
+        yield None
+        return
+    system, path = file_system(uri)
+    with TemporaryDirectory(prefix="campaigns-") as folder:
+        for file in system.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+            if file.extension == "yaml":
+                (Path(folder) / file.base_name).write_bytes(read_bytes(f"{uri}/{file.base_name}"))
+        yield Path(folder)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ class _Here:
 
     def run(self, context: dg.AssetExecutionContext, *, job: str, params: NightParams) -> Mapping[str, Any]:
         assert job == "campaigns"
+        assert str(params.campaigns).startswith(params.lake), "a cluster sees nothing else"
         return {**asdict(run(params)), "log": "job.log"}
 
 
