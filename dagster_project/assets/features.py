@@ -8,7 +8,7 @@ OUTPUTS = {
     "gold/user_behaviour": "each user's behaviour folded up to the as-of: the state that the next night starts from",
     "gold/user_features": "every registered feature of every user",
     "gold/feature_profile": "nulls and quantiles of every feature",
-    "gold/feature_drift": "every feature beside itself of the night before and of training",
+    "gold/feature_drift": "every feature beside itself of the last good night and of training",
     "gold/user_history": "each user's latest offer items with decayed counts",
     "gold/item_features": "popularity and attributes of every offer item",
     "gold/segments": "the segment of every user",

@@ -105,6 +105,7 @@ def _write_fallback(night: Night, models: StageModels, worth: Worth, rates: Doub
             most_sampled=SAMPLE_USERS,
             horizon_hours=24.0 * night.params.offer_horizon_days,
             first_code=len(night.product_ids),
+            blocked=models.offers.is_blocked,
         )
     table = fallback_table(products, offers, reason=popular_code(night.reference.reasons))
     snapshot.write_small(table, night.params.snapshot_uri, snapshot.FALLBACK_LISTS)

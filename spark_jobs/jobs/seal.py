@@ -29,7 +29,7 @@ from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_before, sn
 from spark_jobs.lake.validation import Verdict
 from spark_jobs.lake.versions import delta_versions
 from spark_jobs.lifecycle.files import night_models
-from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS, faults
+from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS, YESTERDAY, faults
 from spark_jobs.monitoring.label_drift import label_drifts
 from spark_jobs.monitoring.yesterday import changes
 from spark_jobs.scoring.gate import SnapshotTables, judge
@@ -100,11 +100,12 @@ def _of_change(params: NightParams, before: str | None, users: int) -> Iterator[
 
 
 def _of_features(params: NightParams) -> Iterator[GateCheck]:
-    beside = written_of_night(params.lake, DRIFT, DRIFT_COLUMNS, params.as_of)
+    beside = written_of_night(params.lake, DRIFT, ("then_as_of", *DRIFT_COLUMNS), params.as_of)
+    since = {row["against"]: row["then_as_of"] for row in beside}
     for name, found in faults(beside).items():
         names = ", ".join(found[:_NAMES_TOLD]) or "none"
         more = " and more" if len(found) > _NAMES_TOLD else ""
-        yield asked(name, len(found), f"features since the night before: {names}{more}")
+        yield asked(name, len(found), f"features since {since[YESTERDAY]}: {names}{more}")
 
 
 def _of_models(documents: Mapping[str, Mapping[str, Any]]) -> Iterator[GateCheck]:

@@ -1,19 +1,22 @@
 """Features at the as-ofs that a night's models learn from: a night that scores with its champions needs theirs and no
-others, and is held against those.
+others, and is held against those, and against the last night that the gate let through.
 """
 
 from datetime import date, timedelta
 
 from pyspark.sql import SparkSession
 
-from data_contracts.night import NightParams
+from data_contracts.night import NightParams, parse_snapshot_id
 from spark_jobs.features.gold import Made, write_gold
 from spark_jobs.features.increments import read_records
 from spark_jobs.lake.plain import written_of_night
+from spark_jobs.lake.snapshot_files import snapshot_before
 from spark_jobs.lifecycle.files import remembered
 from spark_jobs.lifecycle.planning import is_due
 from spark_jobs.monitoring.feature_drift import DRIFT, TRAINING, YESTERDAY, write_feature_drift
 from spark_jobs.ranking.windows import Windows, windows_of_night
+
+_HELD = ("against", "then_as_of")
 
 
 def write_features(spark: SparkSession, params: NightParams) -> tuple[Made, int]:
@@ -26,7 +29,9 @@ def write_features(spark: SparkSession, params: NightParams) -> tuple[Made, int]
         return write_gold(spark, params, training=()), 0
     windows = _windows_at(params, learned_as_of(params))
     made = write_gold(spark, params, training=(windows.train.as_of, windows.calibrate.as_of))
-    known = () if params.as_of in made.as_ofs else written_of_night(params.lake, DRIFT, (), params.as_of)
+    rows = () if params.as_of in made.as_ofs else written_of_night(params.lake, DRIFT, _HELD, params.as_of)
+    beside = {row["then_as_of"] for row in rows if row["against"] == YESTERDAY}
+    known = rows if beside <= {*good_nights(params)[:1]} else ()
     return made, len(known) or _write_drift(spark, params, windows)
 
 
@@ -34,7 +39,7 @@ def write_training_features(spark: SparkSession, params: NightParams) -> None:
     """What a night that trains after all still lacks: it was not foreseen, or the registry has changed its mind."""
     windows = windows_of_night(params)
     as_ofs = (windows.train.as_of, windows.calibrate.as_of)
-    rows = written_of_night(params.lake, DRIFT, ("against", "then_as_of"), params.as_of)
+    rows = written_of_night(params.lake, DRIFT, _HELD, params.as_of)
     held_against = {row["then_as_of"] for row in rows if row["against"] == TRAINING}
     if {*as_ofs} <= read_records(params.lake).keys() and held_against <= {windows.train.as_of}:
         return
@@ -55,10 +60,19 @@ def learned_as_of(params: NightParams) -> date:
     return max(champions)
 
 
+def good_nights(params: NightParams) -> tuple[date, ...]:
+    """What tonight's features are to be as: those of the last night whose snapshot passed its gate. The day before
+    stands in where none has yet, and where that night is so long ago that its features have expired.
+    """
+    before = snapshot_before(params.lake, params.as_of)
+    passed = [] if before is None else [parse_snapshot_id(before.rpartition("/")[2])[0]]
+    return tuple(dict.fromkeys([*passed, params.as_of - timedelta(days=1)]))
+
+
 def _windows_at(params: NightParams, as_of: date) -> Windows:
     return windows_of_night(params.model_copy(update={"as_of": as_of}))
 
 
 def _write_drift(spark: SparkSession, params: NightParams, windows: Windows) -> int:
-    bases = {YESTERDAY: params.as_of - timedelta(days=1), TRAINING: windows.train.as_of}
+    bases = {YESTERDAY: good_nights(params), TRAINING: (windows.train.as_of,)}
     return write_feature_drift(spark, params.lake, as_of=params.as_of, bases=bases)

@@ -1,4 +1,4 @@
-"""`gold.feature_drift`: every feature of tonight beside itself of the night before, and of when the ranker learned.
+"""`gold.feature_drift`: every feature of tonight beside itself of the last good night, and of when the ranker learned.
 
 What breaks silently shows here: a feature stuck at 0, a source half missing, a unit changed by 100. The publish gate
 counts such features (`faults`).
@@ -23,6 +23,7 @@ from spark_jobs.lake.tables import read_table, write_table
 from spark_jobs.monitoring.drift import ks, psi
 
 DRIFT = "gold.feature_drift"
+# Yesterday is the last night whose snapshot passed its gate: a broken night is nobody's measure.
 YESTERDAY, TRAINING = "yesterday", "training"
 # Of fewer users shares say little: nothing is compared.
 FEWEST_USERS = 200
@@ -65,7 +66,7 @@ class FeatureDrift:
 
 DRIFT_COLUMNS = ("feature", "against", *(field.name for field in fields(FeatureDrift)))
 
-# What is wrong with a feature since the night before, by the gate's name of it.
+# What is wrong with a feature since the last good night, by the gate's name of it.
 FAULTS: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "features_missing": lambda row: row["null_share"] > row["null_share_then"] + _NULLS_MORE,
     "features_stuck": lambda row: row["alive_share"] == 0 and row["alive_share_then"] >= _ALIVE_AT_LEAST,
@@ -90,15 +91,30 @@ def drifted_since_training(rows: Iterable[Mapping[str, Any]]) -> int:
     return sum(row["against"] == TRAINING and row["psi"] > _PSI_LINE for row in rows)
 
 
-def write_feature_drift(spark: SparkSession, lake: str, *, as_of: date, bases: Mapping[str, date]) -> int:
-    """Replace the as-of's rows; how many there are. bases: as-ofs to hold it against, by name, if they are there."""
+@dataclass(frozen=True)
+class _Sample:
+    """Features of enough users, as seen from an as-of."""
+
+    as_of: date
+    features: pa.Table
+
+
+def write_feature_drift(spark: SparkSession, lake: str, *, as_of: date, bases: Mapping[str, Sequence[date]]) -> int:
+    """Replace the as-of's rows; how many there are.
+
+    bases: by name, as-ofs to hold it against, of which the first that is there counts.
+    """
     features = read_table(spark, lake, "gold.user_features")
-    then = {against: _sample(features, base) for against, base in bases.items()}
-    held = [against for against, sample in then.items() if sample.num_rows >= FEWEST_USERS]
-    now = _sample(features, as_of) if held else None
-    if now is None or now.num_rows < FEWEST_USERS:
+    then = {against: _first_held(features, as_ofs) for against, as_ofs in bases.items()}
+    now = _first_held(features, [as_of]) if any(then.values()) else None
+    if now is None:
         return 0
-    rows = [row for against in held for row in drift_rows(then[against], now, against=against, base=bases[against])]
+    rows = [
+        row
+        for against, base in then.items()
+        if base is not None
+        for row in drift_rows(base.features, now.features, against=against, base=base.as_of)
+    ]
     if rows:
         frame = spark.createDataFrame(pd.DataFrame(rows)).withColumn(AS_OF, F.lit(as_of))
         write_table(frame, lake, DRIFT, partitions=[as_of])
@@ -110,6 +126,14 @@ def drift_rows(then: pa.Table, now: pa.Table, *, against: str, base: date) -> Se
     names = [name for name in now.column_names if name in then.column_names]
     told = ((name, FeatureDrift.of(_values(then, name), _values(now, name))) for name in names)
     return [{"feature": name, "against": against, "then_as_of": base, **asdict(drift)} for name, drift in told]
+
+
+def _first_held(features: DataFrame, as_ofs: Iterable[date]) -> _Sample | None:
+    for as_of in as_ofs:
+        sample = _sample(features, as_of)
+        if sample.num_rows >= FEWEST_USERS:
+            return _Sample(as_of, sample)
+    return None
 
 
 def _sample(features: DataFrame, as_of: date) -> pa.Table:

@@ -1,4 +1,5 @@
-"""How often what the rankers predict happens: tonight's share of cases beside that of the night before and of training.
+"""How often what the rankers predict happens: tonight's share of cases beside those of the last good night and of
+training.
 
 A yes or no has two bins, so its stability index and its Kolmogorov-Smirnov distance follow from the two shares.
 """
@@ -37,7 +38,7 @@ class LabelDrift:
 
 
 def label_drifts(document: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[LabelDrift]:
-    """document, before: of tonight's ranker and of that of the night before, as they lie beside the models.
+    """document, before: of tonight's ranker and of that of the last good night, as they lie beside the models.
 
     Of training only where the document says what share of its negatives was kept (`margin_shift`, its log).
     """

@@ -1,6 +1,6 @@
-"""`gold.score_drift`: scores of tonight's lists and labels of its rankers, beside the night before and training.
+"""`gold.score_drift`: scores of tonight's lists and labels of its rankers, beside the last good night and training.
 
-Scores are held against the night before alone: what a ranker said when it was trained is what it was calibrated to.
+Scores are held against the last good night alone: what a ranker said when it was trained is what it was calibrated to.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ Documents = Mapping[str, Mapping[str, Any]]
 
 
 def score_drift_rows(changed: Mapping[str, Change], documents: Documents, before: Documents) -> Iterator[Row]:
-    """changed: by kind; documents, before: beside tonight's models and beside those of the night before, by path."""
+    """changed: by kind; documents, before: beside tonight's models and beside those of the last good night, by path."""
     for kind, change in changed.items():
         numbers = {"psi": change.drift, "ks": change.ks, "mean": change.mean, "mean_then": change.mean_then}
         yield {"measure": f"{kind}_score", "against": YESTERDAY, **numbers}

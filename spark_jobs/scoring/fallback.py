@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from data_contracts.columns import (
     OFFER_ITEMS,
@@ -63,19 +64,20 @@ def popular_offers(
     most_sampled: int,
     horizon_hours: float,
     first_code: int,
+    blocked: NDArray[np.bool_],
 ) -> dict[int | None, Ranked]:
     """The popular offers of each segment of `users` (segment -> how many), and everybody's under None.
 
     Score: a decayed sum S of events with half-life h comes from a steady rate of S × ln 2 / h, so each of n users does
     something with the item within the horizon H with probability 1 - exp(-S × ln 2 / h × H / n). The sums were taken
-    over a sample of at most `most_sampled` users.
+    over a sample of at most `most_sampled` users. blocked (items of the model,): under a compliance stop, on no list.
     """
     everybody = max(sum(users.values()), 1)
     share = min(1.0, most_sampled / everybody)
     rate = np.log(2) / model.params.popular_half_life * horizon_hours
 
     def ranked(row: int, count: int) -> Ranked:
-        is_item = model.popular[row] >= 0
+        is_item = (model.popular[row] >= 0) & ~blocked[model.popular[row]]
         codes, sums = model.popular[row][is_item][:LIST_LENGTH], model.popular_scores[row][is_item][:LIST_LENGTH]
         probability = -np.expm1(-sums.astype(np.float64) * rate / max(count * share, 1.0))
         return Ranked((codes + first_code).astype(np.int32), quantise(probability))

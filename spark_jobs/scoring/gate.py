@@ -100,10 +100,11 @@ def judge(
         for variant, tally in seen.items():
             _look_at(of_variant(batch, variant), tally, book)
     personal = seen.get(Variant.PERSONAL) or Tally.of(snapshot.items)
+    forbidden = _forbidden_to_all(snapshot.fallback_lists, book)
     return GateVerdict.of(
         (
             *_user_checks(state, users, personal, list(seen.values())),
-            *_list_checks(personal, seen),
+            *_list_checks(personal, seen, may_be_shown=_may_be_shown(book), forbidden=forbidden),
             *_concentration_checks(personal, products=policy.products),
             *_fallback_checks(snapshot.fallback_lists, snapshot.items),
         )
@@ -191,8 +192,13 @@ def _user_checks(state: pa.Table, users: Ints, tally: Tally, every: Sequence[Tal
     yield asked("lists_have_state", sum(one.strangers for one in every), "lists of users without user_state")
 
 
-def _list_checks(tally: Tally, seen: Mapping[str, Tally]) -> Iterator[GateCheck]:
-    """tally: of the personal lists; seen: of each variant's. A list by uplift is in no order of its scores."""
+def _list_checks(
+    tally: Tally, seen: Mapping[str, Tally], *, may_be_shown: Mapping[str, bool], forbidden: int
+) -> Iterator[GateCheck]:
+    """tally: of the personal lists; seen: of each variant's. A list by uplift is in no order of its scores.
+
+    may_be_shown: by kind, whether the snapshot has such an item for anybody; forbidden: items of the fallback lists.
+    """
     every = list(seen.values())
     by_score = [one for variant, one in seen.items() if variant != Variant.UPLIFT]
     yield asked(
@@ -201,13 +207,14 @@ def _list_checks(tally: Tally, seen: Mapping[str, Tally]) -> Iterator[GateCheck]
     yield asked("known_items", sum(one.unknown_items for one in every), "listed items that the snapshot does not know")
     yield asked("no_repeats", sum(one.repeated for one in every), "items that stand twice on a list")
     yield asked("ordered_scores", sum(one.disordered for one in by_score), "places where a list's score rises")
-    yield asked("policy", sum(one.forbidden for one in every), "listed items that the policy forbids")
+    told = f"listed items that the policy forbids, {forbidden} of them on fallback lists"
+    yield asked("policy", sum(one.forbidden for one in every) + forbidden, told)
     for name, lengths in (("product", tally.product_lengths), ("offer", tally.offer_lengths)):
         long = sum(int(getattr(one, f"{name}_lengths")[-1]) for one in every)
         yield asked(f"{name}_list_length", long, f"lists of more than {LIST_LENGTH} {name}s")
-        # A kind that nobody has is a kind that this night did not make; one that only some lack is a fault.
+        # Nobody can have a kind of which there is no item to show; of any other an empty list is a fault.
         total, filled = int(lengths.sum()), int(lengths[1:].sum())
-        share = filled / total if filled else 1.0
+        share = filled / total if total and may_be_shown[name] else 1.0
         told = f"share of lists with at least one {name}; half have {_median(lengths)} or fewer"
         yield asked(f"{name}_lists_filled", share, told)
 
@@ -251,10 +258,36 @@ def _median(lengths: Ints) -> int:
     return int(np.searchsorted(np.cumsum(lengths), max(lengths.sum() / 2, 1)))
 
 
+def _may_be_shown(book: _Rulebook) -> dict[str, bool]:
+    """By kind, whether there is an item that is on sale and not blocked."""
+    shown = _shown(book)
+    return {"product": bool(shown[: book.policy.products].any()), "offer": bool(shown[book.policy.products :].any())}
+
+
+def _forbidden_to_all(fallback: pa.Table, book: _Rulebook) -> int:
+    """Items of fallback lists that nobody may be shown. Those that the snapshot does not know are told apart."""
+    codes = _fallback_codes(fallback)
+    shown = _shown(book)
+    return int((~shown[codes[(codes >= 0) & (codes < len(shown))]]).sum())
+
+
+def _shown(book: _Rulebook) -> NDArray[np.bool_]:
+    """(items,) whether anybody may be shown an item: a product on sale, or any offer, under no compliance stop."""
+    shown = ~book.blocked
+    shown[: book.policy.products] &= book.policy.sold & ~book.policy.blocked
+    return shown
+
+
+def _fallback_codes(fallback: pa.Table) -> Ints:
+    """Of every list and kind, as often as they stand there."""
+    lists = [fallback.column(name).combine_chunks().flatten().to_numpy() for name in (PRODUCT_ITEMS, OFFER_ITEMS)]
+    return np.asarray(np.concatenate(lists), np.int64)
+
+
 def _fallback_checks(fallback: pa.Table, items: int) -> Iterator[GateCheck]:
     popular = fallback.filter(pc.equal(fallback.column("tier"), Tier.POPULAR.value)).to_pylist()
     length = sum(len(row[PRODUCT_ITEMS]) + len(row[OFFER_ITEMS]) for row in popular)
     yield asked("popular_list", float(length), "items on the list for all")
-    codes = [code for row in fallback.to_pylist() for name in (PRODUCT_ITEMS, OFFER_ITEMS) for code in row[name]]
-    strange = sum(not 0 <= code < items for code in codes)
+    codes = _fallback_codes(fallback)
+    strange = int(((codes < 0) | (codes >= items)).sum())
     yield asked("fallback_items_known", strange, "items on fallback lists that the snapshot does not know")

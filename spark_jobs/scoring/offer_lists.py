@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from data_contracts.catalogue import Reasons
 from data_contracts.columns import SEGMENT
@@ -40,6 +41,11 @@ class OfferInputs:
     blocked: frozenset[str]
     reasons: Reasons
 
+    @property
+    def is_blocked(self) -> NDArray[np.bool_]:
+        """(items of the models,): those under a compliance stop."""
+        return np.isin(self.models.item_ids, sorted(self.blocked))
+
 
 class OfferLister:
     """Lists of rows that hold user_state, segment and `gold.user_history`'s columns, in ascending order of users."""
@@ -47,7 +53,7 @@ class OfferLister:
     def __init__(self, inputs: OfferInputs) -> None:
         self._models = inputs.models
         self._products = inputs.products
-        self._blocked = np.isin(inputs.models.item_ids, sorted(inputs.blocked))
+        self._blocked = inputs.is_blocked
         names = inputs.models.ranker.feature_names
         self._coder = ReasonCoder(inputs.reasons, [_reason_name(name) for name in names], booster_names=names)
 

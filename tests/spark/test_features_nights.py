@@ -11,6 +11,7 @@ from delta import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from data_contracts.manifest import MANIFEST_FILE, GateVerdict, Manifest
 from data_contracts.night import NightParams, Sources
 from data_contracts.tables import contract
 from data_contracts.vocabulary import ProductEvent
@@ -19,7 +20,12 @@ from spark_jobs.features.days import dates
 from spark_jobs.features.gold import write_gold
 from spark_jobs.features.increments import read_records
 from spark_jobs.lake.commits import newest_version
+from spark_jobs.lake.files import write_bytes
+from spark_jobs.lake.plain import written_of_night
 from spark_jobs.lake.tables import read_table, table_uri, write_table
+from spark_jobs.lifecycle.learned import write_features
+from spark_jobs.monitoring import feature_drift
+from spark_jobs.monitoring.feature_drift import DRIFT
 
 FIRST, LAST = date(2026, 3, 2), date(2026, 3, 9)
 USERS = range(1, 7)
@@ -122,3 +128,36 @@ def test_what_a_night_saw_of_its_features_is_read_without_spark_also_after_compa
     profile = DeltaTable.forPath(nightly.spark, table_uri(nightly.uri, "gold.feature_profile"))
     profile.optimize().executeCompaction()
     assert {row["feature"]: row for row in feature_rows(nightly.uri)} == told
+
+
+def seal(params: NightParams, *, passed: bool) -> None:
+    verdict = GateVerdict(passed=passed)
+    told = {"snapshot_id": params.snapshot_id, "as_of": params.as_of, "cut_off": params.cut_off}
+    manifest = Manifest(**told, created_at=params.cut_off, tables={}, gate=verdict)
+    write_bytes(f"{params.snapshot_uri}/{MANIFEST_FILE}", manifest.to_json().encode())
+
+
+def test_features_are_held_against_the_last_night_that_passed_and_against_the_day_before_where_its_are_gone(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_drift, "FEWEST_USERS", 3)
+    lake = Lake(spark, tmp_path)
+    lake.deliver(list(dates(FIRST, LAST - timedelta(days=1))))
+    good, broken, tonight = (
+        NightParams(as_of=LAST - timedelta(days=ago), lake=lake.uri, sources=Sources(tecd="none")) for ago in (2, 1, 0)
+    )
+
+    def held_against() -> set[date]:
+        write_features(spark, tonight)
+        return {row["then_as_of"] for row in written_of_night(lake.uri, DRIFT, ("then_as_of",), LAST)}
+
+    for night, passed in ((good, True), (broken, False)):
+        write_features(spark, night)
+        seal(night, passed=passed)
+    features = DeltaTable.forPath(spark, table_uri(lake.uri, "gold.user_features"))
+    features.delete(F.col("as_of") == F.lit(good.as_of))
+    assert held_against() == {broken.as_of}
+    write_features(spark, good)
+    assert held_against() == {good.as_of}
+    seal(broken.model_copy(update={"attempt": 2}), passed=True)
+    assert held_against() == {broken.as_of}

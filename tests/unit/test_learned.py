@@ -1,14 +1,16 @@
-"""Which training a night's features are held against, and so which past as-ofs a night makes."""
+"""What a night's features are held against, and so which past as-ofs a night makes."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from data_contracts.manifest import MANIFEST_FILE, GateVerdict, Manifest
 from data_contracts.models import Aliases, ModelVersion
-from data_contracts.night import NightParams, Sources, Train
+from data_contracts.night import NightParams, Sources, Train, parse_snapshot_id
+from spark_jobs.lake.files import write_bytes
 from spark_jobs.lifecycle.files import remember
-from spark_jobs.lifecycle.learned import learned_as_of
+from spark_jobs.lifecycle.learned import good_nights, learned_as_of
 
 NIGHT = date(2026, 3, 20)
 
@@ -47,3 +49,35 @@ def test_a_night_that_trains_looks_at_its_own_windows(
 def test_without_a_registry_every_night_trains(tmp_path: Path) -> None:
     remember(str(tmp_path), {"products": Aliases(champion=champion(days_ago=1), last_trained=NIGHT)})
     assert learned_as_of(NightParams(as_of=NIGHT, lake=str(tmp_path), sources=Sources(tecd="unread"))) == NIGHT
+
+
+def sealed(lake: Path, snapshot_id: str, *, passed: bool) -> None:
+    as_of, _ = parse_snapshot_id(snapshot_id)
+    moment = datetime(as_of.year, as_of.month, as_of.day, tzinfo=UTC)
+    manifest = Manifest(
+        snapshot_id=snapshot_id,
+        as_of=as_of,
+        cut_off=moment,
+        created_at=moment,
+        tables={},
+        gate=GateVerdict(passed=passed),
+    )
+    write_bytes(f"{lake}/snapshots/{snapshot_id}/{MANIFEST_FILE}", manifest.to_json().encode())
+
+
+def good(lake: Path) -> tuple[date, ...]:
+    return good_nights(NightParams(as_of=NIGHT, lake=str(lake), sources=Sources(tecd="unread")))
+
+
+def test_a_night_is_held_against_the_last_one_that_the_gate_let_through_however_many_were_stopped_since(
+    tmp_path: Path,
+) -> None:
+    yesterday = NIGHT - timedelta(days=1)
+    assert good(tmp_path) == (yesterday,)
+    sealed(tmp_path, "2026-03-16.1", passed=True)
+    for stopped in ("2026-03-17.1", "2026-03-18.1", "2026-03-19.1"):
+        sealed(tmp_path, stopped, passed=False)
+    sealed(tmp_path, "2026-03-20.1", passed=True)
+    assert good(tmp_path) == (date(2026, 3, 16), yesterday)
+    sealed(tmp_path, "2026-03-19.2", passed=True)
+    assert good(tmp_path) == (yesterday,)

@@ -134,8 +134,8 @@ def test_without_any_items_there_is_still_a_popular_row() -> None:
     assert fallback_table({}, {}, reason=0).to_pylist()[0]["product_items"] == []
 
 
-def test_popular_offers_are_scored_by_their_rate_in_the_segment_or_in_all() -> None:
-    model = RetrievalModel(
+def popular_model() -> RetrievalModel:
+    return RetrievalModel(
         params=RetrievalParams(popular_half_life=6.0),
         item_factors=np.zeros((4, 2), np.float32),
         offered_factors=np.zeros((4, 2), np.float32),
@@ -145,14 +145,35 @@ def test_popular_offers_are_scored_by_their_rate_in_the_segment_or_in_all() -> N
         popular=np.array([[2, 0, -1], [1, 2, 0], [2, 0, -1]], np.int32),
         popular_scores=np.array([[40, 10, 0], [30, 10, 5], [40, 10, 0]], np.float32),
     )
-    ranked = popular_offers(
-        model, users={0: 50, 1: 100, 2: 50}, most_sampled=1000, horizon_hours=6 / np.log(2), first_code=5
+
+
+def ranked_offers(*blocked: int) -> dict[int | None, Ranked]:
+    return popular_offers(
+        popular_model(),
+        users={0: 50, 1: 100, 2: 50},
+        most_sampled=1000,
+        horizon_hours=6 / np.log(2),
+        first_code=5,
+        blocked=np.isin(np.arange(4), blocked),
     )
+
+
+def test_popular_offers_are_scored_by_their_rate_in_the_segment_or_in_all() -> None:
+    ranked = ranked_offers()
     assert ranked[1].items.tolist() == [6, 7, 5]
     assert dequantise(ranked[1].scores)[0] == pytest.approx(1 - np.exp(-30 / 100), rel=1e-3)
     for everybodys in (ranked[0], ranked[2], ranked[None]):
         assert everybodys.items.tolist() == [7, 5]
         assert dequantise(everybodys.scores)[0] == pytest.approx(1 - np.exp(-40 / 200), rel=1e-3)
+
+
+def test_a_blocked_offer_is_popular_with_nobody() -> None:
+    assert {segment: one.items.tolist() for segment, one in ranked_offers(2).items()} == {
+        None: [5],
+        0: [5],
+        1: [6, 5],
+        2: [5],
+    }
 
 
 def test_a_few_reasons_a_block_are_worked_out_exactly_and_mostly_agree(models: ProductModels) -> None:

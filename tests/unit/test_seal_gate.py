@@ -18,8 +18,11 @@ from data_contracts.night import NightParams, Sources
 from spark_jobs.jobs import seal
 from spark_jobs.lake.files import write_bytes
 from spark_jobs.lake.snapshot_files import snapshot_before
+from spark_jobs.lake.tables import table_uri
 from spark_jobs.lifecycle.files import leave
 from spark_jobs.monitoring import yesterday as yesterdays
+from spark_jobs.monitoring.feature_drift import DRIFT, FAULTS, YESTERDAY, drift_rows
+from spark_jobs.monitoring.score_drift import RANKERS
 from spark_jobs.scoring.fallback import fallback_table, popular_products
 from spark_jobs.scoring.gate import SnapshotTables, effective_number, judge
 from spark_jobs.scoring.snapshot import PORTRAITS_SCHEMA, items_table, write_documents, write_small
@@ -121,7 +124,9 @@ def test_lists_of_a_variant_keep_the_policy_and_may_be_in_another_order(sound: d
 
 OFFER_PAIR = {"offer_scores": [900, 800], "offer_reasons": [0, 0]}
 ONE_PRODUCT = {"product_scores": [900], "product_reasons": [0]}
-FAULTS = {
+NO_PRODUCTS: dict[str, list[int]] = {"product_items": [], "product_scores": [], "product_reasons": []}
+NO_OFFERS: dict[str, list[int]] = {"offer_items": [], "offer_scores": [], "offer_reasons": []}
+BROKEN_TABLES = {
     "coverage": ("lists", lambda rows: rows[:50]),
     "one_list_a_user": ("lists", lambda rows: [*rows, rows[0]]),
     "lists_have_state": ("user_state", lambda rows: rows[1:]),
@@ -136,7 +141,7 @@ FAULTS = {
         "lists",
         lambda rows: [
             *rows[:20],
-            *({**row, "product_items": [], "product_scores": [], "product_reasons": []} for row in rows[20:]),
+            *({**row, **NO_PRODUCTS} for row in rows[20:]),
         ],
     ),
     "offer_top_share": (
@@ -153,9 +158,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", BROKEN_TABLES)
 def test_each_fault_is_named(sound: dict[str, pa.Table], fault: str) -> None:
-    table, change = FAULTS[fault]
+    table, change = BROKEN_TABLES[fault]
     assert fault in _failures(_changed(sound, table, change))
 
 
@@ -175,6 +180,34 @@ def test_a_product_list_longer_than_twenty_is_refused(sound: dict[str, pa.Table]
 
 def test_a_blocked_offer_on_a_list_is_against_the_policy(sound: dict[str, pa.Table]) -> None:
     assert _failures(sound, blocked=(FIRST_OFFER + 2,)) == {"policy"}
+
+
+@pytest.mark.parametrize(
+    ("listed", "blocked"), [({"product_items": [4]}, ()), ({"offer_items": [6]}, (6,))], ids=["withdrawn", "blocked"]
+)
+def test_what_nobody_may_be_shown_is_against_the_policy_on_a_fallback_list_too(
+    sound: dict[str, pa.Table], listed: dict[str, list[int]], blocked: tuple[int, ...]
+) -> None:
+    lists = _changed(sound, "lists", lambda rows: [{**row, **NO_OFFERS} for row in rows]) if blocked else sound
+    fallback = _changed(lists, "fallback_lists", lambda rows: [{**rows[0], **listed}, *rows[1:]])
+    assert "policy" not in _failures(lists, blocked)
+    assert "policy" in _failures(fallback, blocked)
+
+
+@pytest.mark.parametrize(
+    ("nothing", "kind"), [(NO_PRODUCTS, "product"), (NO_OFFERS, "offer")], ids=["product", "offer"]
+)
+def test_a_kind_that_the_snapshot_has_and_no_list_holds_is_a_fault(
+    sound: dict[str, pa.Table], nothing: dict[str, list[int]], kind: str
+) -> None:
+    bare = _changed(sound, "lists", lambda rows: [{**row, **nothing} for row in rows])
+    assert _failures(bare) == {f"{kind}_lists_filled"}
+
+
+def test_a_kind_of_which_nothing_may_be_shown_is_asked_of_no_list(sound: dict[str, pa.Table]) -> None:
+    bare = _changed(sound, "lists", lambda rows: [{**row, **NO_OFFERS} for row in rows])
+    assert _failures(bare, offers=0) == set()
+    assert _failures(bare, blocked=tuple(range(FIRST_OFFER, FIRST_OFFER + len(OFFERS)))) == set()
 
 
 def test_where_there_are_no_customers_everybody_has_a_list(sound: dict[str, pa.Table]) -> None:
@@ -321,3 +354,58 @@ def test_an_unfinished_folder_is_not_sealed(sound: dict[str, pa.Table], params: 
     with pytest.raises(InputError, match=r"no rules\.json"):
         seal.run(params)
     assert not (Path(params.snapshot_uri) / MANIFEST_FILE).exists()
+
+
+AMOUNTS = np.random.default_rng(5).lognormal(8, 1, 2_000).astype(np.float32)
+BREAKAGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "features_missing": lambda values: np.where(np.arange(len(values)) % 2, values, np.nan),
+    "features_stuck": np.zeros_like,
+    "features_rescaled": lambda values: values * 100,
+    "features_drifted": lambda values: values * 3,
+}
+
+
+def _write_drift(params: NightParams, now: np.ndarray) -> None:
+    """Tonight's rows of `gold.feature_drift`, of more features than may drift, as one commit of Delta."""
+    names = [f"f_{number:02}" for number in range(21)]
+    then, tonight = (pa.table(dict.fromkeys(names, values.astype(np.float32))) for values in (AMOUNTS, now))
+    rows = drift_rows(then, tonight, against=YESTERDAY, base=AS_OF - timedelta(days=3))
+    file = f"as_of={AS_OF}/part-0.parquet"
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(list(rows)), sink)
+    added = {"path": file, "partitionValues": {"as_of": AS_OF.isoformat()}, "size": 1}
+    write_bytes(f"{table_uri(params.lake, DRIFT)}/{file}", sink.getvalue().to_pybytes())
+    write_bytes(f"{table_uri(params.lake, DRIFT)}/_delta_log/{0:020d}.json", json.dumps({"add": added}).encode())
+
+
+def test_features_like_those_of_the_last_good_night_pass(sound: dict[str, pa.Table], params: NightParams) -> None:
+    _write_drift(params, AMOUNTS)
+    values = _sealed(sound, params)
+    assert {name: values[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0)
+    assert _manifest(params).gate.passed
+
+
+@pytest.mark.parametrize("fault", BREAKAGES)
+def test_a_planted_breakage_of_features_stops_the_snapshot_by_its_name(
+    sound: dict[str, pa.Table], params: NightParams, fault: str
+) -> None:
+    _write_drift(params, BREAKAGES[fault](AMOUNTS))
+    _write(sound, params)
+    assert f"{fault} 21 (features since 2026-03-13: f_00, f_01" in _stopped(params)
+    assert not _manifest(params).gate.passed
+
+
+@pytest.mark.parametrize(("positives", "passed"), [(2_600, True), (700, False), (9_000, False)])
+@pytest.mark.parametrize("kind", RANKERS)
+@pytest.mark.usefixtures("yesterday")
+def test_labels_that_went_missing_or_came_twice_overnight_stop_the_snapshot(
+    sound: dict[str, pa.Table], params: NightParams, kind: str, positives: int, passed: bool
+) -> None:
+    for days_ago, happened in ((1, 2_500), (0, positives)):
+        night = params.model_copy(update={"as_of": AS_OF - timedelta(days=days_ago)})
+        facts = {"calibration_positives": happened, "calibration_rows": 1_000_000}
+        write_bytes(f"{night.models_uri}/{RANKERS[kind]}", json.dumps({"facts": facts}).encode())
+    _write(sound, params)
+    seal.run(params)
+    failures = {check.name for check in _manifest(params).gate.failures}
+    assert failures == (set() if passed else {f"{kind}_labels_since_yesterday"})

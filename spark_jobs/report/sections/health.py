@@ -74,7 +74,7 @@ def _scores_and_labels(facts: Facts) -> list[Table]:
 
 
 def _named(rows: Sequence[Mapping[str, Any]], against: str) -> str:
-    what = "the night before" if against == YESTERDAY else "the ranker's training set"
+    what = "the last night that passed its gate" if against == YESTERDAY else "the ranker's training set"
     return f"{what} ({rows[0]['then_as_of']})"
 
 
