@@ -180,11 +180,29 @@ class Payloads:
 
 
 def _identity(access: Access) -> dict[str, Any]:
+    """Raises InputError for a file that cannot be read."""
     identity: dict[str, Any] = {"endpoint": access.endpoint} if access.endpoint else {}
     if access.ca_file is not None:
-        identity["root_certificates"] = access.ca_file.read_bytes()
+        identity["root_certificates"] = _read(access.ca_file, "RECS_LOCKBOX_CA_FILE")
     if access.key_file is not None:
-        identity["service_account_key"] = json.loads(access.key_file.read_text(encoding="utf-8"))
+        identity["service_account_key"] = _key(access.key_file)
     elif access.token:
         identity["iam_token"] = access.token
     return identity
+
+
+def _key(path: Path) -> Any:
+    try:
+        return json.loads(_read(path, "RECS_LOCKBOX_KEY_FILE"))
+    except ValueError:
+        # Without its cause, which may show the key.
+        raise InputError(f"{path}: is no JSON; make the key by `yc iam key create --output {path.name}`") from None
+
+
+def _read(path: Path, variable: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror}; put the file there, or unset {variable} where the default will do"
+        ) from error

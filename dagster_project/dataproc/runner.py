@@ -33,8 +33,9 @@ from data_contracts.settings import Settings
 
 _REQUEST = "request.json"
 # What a job reads of its environment; passwords and tokens of the day are not among them.
-_SECRET = {"identity_key"}
+_SECRET = {"RECS_IDENTITY_KEY"}
 _OURS = ("AWS_", "RECS_")
+_LOCAL_FILES = {"AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"}
 _CLUSTER = {"RECS_SPARK_MASTER": "submitted", "GX_ANALYTICS_ENABLED": "false"}
 _PYTHON_PATH = "./project:./environment"
 _PROPERTIES = {
@@ -218,11 +219,14 @@ def _hand_on(context: dg.AssetExecutionContext, log: Path, text: str) -> None:
 
 
 def job_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Of ours, without the secrets that only the day needs."""
-    fields = Settings.model_fields
-    secret = {f"RECS_{name.upper()}" for name, field in fields.items() if "Secret" in str(field.annotation)}
-    withheld = secret - {f"RECS_{name.upper()}" for name in _SECRET}
+    """Of ours, without the secrets that only the day needs and the files and folders of this machine."""
+    withheld = (_variables_of("Secret") - _SECRET) | _variables_of("Path") | _LOCAL_FILES
     return {name: value for name, value in environment.items() if name.startswith(_OURS) and name not in withheld}
+
+
+def _variables_of(kind: str) -> set[str]:
+    """Variables of the settings whose type says so."""
+    return {f"RECS_{name.upper()}" for name, field in Settings.model_fields.items() if kind in str(field.annotation)}
 
 
 def _may_be_taken(job: Any, task: _Task) -> bool:

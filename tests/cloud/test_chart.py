@@ -7,10 +7,13 @@ changes, and is checked where Helm is not to be had.
 import functools
 import json
 import os
+import re
 import shutil
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -238,6 +241,70 @@ def test_prod_has_mutual_tls_monitoring_and_a_cluster_for_spark() -> None:
     assert groups == yaml.safe_load((ROOT / "infra" / "monitoring" / "rules.yaml").read_text())["groups"]
     plan = the("prod", "ConfigMap", "recs-dagster")["data"]["dataproc.yaml"]
     assert ClusterPlan.model_validate(yaml.safe_load(plan)).bucket == "recs-prod-dataproc"
+
+
+def variables_of(name: str) -> dict[str, dict[str, str]]:
+    """Each pod's RECS_ variables, its own before those that all have."""
+    common = the(name, "ConfigMap", "recs-settings")["data"]
+    return {
+        one["metadata"]["name"]: common
+        | {own["name"]: own["value"] for own in container.get("env", []) if "value" in own}
+        for one in of_kind(name, "Deployment", "StatefulSet")
+        for container in one["spec"]["template"]["spec"]["containers"]
+    }
+
+
+def test_prod_logs_in_as_users_whom_the_grants_make() -> None:
+    users = {pod: told["RECS_CLICKHOUSE_USER"] for pod, told in variables_of("prod").items()}
+    made = {
+        user
+        for path in (ROOT / "sql" / "grants").glob("*.sql")
+        for user in re.findall(r"CREATE USER IF NOT EXISTS (\w+)", path.read_text(encoding="utf-8"))
+    }
+    assert set(users.values()) <= made
+    assert (users["recs-dagster"], users["recs-overlay"]) == ("recs_load", "recs_overlay")
+    assert {users[f"recs-{role}"] for role in ("lookup", "grpc", "feedback")} == {"recs_look_up"}
+
+
+def test_prod_makes_its_tables_on_every_host_that_terraform_makes_and_verifies_each() -> None:
+    main = (ROOT / "infra" / "terraform" / "examples" / "prod" / "main.tf").read_text(encoding="utf-8")
+    zones = re.findall(r'"ru-central1-\w" = "', main)
+    for told in variables_of("prod").values():
+        settings = Settings(
+            clickhouse_cluster=told["RECS_CLICKHOUSE_CLUSTER"], clickhouse_replicas=told["RECS_CLICKHOUSE_REPLICAS"]
+        )
+        assert settings.clickhouse_cluster == "{cluster}", "the macro of Managed ClickHouse"
+        assert len(set(settings.clickhouse_replicas)) == len(zones) == 3
+        assert all(
+            urlsplit(url).scheme == "https" and urlsplit(url).port == 8443 for url in settings.clickhouse_replicas
+        )
+
+
+def test_prod_trusts_the_clouds_authority_where_its_certificate_is_mounted() -> None:
+    told = the("prod", "ConfigMap", "recs-settings")["data"]
+    assert told["RECS_CLICKHOUSE_CA_FILE"] == told["RECS_KAFKA_CA_FILE"] == "/etc/recs/ca/ca.crt"
+    for one in of_kind("prod", "Deployment", "StatefulSet"):
+        pod = one["spec"]["template"]["spec"]
+        assert {"name": "ca", "configMap": {"name": "recs-ca"}} in pod["volumes"]
+        for container in pod["containers"]:
+            assert {"name": "ca", "mountPath": "/etc/recs/ca", "readOnly": True} in container["volumeMounts"]
+
+
+def test_spark_outside_the_cluster_reaches_mlflow_by_an_internal_balancer() -> None:
+    service = the("prod", "Service", "recs-mlflow")
+    assert service["spec"]["type"] == "LoadBalancer"
+    assert service["metadata"]["annotations"]["yandex.cloud/load-balancer-type"] == "internal"
+    url = urlsplit(the("prod", "ConfigMap", "recs-settings")["data"]["RECS_MLFLOW_URL"])
+    assert (url.hostname, url.port) == (service["spec"]["loadBalancerIP"], service["spec"]["ports"][0]["port"])
+    policy = the("prod", "NetworkPolicy", "recs-models")["spec"]
+    pod = the("prod", "Deployment", "recs-mlflow")["spec"]["template"]
+    assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    [asked] = policy["ingress"]
+    assert asked["ports"] == [{"port": url.port, "protocol": "TCP"}]
+    blocks = [ip_network(one["ipBlock"]["cidr"]) for one in asked["from"]]
+    assert any(ip_address(url.hostname or "") in block for block in blocks), "the subnets, where Spark's hosts are too"
+    out = the("prod", "NetworkPolicy", "recs-closed")["spec"]["egress"]
+    assert any(port["port"] == url.port for rule in out for port in rule.get("ports", [])), "Dagster asks there too"
 
 
 @BOTH

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,12 @@ def targets(lines: list[str]) -> set[str]:
 
 OF_GITLAB = targets([line for job in JOBS.values() for line in job["script"]])
 OF_GITHUB = targets([*[step for step in STEPS if "matrix" not in step], *MATRIX])
+GOES_OUT = {"canary", "release", "rollback"}
 
 
-def told(*wanted: str) -> str:
+def told(*wanted: str, **given: str) -> str:
     """What make would run, without running it."""
-    environment = {
-        **os.environ,
-        "VERSION": "v1.2.3",
-        "KUBE_CONTEXT": "prod",
-        "REGISTRY": "registry",
-        "CHARTS": "oci://c",
-    }
+    environment = {**os.environ, "VERSION": "v1.2.3", "KUBE_CONTEXT": "prod", "CHARTS": "oci://c", **given}
     done = subprocess.run(
         ["make", "-n", *wanted], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
@@ -51,7 +47,41 @@ def test_a_pipeline_calls_a_target_that_exists(target: str) -> None:
 
 
 def test_both_pipelines_do_the_same() -> None:
-    assert OF_GITLAB - {"rollback"} == OF_GITHUB
+    assert OF_GITLAB == OF_GITHUB
+
+
+def steps_of_github() -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Each step that runs something: its job's name, itself and all variables that it sees."""
+    for name, job in GITHUB["jobs"].items():
+        for step in job["steps"]:
+            if "run" in step:
+                yield name, step, {**GITHUB.get("env", {}), **job.get("env", {}), **step.get("env", {})}
+
+
+def test_whatever_goes_out_knows_the_registry_its_images_are_in() -> None:
+    seen = set()
+    for name, step, variables in steps_of_github():
+        if targets([step["run"]]) & GOES_OUT:
+            seen.add(name)
+            assert variables["REGISTRY"] == "${{ vars.REGISTRY }}", name
+            assert variables["KUBE_CONTEXT"] == "${{ vars.KUBE_CONTEXT_PROD }}", name
+    for name in (name for name, job in JOBS.items() if targets(job["script"]) & GOES_OUT):
+        seen.add(name)
+        [line] = [line for line in JOBS[name]["script"] if targets([line]) & GOES_OUT]
+        assert "REGISTRY=$REGISTRY" in line and "KUBE_CONTEXT=$KUBE_CONTEXT_PROD" in line, name
+    assert seen == {"canary", "production", "rollback"}
+    for target in ("canary", "release"):
+        assert "images.repository=cr.bank/recs," in told(target, REGISTRY="cr.bank/recs")
+
+
+def test_notes_see_the_tag_before_and_are_kept_as_what_is_in_the_images_is() -> None:
+    assert GITLAB["variables"]["GIT_DEPTH"] == "0"
+    assert JOBS["production"]["artifacts"]["paths"] == ["build/notes-*.md"]
+    assert JOBS["audit"]["artifacts"]["paths"] == ["build/sbom"]
+    for name, path in (("production", "build/notes-*.md"), ("check", "build/sbom")):
+        used = {step["uses"].split("@")[0]: step["with"] for step in GITHUB["jobs"][name]["steps"] if "with" in step}
+        assert used["actions/checkout"]["fetch-depth"] == 0
+        assert used["actions/upload-artifact"]["path"] == path
 
 
 def test_nothing_goes_out_that_was_not_tested_or_has_no_tag() -> None:
@@ -64,8 +94,17 @@ def test_nothing_goes_out_that_was_not_tested_or_has_no_tag() -> None:
     assert JOBS["production"]["rules"][0]["when"] == JOBS["rollback"]["rules"][0]["when"] == "manual"
     jobs = GITHUB["jobs"]
     needs = {name: job.get("needs") for name, job in jobs.items()}
-    assert needs == {"check": None, "images": "check", "canary": "images", "production": "canary"}
+    assert needs == {"check": None, "images": "check", "canary": "images", "production": "canary", "rollback": None}
     assert "tags/v" in jobs["images"]["if"] and jobs["production"]["environment"] == "production"
+
+
+def test_a_rollback_by_hand_waits_for_nothing_and_tests_and_builds_nothing() -> None:
+    on, jobs = GITHUB[True], GITHUB["jobs"]  # YAML 1.1 reads the word `on` so
+    assert "workflow_dispatch" in on
+    assert jobs["rollback"]["if"] == "github.event_name == 'workflow_dispatch'"
+    assert jobs["check"]["if"] == "github.event_name != 'workflow_dispatch'"
+    assert jobs["rollback"]["environment"] == "production"
+    assert "github.event_name" in GITHUB["concurrency"]["group"], "else it waits for the checks of the same branch"
 
 
 def test_a_version_is_that_of_images_and_chart_alike() -> None:

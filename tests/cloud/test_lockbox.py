@@ -47,6 +47,18 @@ def test_a_setting_that_names_a_secret_has_its_value_and_follows_its_changes(loc
     until(lambda: client_config(settings)["sasl.password"] == NEW)
 
 
+@pytest.mark.parametrize(("text", "told"), [(None, "No such file.*unset RECS_LOCKBOX_KEY_FILE"), ("{", "yc iam key")])
+def test_a_key_file_that_is_none_is_told_by_its_name_and_what_to_do(
+    lockbox: Kept, tmp_path: Path, text: str | None, told: str
+) -> None:
+    key = tmp_path / "key.json"
+    if text is not None:
+        key.write_text(text)
+    settings = Settings(**lockbox.settings(clickhouse_password=NAMED, lockbox_key_file=key))
+    with pytest.raises(InputError, match=f"key.json: .*{told}"):
+        settings.clickhouse_password.get_secret_value()
+
+
 def test_while_lockbox_is_away_the_last_good_value_stays_and_the_log_says_so(
     lockbox: Kept, caplog: pytest.LogCaptureFixture
 ) -> None:

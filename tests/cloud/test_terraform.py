@@ -23,6 +23,7 @@ from dagster_project.dataproc.plan import ClusterPlan
 
 TERRAFORM = Path(__file__).parents[2] / "infra" / "terraform"
 PROVIDER = json.loads((TERRAFORM / "provider.json").read_text(encoding="utf-8"))
+MODULES = TERRAFORM / "modules"
 FOLDERS = sorted({path.parent for path in TERRAFORM.rglob("*.tf")})
 EXAMPLES = [folder for folder in FOLDERS if folder.parent.name == "examples"]
 EACH = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -159,6 +160,48 @@ def test_rights_are_least_and_of_the_folder_alone() -> None:
     written = "\n".join(text(folder) for folder in FOLDERS)
     assert not re.search(r'role\s*=\s*"(admin|editor|owner)"', written)
     assert "allUsers" not in written and "allAuthenticatedUsers" not in written
+
+
+def test_data_proc_reads_the_identity_key_and_no_other_secret() -> None:
+    readers = {name: body for kind, name, body in resources(MODULES / "secrets") if kind.endswith("_iam_member")}
+    [given] = [body for body in readers.values() if "identity_reader_id" in body["member"]]
+    assert given["secret_id"] == "${yandex_lockbox_secret.identity.id}"
+    assert given["role"].strip('"') == "lockbox.payloadViewer"
+    for example in EXAMPLES:
+        assert labelled(example, "module")["secrets"]["identity_reader_id"] == '${module.identity.ids["dataproc"]}'
+
+
+def test_the_charts_secrets_are_those_that_are_made_and_the_identity_key_lies_in_its_own() -> None:
+    made = {name for kind, name, _ in resources(MODULES / "secrets") if kind == "yandex_lockbox_secret"}
+    values = (TERRAFORM.parent / "helm" / "recs" / "values-prod.yaml").read_text(encoding="utf-8")
+    named = re.findall(r"lockbox:e6qprod-(\w+)#(\w+)", values)
+    assert len(named) == values.count("lockbox:") and {secret for secret, _ in named} == made
+    assert [key for secret, key in named if secret == "identity"] == ["identity"]
+
+
+def test_clickhouse_reads_the_lake_as_itself_and_changes_nothing_there() -> None:
+    [cluster] = [body for kind, _, body in resources(MODULES / "data") if "clickhouse" in kind]
+    assert cluster["service_account_id"] == "${var.clickhouse_account_id}"
+    [granted] = [body for _, name, body in resources(MODULES / "storage") if name == "viewer"]
+    assert 'this["lake"]' in granted["bucket"] and 'account_ids["clickhouse"]' in granted["members"][0]
+    assert granted["role"].strip('"') == "storage.viewer"
+    for example in EXAMPLES:
+        modules = labelled(example, "module")
+        assert modules["data"]["clickhouse_account_id"] == '${module.identity.ids["clickhouse"]}'
+        assert '"clickhouse"' in str(modules["secrets"]["key_users"]), "the lake is encrypted"
+
+
+def test_data_proc_may_go_where_the_charts_mlflow_is() -> None:
+    [group] = [body for _, name, body in resources(MODULES / "network") if name == "dataproc"]
+    ports = [
+        one["port"]
+        for one in group["egress"]
+        if one.get("v4_cidr_blocks") == "${values(var.subnets)}" and "port" in one
+    ]
+    assert ports == [5000]
+    [nodes] = [body for _, name, body in resources(MODULES / "network") if name == "nodes"]
+    [handed_on] = [one for one in nodes["ingress"] if "Data Proc" in one.get("description", "")]
+    assert (handed_on["from_port"], handed_on["to_port"]) == (30000, 32767)
 
 
 def test_what_is_at_rest_is_encrypted_and_buckets_do_not_grow_for_ever() -> None:

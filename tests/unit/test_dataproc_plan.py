@@ -63,6 +63,24 @@ def test_the_days_secrets_do_not_travel_to_a_cluster() -> None:
     assert set(job_variables(environment)) == {"RECS_IDENTITY_KEY", "RECS_VACUUM_HOURS", "AWS_REGION"}
 
 
+def test_files_of_this_machine_are_not_named_to_a_cluster_which_has_none_of_them() -> None:
+    here = {
+        "RECS_LOCKBOX_KEY_FILE": "/etc/recs/lockbox/key.json",
+        "RECS_LOCKBOX_CA_FILE": "/etc/recs/ca/ca.crt",
+        "RECS_CLICKHOUSE_CA_FILE": "/etc/recs/ca/ca.crt",
+        "RECS_KAFKA_CA_FILE": "/etc/recs/ca/ca.crt",
+        "RECS_TLS_CERTIFICATE": "/etc/recs/tls/tls.crt",
+        "RECS_TLS_KEY": "/etc/recs/tls/tls.key",
+        "RECS_TLS_CLIENT_CA": "/etc/recs/tls/ca.crt",
+        "RECS_DATA_DIR": "/data",
+        "RECS_DATAPROC": "/etc/recs/dagster/dataproc.yaml",
+        "AWS_CA_BUNDLE": "/etc/ssl/bank.pem",
+        "AWS_SHARED_CREDENTIALS_FILE": "/root/.aws/credentials",
+    }
+    everywhere = {"RECS_LAKE": "s3a://lake", "RECS_MLFLOW_URL": "http://mlflow", "AWS_ACCESS_KEY_ID": "a"}
+    assert job_variables(here | everywhere) == everywhere
+
+
 def test_compute_hosts_scale_and_only_they_are_preemptible() -> None:
     plan = ClusterPlan.model_validate({**PLAN.model_dump(), "compute": {"max_count": 8, "preemptible": True}})
     master, data, compute = create_request(plan, name="recs-a", night="run").config_spec.subclusters_spec

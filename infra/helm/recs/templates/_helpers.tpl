@@ -68,6 +68,9 @@ volumeMounts:
   - {name: data, mountPath: /data}
   - {name: tmp, mountPath: /tmp}
   - {name: lockbox, mountPath: /etc/recs/lockbox, readOnly: true}
+  {{- if .root.Values.caConfigMap }}
+  - {name: ca, mountPath: /etc/recs/ca, readOnly: true}
+  {{- end }}
   {{- if .root.Values.tls.enabled }}
   - {name: tls, mountPath: /etc/recs/tls, readOnly: true}
   {{- end }}
@@ -79,6 +82,10 @@ volumeMounts:
   emptyDir: {}
 - name: lockbox
   secret: {secretName: {{ .root.Values.lockboxKeySecret }}, defaultMode: 0440}
+{{- with .root.Values.caConfigMap }}
+- name: ca
+  configMap: {name: {{ . }}}
+{{- end }}
 {{- if .root.Values.tls.enabled }}
 - name: tls
   secret: {secretName: {{ .root.Values.tls.secret }}, defaultMode: 0440}

@@ -61,10 +61,11 @@ module "identity" {
 }
 
 module "secrets" {
-  source    = "../../modules/secrets"
-  name      = local.name
-  reader_id = module.identity.ids["day"]
-  key_users = { for who in ["day", "night", "dataproc", "cluster"] : who => module.identity.ids[who] }
+  source             = "../../modules/secrets"
+  name               = local.name
+  reader_id          = module.identity.ids["day"]
+  identity_reader_id = module.identity.ids["dataproc"]
+  key_users          = { for who in ["day", "night", "dataproc", "clickhouse", "cluster"] : who => module.identity.ids[who] }
 }
 
 module "storage" {
@@ -78,6 +79,7 @@ module "storage" {
 module "data" {
   source                    = "../../modules/data"
   clickhouse_admin_password = var.clickhouse_admin_password
+  clickhouse_account_id     = module.identity.ids["clickhouse"]
   name                      = local.name
   environment               = "PRESTABLE"
   protected                 = false
@@ -118,6 +120,11 @@ output "dataproc" {
 output "secret_ids" {
   description = "for the chart: secrets"
   value       = module.secrets.secret_ids
+}
+
+output "clickhouse_replicas" {
+  description = "for the chart: settings.clickhouse_replicas"
+  value       = module.data.clickhouse_replicas
 }
 
 output "clusters" {

@@ -7,6 +7,7 @@ resource "yandex_mdb_clickhouse_cluster_v2" "this" {
   environment            = var.environment
   network_id             = var.network_id
   security_group_ids     = [var.security_group_id]
+  service_account_id     = var.clickhouse_account_id
   version                = "25.3"
   embedded_keeper        = true
   disk_encryption_key_id = var.kms_key_id

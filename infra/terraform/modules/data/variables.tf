@@ -34,6 +34,11 @@ variable "protected" {
   default     = true
 }
 
+variable "clickhouse_account_id" {
+  type        = string
+  description = "service account as which ClickHouse reads the lake"
+}
+
 variable "clickhouse" {
   type = object({
     preset  = string

@@ -8,6 +8,8 @@ locals {
     dataproc = ["dataproc.agent", "dataproc.provisioner", "logging.writer", "monitoring.editor"]
     # API, gRPC, overlay, landing: nothing in the folder; secrets and buckets are granted one by one.
     day = []
+    # ClickHouse's hosts, which load snapshots by s3() without a key.
+    clickhouse = []
     # The Kubernetes cluster and its load balancers.
     cluster = ["k8s.clusters.agent", "vpc.publicAdmin", "load-balancer.admin", "logging.writer"]
     nodes   = ["container-registry.images.puller"]

@@ -52,6 +52,13 @@ resource "yandex_vpc_security_group" "nodes" {
     v4_cidr_blocks = var.client_cidrs
   }
   ingress {
+    description    = "Data Proc to MLflow, whose internal load balancer hands on to nodes' ports"
+    protocol       = "TCP"
+    from_port      = 30000
+    to_port        = 32767
+    v4_cidr_blocks = values(var.subnets)
+  }
+  ingress {
     description    = "pods and services"
     protocol       = "ANY"
     v4_cidr_blocks = [var.pods_cidr, var.services_cidr]
@@ -118,6 +125,12 @@ resource "yandex_vpc_security_group" "dataproc" {
     protocol       = "TCP"
     port           = 443
     v4_cidr_blocks = ["0.0.0.0/0"]
+  }
+  egress {
+    description    = "MLflow, by the internal load balancer"
+    protocol       = "TCP"
+    port           = 5000
+    v4_cidr_blocks = values(var.subnets)
   }
   egress {
     description    = "databases and brokers"

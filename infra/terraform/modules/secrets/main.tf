@@ -19,18 +19,39 @@ resource "yandex_lockbox_secret" "rec_id" {
   }
 }
 
-# Keys identity, clickhouse, kafka, alerts: see the chart's values.
+# Key identity, alone: whoever computes on Data Proc reads this one and no password.
+resource "yandex_lockbox_secret" "identity" {
+  name                = "${var.name}-identity"
+  kms_key_id          = yandex_kms_symmetric_key.this.id
+  deletion_protection = true
+}
+
+# Keys clickhouse_…, kafka, alerts, dagster: see the chart's values.
 resource "yandex_lockbox_secret" "given" {
   name                = "${var.name}-given"
   kms_key_id          = yandex_kms_symmetric_key.this.id
   deletion_protection = true
 }
 
+locals {
+  secret_ids = {
+    rec_id   = yandex_lockbox_secret.rec_id.id
+    identity = yandex_lockbox_secret.identity.id
+    given    = yandex_lockbox_secret.given.id
+  }
+}
+
 resource "yandex_lockbox_secret_iam_member" "reader" {
-  for_each  = { rec_id = yandex_lockbox_secret.rec_id.id, given = yandex_lockbox_secret.given.id }
+  for_each  = local.secret_ids
   secret_id = each.value
   role      = "lockbox.payloadViewer"
   member    = "serviceAccount:${var.reader_id}"
+}
+
+resource "yandex_lockbox_secret_iam_member" "identity_reader" {
+  secret_id = yandex_lockbox_secret.identity.id
+  role      = "lockbox.payloadViewer"
+  member    = "serviceAccount:${var.identity_reader_id}"
 }
 
 resource "yandex_kms_symmetric_key_iam_member" "user" {

@@ -4,7 +4,7 @@ output "kms_key_id" {
 }
 
 output "secret_ids" {
-  value       = { rec_id = yandex_lockbox_secret.rec_id.id, given = yandex_lockbox_secret.given.id }
+  value       = local.secret_ids
   description = "for the chart: lockbox:ID#key"
 }
 

@@ -52,6 +52,13 @@ resource "yandex_storage_bucket" "this" {
   }
 }
 
+# ClickHouse reads the snapshots that it loads.
+resource "yandex_storage_bucket_iam_binding" "viewer" {
+  bucket  = yandex_storage_bucket.this["lake"].bucket
+  role    = "storage.viewer"
+  members = ["serviceAccount:${var.account_ids["clickhouse"]}"]
+}
+
 resource "yandex_storage_bucket_iam_binding" "editor" {
   for_each = local.buckets
   bucket   = yandex_storage_bucket.this[each.key].bucket
