@@ -16,7 +16,7 @@ import pyarrow as pa
 from api.bulk_formats import Format
 from api.bulk_lists import still_shown
 from api.crowds import Crowd, Ground, Wanted
-from api.export_files import Folder, verified
+from api.export_files import Folder, short_name, verified
 from api.export_rows import PAIRS_HEAD, Block, Bools, Ints, again, blocks_of, pairs_csv, pairs_in
 from api.serving import Serving
 from api.watch import Watch
@@ -40,7 +40,7 @@ class Prepared:
     """A written export: its folder, manifest, and what it was asked for."""
 
     folder: Folder
-    files: Mapping[str, Mapping[str, Any]]  # of the manifest, by name
+    files: Mapping[str, Mapping[str, Any]]  # of the manifest, by the name each is asked for
     channel: Channel
     kind: Kind
     format: Format
@@ -50,7 +50,7 @@ class Prepared:
     def of(cls, folder: Folder, manifest: Mapping[str, Any], request: Mapping[str, Any]) -> "Prepared":
         return cls(
             folder,
-            {one["name"]: one for one in manifest["files"]},
+            {short_name(one["name"]): one for one in manifest["files"]},
             Channel(request["channel"]),
             Kind(request["kind"]),
             Format(request["format"]),

@@ -1,14 +1,16 @@
 """Exports as files in a folder or a bucket: parts by a hash of the user, and a manifest, which is written last.
 
-Without a manifest there is no export: what a killed one left behind is cleared by the next try.
+Each attempt writes its parts into a folder of its own, so that two never write the same file. Without a manifest there
+is no export: what a killed attempt left behind is cleared by the one that finishes.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pyarrow as pa
@@ -28,6 +30,8 @@ class StoppedError(Exception):
 
 @dataclass(frozen=True)
 class Part:
+    """`name`: its path below the export's folder."""
+
     name: str
     bytes: int
     sha256: str
@@ -54,11 +58,24 @@ class Folder:
         base, mark, options = self.uri.partition("?")
         return Folder(f"{base.rstrip('/')}/{name}{mark}{options}")
 
-    def clear(self) -> None:
-        """Empty, and there."""
+    def make(self) -> None:
         filesystem, path = self._opened
         filesystem.create_dir(path, recursive=True)
+
+    def empty(self) -> None:
+        filesystem, path = self._opened
         filesystem.delete_dir_contents(path, missing_dir_ok=True)
+
+    def keep_only(self, names: Collection[str]) -> None:
+        """Whatever else is in it, is deleted."""
+        filesystem, path = self._opened
+        for found in filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+            if found.base_name in names:
+                continue
+            if found.type is fs.FileType.Directory:
+                filesystem.delete_dir(found.path)
+            else:
+                filesystem.delete_file(found.path)
 
     def write(self, name: str, parts: Iterator[bytes]) -> tuple[int, str]:
         """Its size and SHA-256."""
@@ -72,15 +89,20 @@ class Folder:
         return size, digest.hexdigest()
 
     def publish(self, name: str, parts: Iterator[bytes]) -> None:
-        """Whole or not at all."""
+        """Whole or not at all; of several at once, the one that ends last."""
         filesystem, path = self._opened
-        self.write(f".{name}", parts)
-        filesystem.move(f"{path}/.{name}", f"{path}/{name}")
+        draft = f".{name}.{uuid4().hex}"
+        self.write(draft, parts)
+        filesystem.move(f"{path}/{draft}", f"{path}/{name}")
 
     def rename(self, name: str, to: str) -> None:
+        """Where it is there; somebody else may do the same at this moment."""
         filesystem, path = self._opened
-        if self.has(name):
+        try:
             filesystem.move(f"{path}/{name}", f"{path}/{to}")
+        except OSError:
+            if self.has(name):
+                raise
 
     def has(self, name: str) -> bool:
         filesystem, path = self._opened
@@ -95,13 +117,20 @@ def write_export(
     pull: Pull,
     folder: Folder,
     *,
+    attempt: str,
     partitions: int,
     has_bom: bool,
     about: Mapping[str, Any],
     go_on: Callable[[int], None],
+    still_wanted: Callable[[], None],
 ) -> Mapping[str, Any]:
-    """The manifest, once it is there. `go_on` is told the users so far; raises StoppedError to end it."""
-    folder.clear()
+    """The manifest, once it is there, and nothing beside it but the parts of `attempt`.
+
+    `go_on` is told the users so far; `still_wanted` is asked right before the manifest. Both raise StoppedError to end
+    it.
+    """
+    own = folder.at(attempt)
+    own.make()
     parts: list[Part] = []
     policies: dict[str, None] = {}
     for number in range(partitions):
@@ -110,9 +139,9 @@ def write_export(
         writer = export_writer_of(pull.asked.format, has_bom=has_bom)
         counted = _Counted(one, writer, lambda users, before=before: go_on(before + users))  # type: ignore[misc]
         name = f"part-{number:05}.{pull.asked.format.value}"
-        size, digest = folder.write(name, iter(counted))
+        size, digest = own.write(name, iter(counted))
         told = counted.told
-        parts.append(Part(name, size, digest, told["users"], told["lists"], told["items"]))
+        parts.append(Part(f"{attempt}/{name}", size, digest, told["users"], told["lists"], told["items"]))
         policies |= dict.fromkeys(told["policy_hashes"])
     manifest = {
         **about,
@@ -121,9 +150,15 @@ def write_export(
         "files": [asdict(part) for part in parts],
         **{name: sum(getattr(part, name) for part in parts) for name in ("users", "lists", "items")},
     }
-    go_on(manifest["users"])
+    still_wanted()
     folder.publish(MANIFEST, iter([orjson.dumps(manifest, option=orjson.OPT_INDENT_2)]))
+    folder.keep_only({MANIFEST, attempt})
     return manifest
+
+
+def short_name(path: str) -> str:
+    """By which a part is asked for: it stays the same, whichever attempt wrote it."""
+    return path.rpartition("/")[2]
 
 
 class _Counted:

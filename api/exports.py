@@ -10,16 +10,18 @@ import hashlib
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
+from uuid import uuid4
 
 import orjson
 
 from api.bulk import Asked, Pull
 from api.changing import in_store
 from api.export_check import Check, Prepared, contacts_in, removed_name
-from api.export_files import MANIFEST, Folder, StoppedError, write_export
+from api.export_files import MANIFEST, Folder, StoppedError, short_name, write_export
 from api.pulls import opened
 from api.refusals import BusyLaterError, ConflictError, UnknownError
 from api.service import Service
@@ -41,6 +43,8 @@ _MOST_AT_ONCE = 2
 _CONTACTS_AT_ONCE = 1_000
 # To count an export's contacts takes minutes.
 _STORE_SECONDS = 300
+_CANCELLED = "cancelled.json"
+_BEING_WRITTEN = (Step.ASKED, Step.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -68,29 +72,41 @@ class Exports:
     settings: Settings
     running: dict[str, threading.Event] = field(default_factory=dict)
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    locks: weakref.WeakValueDictionary[str, asyncio.Lock] = field(default_factory=weakref.WeakValueDictionary)
 
     async def ask(self, service: Service, order: Order) -> Export:
         """Begins it, unless it was asked for before. Raises ConflictError where the key was used for another."""
-        found = await self.look(order.export_id)
-        if found and found.request != order.request:
-            raise ConflictError("request_key: was used for another export", field="request_key")
-        is_silent = found is None or found.seconds_ago > _SILENT_SECONDS or found.step is Step.FAILED
-        is_begun = found and (found.step not in (Step.ASKED, Step.RUNNING, Step.FAILED) or not is_silent)
-        if found and (is_begun or order.export_id in self.running):
-            return found
-        if len(self.running) >= _MOST_AT_ONCE:
-            raise BusyLaterError(f"{_MOST_AT_ONCE} exports are being written", retry_after_seconds=30)
+        async with self._alone(order.export_id):
+            found = await self.look(order.export_id)
+            if found:
+                _refuse_another(found, order)
+                if order.export_id in self.running or not _is_left(found):
+                    return found
+            if len(self.running) >= _MOST_AT_ONCE:
+                raise BusyLaterError(f"{_MOST_AT_ONCE} exports are being written", retry_after_seconds=30)
+            return await self._begin(service, order)
+
+    async def _begin(self, service: Service, order: Order) -> Export:
+        """Where another replica began it at the same moment, only one of the two goes on."""
+        attempt, is_mine = uuid4().hex[:8], False
         ended = self.running[order.export_id] = threading.Event()
         try:
             pull = await opened(service, self.settings, order.asked, snapshot=order.snapshot)
-            begun = await self._put(order.export_id, Step.ASKED, order.actor, order.request, {})
-        except BaseException:
-            del self.running[order.export_id]
-            raise
-        task = asyncio.create_task(self._write(order, pull, ended))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+            begun = await self._put(order.export_id, Step.ASKED, order.actor, order.request, {"attempt": attempt})
+            _refuse_another(begun, order)
+            is_mine = begun.attempt == attempt
+        finally:
+            if not is_mine:
+                del self.running[order.export_id]
+        if is_mine:
+            task = asyncio.create_task(self._write(order, attempt, pull, ended))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
         return begun
+
+    def _alone(self, export_id: str) -> asyncio.Lock:
+        """Between a look at where an export stands and the step that follows from it, nobody else here takes one."""
+        return self.locks.setdefault(export_id, asyncio.Lock())
 
     async def look(self, export_id: str) -> Export | None:
         return await self._with(lambda store: export_of(store, export_id))
@@ -100,15 +116,19 @@ class Exports:
 
         What a check took out is not counted; a part that nobody had checked is checked now.
         """
-        found = await self._known(export_id)
+        async with self._alone(export_id):
+            found = await self._known(export_id)
+            told = {"sent_items": items}
+            if found.step is Step.WRITTEN:
+                found = await self._put(export_id, Step.CONFIRMING, actor, told, told)
+        if found.step in (Step.CONFIRMING, Step.SENT) and found.told["sent_items"] != items:
+            raise ConflictError(f"items: {found.told['sent_items']} of a list were confirmed", field="items")
         if found.step is Step.SENT:
-            if found.told["sent_items"] != items:
-                raise ConflictError(f"items: {found.told['sent_items']} of a list were confirmed", field="items")
             return found
-        prepared = await self._prepared(found, "only what is written can have been sent")
+        prepared = await self._prepared(found, "only what is written can have been sent", step=Step.CONFIRMING)
         check = Check(service.watch, prepared)
         contacts = await self._with(lambda store: _count(store, found, check, items))
-        return await self._put(export_id, Step.SENT, actor, {}, {"sent_items": items, "contacts": contacts})
+        return await self._put(export_id, Step.SENT, actor, {}, told | {"contacts": contacts})
 
     async def part(self, service: Service, export_id: str, name: str) -> IO[bytes]:
         """A part of what was not sent yet, as it may be sent now. Raises UnknownError, ConflictError."""
@@ -123,8 +143,9 @@ class Exports:
         check = Check(service.watch, prepared)
         return await self._with(lambda store: [check.removed(store, name) for name in prepared.files])
 
-    async def _prepared(self, found: Export, why_not: str) -> Prepared:
-        if found.step is not Step.WRITTEN:
+    async def _prepared(self, found: Export, why_not: str, *, step: Step = Step.WRITTEN) -> Prepared:
+        """Raises ConflictError where it does not stand at `step`."""
+        if found.step is not step:
             raise ConflictError(f"the export is {found.step}: {why_not}")
         folder = self.folder(found.export_id)
 
@@ -136,15 +157,15 @@ class Exports:
 
     async def cancel(self, export_id: str, *, actor: str) -> Export:
         """Its manifest is taken away; nothing of it counts as sent."""
-        found = await self._known(export_id)
-        if found.step is Step.CANCELLED:
-            return found
-        if found.step is Step.SENT:
-            raise ConflictError("the export was sent: it cannot be cancelled")
-        told = await self._put(export_id, Step.CANCELLED, actor, {}, {})
+        async with self._alone(export_id):
+            told = await self._known(export_id)
+            if told.step not in (Step.CANCELLED, Step.CONFIRMING, Step.SENT):
+                told = await self._put(export_id, Step.CANCELLED, actor, {}, {})
+        if told.step is not Step.CANCELLED:
+            raise ConflictError(f"the export is {told.step}: it cannot be cancelled")
         if export_id in self.running:
             self.running[export_id].set()
-        await asyncio.to_thread(self.folder(export_id).rename, MANIFEST, "cancelled.json")
+        await asyncio.to_thread(self.folder(export_id).rename, MANIFEST, _CANCELLED)
         return told
 
     async def stop(self) -> None:
@@ -162,25 +183,33 @@ class Exports:
             raise UnknownError("there is no such export")
         return found
 
-    async def _write(self, order: Order, pull: Pull, ended: threading.Event) -> None:
+    async def _write(self, order: Order, attempt: str, pull: Pull, ended: threading.Event) -> None:
         try:
-            await asyncio.to_thread(self._written, order, pull, ended)
+            await asyncio.to_thread(self._written, order, attempt, pull, ended)
         except StoppedError:
             _LOG.info("export %s was stopped", order.export_id)
+            with contextlib.suppress(OSError):  # then who writes it anew clears it
+                await asyncio.to_thread(self.folder(order.export_id).at(attempt).empty)
         except Exception as error:
             _LOG.exception("export %s failed", order.export_id)
             why = str(error) if isinstance(error, RecsError | OSError) else "an error nobody foresaw"
             with contextlib.suppress(RecsError):  # then it falls silent
                 await self._put(order.export_id, Step.FAILED, order.actor, {}, {"why": why})
         finally:
-            del self.running[order.export_id]
+            self.running.pop(order.export_id, None)
 
-    def _written(self, order: Order, pull: Pull, ended: threading.Event) -> None:
-        beats = [0.0]
+    def _written(self, order: Order, attempt: str, pull: Pull, ended: threading.Event) -> None:
+        beats, folder = [0.0], self.folder(order.export_id)
         with connected(Address.of(self.settings)) as store:
 
             def put(step: Step, told: Mapping[str, Any]) -> None:
                 put_step(store, order.export_id, step, actor=order.actor, request={}, told=told)
+
+            def still_wanted() -> None:
+                found = export_of(store, order.export_id)
+                is_mine = found and found.attempt == attempt and found.step in (*_BEING_WRITTEN, Step.FAILED)
+                if ended.is_set() or not is_mine:
+                    raise StoppedError
 
             def go_on(users: int) -> None:
                 if ended.is_set():
@@ -188,24 +217,25 @@ class Exports:
                 if time.monotonic() - beats[0] < _BEAT_SECONDS:
                     return
                 beats[0] = time.monotonic()
-                found = export_of(store, order.export_id)
-                if found and found.step is Step.CANCELLED:
-                    raise StoppedError
+                still_wanted()
                 put(Step.RUNNING, {"users": users})
 
             go_on(0)
             manifest = write_export(
                 pull,
-                self.folder(order.export_id),
+                folder,
+                attempt=attempt,
                 partitions=order.partitions,
                 has_bom=order.has_bom,
                 about={"export_id": order.export_id, "request": order.request},
                 go_on=go_on,
+                still_wanted=still_wanted,
             )
             told = {name: manifest[name] for name in ("snapshot_id", "users", "lists", "items")}
             files = manifest["files"]
             size = sum(file["bytes"] for file in files)
-            put(Step.WRITTEN, told | {"files": [file["name"] for file in files], "bytes": size})
+            put(Step.WRITTEN, told | {"files": [short_name(file["name"]) for file in files], "bytes": size})
+            _take_back(store, order.export_id, folder)
 
     async def _put(
         self, export_id: str, step: Step, actor: str, request: Mapping[str, Any], told: Mapping[str, Any]
@@ -221,6 +251,23 @@ class Exports:
 
     async def _with(self, work: Callable[[Store], Result]) -> Result:
         return await in_store(self.settings, work, seconds=_STORE_SECONDS)
+
+
+def _is_left(found: Export) -> bool:
+    """Nobody writes it any more, and it is not whole."""
+    return found.step is Step.FAILED or (found.step in _BEING_WRITTEN and found.seconds_ago > _SILENT_SECONDS)
+
+
+def _refuse_another(found: Export, order: Order) -> None:
+    if found.request != order.request:
+        raise ConflictError("request_key: was used for another export", field="request_key")
+
+
+def _take_back(store: Store, export_id: str, folder: Folder) -> None:
+    """Whoever cancelled it before its manifest was there found none to take away."""
+    found = export_of(store, export_id)
+    if found and found.step is Step.CANCELLED:
+        folder.rename(MANIFEST, _CANCELLED)
 
 
 def _count(store: Store, export: Export, check: Check, items: int) -> int:

@@ -74,8 +74,8 @@ class ExportInfo(BaseModel):
     lists: int | None = None
     items: int | None = None
     bytes: int | None = Field(None, description="of its files, once it is written")
-    files: tuple[str, ...] = Field((), description="once it is written")
-    sent_items: int | None = Field(None, description="of each list, once it was sent")
+    files: tuple[str, ...] = Field((), description="to be pulled, once it is written; the manifest names their paths")
+    sent_items: int | None = Field(None, description="of each list, once that is being confirmed")
     contacts: int | None = Field(None, description="counted when it was sent")
     why: str | None = Field(None, description="it failed")
 
@@ -118,7 +118,7 @@ async def part(
     service: Running,
     export_id: ExportId,
     caller: Exporter,
-    name: Annotated[str, Path(pattern=r"^part-\d{5}\.(parquet|csv)$", description="as the manifest names it")],
+    name: Annotated[str, Path(pattern=r"^part-\d{5}\.(parquet|csv)$", description="as the export tells it")],
 ) -> StreamingResponse:
     """A file of an export that was not sent yet, without what may not be sent any more at this moment.
 
@@ -155,7 +155,7 @@ async def sent(
     """Confirm that its messages were sent: from then on the contact policy counts them. Twice is once.
 
     What was taken out when its files were pulled is not counted, nor, of files that nobody pulled, what may not be sent
-    now.
+    now. To count takes minutes: meanwhile it is confirming, and where that breaks off, the same request goes on.
     """
     await look(request, export_id, caller)
     items = (confirmed or Confirmation()).items

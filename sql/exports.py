@@ -15,19 +15,21 @@ class Step(StrEnum):
     RUNNING = "running"
     FAILED = "failed"
     WRITTEN = "written"
+    CONFIRMING = "confirming"
     SENT = "sent"
     CANCELLED = "cancelled"
 
 
-# What counts, where there are several: nothing follows on the last three.
-_LAST = (Step.CANCELLED, Step.SENT, Step.WRITTEN)
+# What counts, where there are several: nothing but these follows on one of them.
+_LAST = (Step.CANCELLED, Step.SENT, Step.CONFIRMING, Step.WRITTEN)
 
 
 @dataclass(frozen=True)
 class Export:
     """Where one stands, since when, and what is known of it; `request` as it was first asked.
 
-    `seconds_ago`: since its newest step, by ClickHouse's own clock.
+    `attempt`: of its writers the one that was begun last; only that one may finish. `seconds_ago`: since its newest
+    step, by ClickHouse's own clock.
     """
 
     export_id: str
@@ -35,22 +37,44 @@ class Export:
     at: datetime
     request: Mapping[str, Any]
     told: Mapping[str, Any]
+    attempt: str
+    seconds_ago: int
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A step: when it was first and last taken, what was asked at it, and what it told last."""
+
+    first: datetime
+    last: datetime
+    request: Mapping[str, Any]
+    told: Mapping[str, Any]
     seconds_ago: int
 
 
 def export_of(store: Store, export_id: str) -> Export | None:
-    """None where there is none of this id."""
-    steps = {}
-    request: Mapping[str, Any] = {}
-    for step, at, _, asked, told, ago in store.rows("exports_v1/of_id", export_id=export_id):
-        steps[Step(step)] = (at.astimezone(UTC), json.loads(told), ago)
-        request = json.loads(asked) if step == Step.ASKED else request
+    """None where there is none of this id. Of a step that was asked for in two ways, the first is the one that counts;
+    so is the first of a cancellation and a confirmation.
+    """
+    steps: dict[Step, _Taken] = {}
+    for step, request, first, last, told, ago in store.rows("exports_v1/of_id", export_id=export_id):
+        taken = _Taken(first.astimezone(UTC), last.astimezone(UTC), json.loads(request), json.loads(told), ago)
+        steps.setdefault(Step(step), taken)
     if not steps:
         return None
-    step = next((one for one in _LAST if one in steps), None) or max(steps, key=lambda one: steps[one][0])
-    at, told, _ = steps[step]
-    written = steps[Step.WRITTEN][1] if Step.WRITTEN in steps else {}
-    return Export(export_id, step, at, request, {**written, **told}, min(ago for *_, ago in steps.values()))
+    if Step.CANCELLED in steps and Step.CONFIRMING in steps:
+        del steps[max(Step.CONFIRMING, Step.CANCELLED, key=lambda one: steps[one].first)]
+    return _export(export_id, steps)
+
+
+def _export(export_id: str, steps: Mapping[Step, _Taken]) -> Export:
+    step = next((one for one in _LAST if one in steps), None) or max(steps, key=lambda one: steps[one].last)
+    asked = steps.get(Step.ASKED, steps[step])
+    written = steps[Step.WRITTEN].told if Step.WRITTEN in steps else {}
+    told = {**written, **(steps[step].told if step is not Step.ASKED else {})}
+    at = steps[step].first if step is Step.CONFIRMING else steps[step].last
+    ago = min(one.seconds_ago for one in steps.values())
+    return Export(export_id, step, at, asked.request, told, asked.told.get("attempt", ""), ago)
 
 
 def newest_exports(store: Store, *, most: int) -> list[Export]:

@@ -5,14 +5,15 @@ import { askReason, badge, fill, h, moment, notice, number, panel, table } from 
 import { t } from "./texts.js";
 
 const WRITE = "exports:write";
-const COLOURS = { asked: "warn", running: "accent", failed: "bad", written: "good", sent: "good", cancelled: "off" };
+const COLOURS = { asked: "warn", running: "accent", failed: "bad", written: "good", confirming: "accent", sent: "good", cancelled: "off" };
+const FOLLOWED = ["asked", "running", "confirming"];
 const FOLLOW_MS = 2000;
 
 export function exports() {
   const place = h("div", {});
   const refresh = () =>
     fill(place, call("exports", { scope: WRITE, query: { most: 30 } }), (all) => {
-      if (all.some((one) => one.state === "running" || one.state === "asked")) setTimeout(() => place.isConnected && refresh(), FOLLOW_MS);
+      if (all.some((one) => FOLLOWED.includes(one.state))) setTimeout(() => place.isConnected && refresh(), FOLLOW_MS);
       return drawn(all, refresh);
     });
   refresh();
@@ -56,7 +57,8 @@ function buttons(one, refresh) {
       t(key),
     );
   };
-  const canSend = one.state === "written";
+  // One whose counting broke off goes on by the same confirmation.
+  const canSend = one.state === "written" || (one.state === "confirming" && one.sent_items === 1);
   const canCancel = ["asked", "running", "written"].includes(one.state);
   return [
     canSend && button("confirmSent", "secondary", "sent", { items: 1 }),

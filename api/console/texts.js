@@ -212,6 +212,7 @@ const TEXTS = {
   step_running: ["being written", "пишется"],
   step_failed: ["failed", "не удалась"],
   step_written: ["written", "записана"],
+  step_confirming: ["being counted as sent", "учитывается как отправленная"],
   step_sent: ["sent", "отправлена"],
   step_cancelled: ["cancelled", "отменена"],
   since: ["Since", "С"],

@@ -44,7 +44,7 @@ def test_a_published_night_makes_its_standing_exports_once(bulk_address: Address
         assert made() == first
     uris = first["exports"].value
     assert isinstance(uris, dict)
-    files = [file for uri in uris.values() for file in Path(uri).glob("part-*")]
+    files = [file for uri in uris.values() for file in Path(uri).rglob("part-*")]
     assert set(uris) == {"crm_morning", "web_morning"}
     assert all((Path(uri) / "manifest.json").exists() for uri in uris.values())
     assert (first["files"].value, first["bytes"].value) == (4, sum(file.stat().st_size for file in files))
