@@ -13,9 +13,9 @@ import orjson
 import pyarrow as pa
 
 from api.answers import PROBABILITIES
-from api.bulk_chunks import csv_field
 from api.bulk_formats import Format
 from api.streams import END, ArrowStream, ParquetStream
+from data_contracts.csv_text import csv_field
 from sql.audiences import Member
 
 SCHEMA = pa.schema([("place", pa.uint32()), ("user_id", pa.int64()), ("score", pa.float64())])

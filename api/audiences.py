@@ -44,11 +44,13 @@ class Desk:
         return Preview(snapshot_id=self.serving.snapshot_id, outcome=outcome)
 
     def make(self, store: Store, order: AudienceOrder, *, actor: str) -> str:
-        """The id of a new audience. Its control group is contacted about the product by nobody from now on."""
+        """The id of a new audience. Its control group is contacted about the product by nobody from now on.
+
+        The audience comes first: what fails holds nobody out for one that is not there.
+        """
         audience_id = uuid4().hex
         found = self._found(store, order, salt=audience_id)
         members, outcome = found.members, self._outcome(order, found, _overlaps(store, found.members))
-        put_events(store, self._held_out(order, members, audience_id))
         put_audience(
             store,
             audience_id,
@@ -58,6 +60,7 @@ class Desk:
             request=order.model_dump_json(),
             outcome=outcome.model_dump_json(),
         )
+        put_events(store, self._held_out(order, members, audience_id))
         return audience_id
 
     def wanted(self, order: AudienceOrder) -> Wanted:

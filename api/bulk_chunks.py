@@ -1,7 +1,5 @@
 """Everybody's lists as they go out: a chunk of them, what it counts, and the names of items in every spelling."""
 
-import csv
-import io
 import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from api.answers import PROBABILITIES
 from api.ranks import TIERS, Ranks
+from data_contracts.csv_text import csv_field
 
 TIER_WORDS = pa.array([tier.value for tier in TIERS])
 SCHEMA = pa.schema(
@@ -28,8 +27,6 @@ SCHEMA = pa.schema(
     ]
 )
 _SCORES = np.array(PROBABILITIES)
-# What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,6 @@ class Names:
     @cached_property
     def csv(self) -> pa.Array:
         return pa.array([csv_field(one) for one in self.ids.to_pylist()], pa.string())
-
-
-def csv_field(text: str) -> str:
-    """As RFC 4180 has it, with an apostrophe before what would be a formula."""
-    out = io.StringIO()
-    csv.writer(out).writerow([f"'{text}" if text.startswith(_FORMULA) else text])
-    return out.getvalue().removesuffix("\r\n")
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 
 import orjson
 
-from api.bulk_chunks import SCHEMA, Chunk, Totals, columns_checksum, csv_field
+from api.bulk_chunks import SCHEMA, Chunk, Totals, columns_checksum
 from api.bulk_text import CSV_COLUMNS, csv_rows, json_lines
 from api.streams import END, ArrowStream, ParquetStream
+from data_contracts.csv_text import csv_field
 
 
 class Format(StrEnum):

@@ -12,9 +12,10 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from api.bulk_chunks import SCHEMA, TIER_WORDS, content, csv_field
+from api.bulk_chunks import SCHEMA, TIER_WORDS, content
 from api.bulk_formats import Format
 from api.bulk_text import CSV_COLUMNS
+from data_contracts.csv_text import csv_field
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

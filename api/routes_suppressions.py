@@ -4,7 +4,7 @@ from datetime import timedelta
 from io import StringIO
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -43,6 +43,25 @@ class Suppressed(BaseModel):
     id: str
     accepted: int = Field(description="users, or rows of a file, of whom it holds")
     refused: list[RefusedLine] = Field([], description="rows of a file that were not taken")
+
+
+_REFUSED_ROWS = {
+    "description": "Successful Response",
+    "headers": {
+        name: {"description": f"with text/csv: {what}", "schema": {"type": "string"}}
+        for name, what in (
+            ("Suppression-Id", "`id`"),
+            ("Rows-Accepted", "`accepted`"),
+            ("Rows-Refused", "their number"),
+        )
+    },
+    "content": {
+        _CSV: {
+            "schema": {"type": "string"},
+            "example": "line,refusal,user_id,kind\r\n3,user_id: is missing,,opt_out\r\n",
+        }
+    },
+}
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
@@ -95,17 +114,20 @@ Ordered = Annotated[Order, Depends(_ordered)]
 @router.post(
     "/api/v1/suppressions",
     status_code=202,
+    response_model=Suppressed,
     responses={
+        202: _REFUSED_ROWS,
         422: documented("A field is wrong, nobody knows the product, or the Idempotency-Key was used for another."),
         503: documented("ClickHouse does not answer: nothing was accepted."),
     },
     openapi_extra={"requestBody": _BODY},
 )
-async def suppressions(request: Request, caller: Suppressor, order: Ordered) -> Suppressed:
+async def suppressions(request: Request, caller: Suppressor, order: Ordered) -> Suppressed | Response:
     """Stop addressing users: in one channel or all, about everything, a product or a family, for good or until a time.
 
     Once answered it holds in every answer, whatever the snapshot. A file (text/csv, UTF-8, with a header) says it row
-    by row: its good rows are taken, the others told. A lift, or an opt-in that comes later in the app, opens a channel
+    by row: its good rows are taken, the others told, or with `Accept: text/csv` given back as they were, each with its
+    line and why: mended, that is a file to send. A lift, or an opt-in that comes later in the app, opens a channel
     again; after an erasure nothing does.
     """
     body = await request.body()
@@ -143,7 +165,7 @@ async def _take(request: Request, given: SuppressionOrder, order: Order) -> Supp
     return Suppressed(id=await changed(request, take), accepted=len(wanted))
 
 
-async def _take_file(request: Request, body: bytes, order: Order) -> Suppressed:
+async def _take_file(request: Request, body: bytes, order: Order) -> Suppressed | Response:
     try:
         lines = StringIO(body.decode("utf-8-sig"), newline="")
     except UnicodeDecodeError as error:
@@ -158,5 +180,14 @@ async def _take_file(request: Request, body: bytes, order: Order) -> Suppressed:
         raise
     except InputError as error:
         raise InvalidError(f"body: {error}", field="body") from error
+    if _wants_csv(request):
+        told = (suppression_id, len(file.taken), len(file.refused))
+        headers = dict(zip(_REFUSED_ROWS["headers"], map(str, told), strict=True))
+        return Response(file.refused_csv(), status_code=202, media_type=_CSV, headers=headers)
     refused = [RefusedLine(line=one.line, reason=one.reason) for one in file.refused]
     return Suppressed(id=suppression_id, accepted=len(file.taken), refused=refused)
+
+
+def _wants_csv(request: Request) -> bool:
+    wanted = request.headers.get("accept", "").split(",")
+    return _CSV in {one.partition(";")[0].strip().lower() for one in wanted}

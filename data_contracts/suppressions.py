@@ -5,13 +5,14 @@ there (`overlay.kinds`).
 """
 
 import csv
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from data_contracts.csv_text import csv_row, without_apostrophe
 from data_contracts.errors import InputError
 from data_contracts.overlay.rows import micros
 from data_contracts.vocabulary import Channel, Family, SuppressionEvent, SuppressionKind
@@ -19,6 +20,8 @@ from data_contracts.vocabulary import Channel, Family, SuppressionEvent, Suppres
 ALL: Literal["all"] = "all"
 _COLUMNS = ("user_id", "kind", "channel", "product_id", "family", "reason", "until")
 _NEEDED = {"user_id", "kind"}
+# Stand before the columns of a file of refused rows; in one that is sent again they say nothing.
+_TOLD = ("line", "refusal")
 _PRINTABLE = r"^[^\x00-\x1f]*$"
 
 
@@ -73,49 +76,92 @@ class RefusedRow:
 
 @dataclass(frozen=True)
 class SuppressionFile:
-    """`taken` by line."""
+    """`taken` by line. `columns` and `rows`, by line, are its own text; `columns` does not reach a row's end where
+    that has too many fields.
+    """
 
     taken: tuple[tuple[int, Suppression], ...]
     refused: tuple[RefusedRow, ...]
+    columns: tuple[str, ...]
+    rows: Mapping[int, tuple[str, ...]]
 
     def refusing(self, refused: Iterable[RefusedRow]) -> Self:
         """Without these lines too."""
         more = {one.line: one for one in refused}
         left = tuple(one for one in self.taken if one[0] not in more)
-        return type(self)(left, tuple(sorted((*self.refused, *more.values()), key=lambda one: one.line)))
+        told = tuple(sorted((*self.refused, *more.values()), key=lambda one: one.line))
+        return replace(self, taken=left, refused=told)
+
+    def refused_csv(self) -> str:
+        """The refused rows as they came, each after its line and why, in a form that `read_csv` takes once mended."""
+        rows = ((str(one.line), one.reason, *self.rows[one.line]) for one in self.refused)
+        return "".join(csv_row(list(row)) for row in ((*_TOLD, *self.columns), *rows))
 
 
 def read_csv(lines: Iterable[str], *, now: datetime) -> SuppressionFile:
-    """A CSV file with a header; bad rows are refused one by one. Raises InputError for a header that cannot be read."""
-    reader = csv.DictReader(lines, restkey="")
-    try:
-        header = tuple(name.strip().lstrip("\ufeff") for name in reader.fieldnames or ())
-    except csv.Error as error:
-        raise InputError(f"line 1: {error}") from error
-    if unknown := sorted(set(header) - set(_COLUMNS)):
-        raise InputError(f"line 1: no such columns: {', '.join(unknown)[:200]}; there are {', '.join(_COLUMNS)}")
-    if missing := sorted(_NEEDED - set(header)):
-        raise InputError(f"line 1: these columns are missing: {', '.join(missing)}")
-    reader.fieldnames = header
+    """A CSV file with a header; bad rows are refused one by one. Raises InputError for a header that cannot be read.
+
+    A file of refused rows may come back as it is: what was told in it is passed over.
+    """
+    raw: list[str] = []
+    reader = csv.DictReader(_noting(lines, raw), restkey="")
+    header = reader.fieldnames = _header(reader)
+    columns = tuple(name for name in header if name not in _TOLD)
     taken: list[tuple[int, Suppression]] = []
     refused: list[RefusedRow] = []
-    for line, row in _rows(reader):
-        why, suppression = ("it cannot be read as CSV", None) if row is None else _read(row, now)
+    rows: dict[int, tuple[str, ...]] = {}
+    for line, row in _rows(reader, raw):
+        own = row if row is None or columns == header else _own(row)
+        if own is None:
+            rows[line] = ("".join(raw).rstrip("\r\n"),)
+        else:
+            rows[line] = (*(own.get(name) or "" for name in columns), *own.get("", ()))
+        why, suppression = ("it cannot be read as CSV", None) if own is None else _read(own, now)
         if suppression is None:
             refused.append(RefusedRow(line, why))
         else:
             taken.append((line, suppression))
-    return SuppressionFile(tuple(taken), tuple(refused))
+    return SuppressionFile(tuple(taken), tuple(refused), columns, rows)
 
 
-def _rows(reader: "csv.DictReader[str]") -> Iterator[tuple[int, dict[str, Any] | None]]:
+def _header(reader: "csv.DictReader[str]") -> tuple[str, ...]:
+    try:
+        header = tuple(name.strip().lstrip("\ufeff") for name in reader.fieldnames or ())
+    except csv.Error as error:
+        raise InputError(f"line 1: {error}") from error
+    if unknown := sorted(set(header) - {*_COLUMNS, *_TOLD}):
+        raise InputError(f"line 1: no such columns: {', '.join(unknown)[:200]}; there are {', '.join(_COLUMNS)}")
+    if missing := sorted(_NEEDED - set(header)):
+        raise InputError(f"line 1: these columns are missing: {', '.join(missing)}")
+    return header
+
+
+def _noting(lines: Iterable[str], raw: list[str]) -> Iterator[str]:
+    """The lines, each put into `raw` too."""
+    for line in lines:
+        raw.append(line)
+        yield line
+
+
+def _own(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a file of refused ones, as the file was that they are of."""
+    return {
+        name: [*map(without_apostrophe, text)] if name == "" else text and without_apostrophe(text)
+        for name, text in row.items()
+        if name not in _TOLD
+    }
+
+
+def _rows(reader: "csv.DictReader[str]", raw: list[str]) -> Iterator[tuple[int, dict[str, Any] | None]]:
+    """By line; None for what is no CSV, whose text is in `raw`."""
     while True:
+        raw.clear()
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error:
-            yield reader.line_num, None
+            yield reader.reader.line_num, None  # DictReader's own is of the last row that it could read
         else:
             yield reader.line_num, row
 

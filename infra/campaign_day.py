@@ -11,17 +11,19 @@ from data_contracts.night import parse_snapshot_id
 from data_contracts.settings import Settings
 from infra.publishing import opened
 from spark_jobs.campaigns.day import Day
-from spark_jobs.campaigns.records import AssignmentManifest, CampaignCounts
+from spark_jobs.campaigns.records import AssignmentManifest, CampaignCounts, rows_of
 from spark_jobs.campaigns.snapshot import known_by
 from sql import pointer
 from sql.campaigns import standing
+from sql.control_groups import ASSIGNED_COLUMNS, ControlGroup, hold_out
 
 
 def day_of(settings: Settings, day: date, *, contacts: int, window_days: int) -> Day:
     """ClickHouse tells what is served and what may be shown. Raises InputError before the first snapshot is served."""
     with opened(settings) as store:
         served = pointer.current(store)
-        now = standing(store, cut_off=_cut_off(served, settings), now=datetime.now(UTC)) if served else None
+        at = datetime.now(UTC)
+        now = standing(store, day=day, cut_off=_cut_off(served, settings), now=at) if served else None
     if served is None or now is None or now.rules is None:
         raise InputError("no snapshot is served yet: run `recs night` first")
     known = known_by(f"{settings.lake_uri}/snapshots/{served}")
@@ -40,6 +42,18 @@ def day_of(settings: Settings, day: date, *, contacts: int, window_days: int) ->
         late_days=settings.late_event_days,
         timezone=settings.timezone,
     )
+
+
+def hold_controls_out(settings: Settings, told: AssignmentManifest, folder: str) -> None:
+    """Whom an assignment, which lies in the folder, draws into control groups: from now on nobody contacts them about
+    it. See `hold_out` for what assigning again does.
+    """
+    groups = [
+        ControlGroup.of(name, one.channel, rows_of(folder, name, list(ASSIGNED_COLUMNS)))
+        for name, one in told.campaigns.items()
+    ]
+    with opened(settings) as store:
+        hold_out(store, groups, day=told.day, now=datetime.now(UTC))
 
 
 def _cut_off(snapshot_id: str, settings: Settings) -> datetime:

@@ -58,11 +58,12 @@ def assign(
 ) -> None:
     """Assign the users of the snapshot that is served to the day's campaigns, into {lake}/campaigns/DATE/SNAPSHOT.
 
-    One allocation over all campaigns: budgets, priorities, contacts, exclusions. Doing it again changes nothing.
+    One allocation over all campaigns: budgets, priorities, contacts, exclusions. Doing it again changes nothing. From
+    then on nobody is to contact the control groups about it: with --replace those of this assignment alone.
 
     Example: `recs campaigns assign --date 2026-03-16`
     """
-    from infra.campaign_day import counts_rows, day_of, summary
+    from infra.campaign_day import counts_rows, day_of, hold_controls_out, summary
     from spark_jobs.campaigns.day import assign_day
 
     settings = settings_of(campaigns=campaigns, data_dir=data_dir)
@@ -70,6 +71,7 @@ def assign(
         bars.add_task(f"assigning {day.date()}", total=None)
         asked = day_of(settings, day.date(), contacts=contacts, window_days=window_days)
         told = assign_day(asked, replace=replace)
+        hold_controls_out(settings, told, asked.folder)
     if as_json:
         show_json(told.model_dump(mode="json"))
         return

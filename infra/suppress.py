@@ -1,6 +1,5 @@
 """The command `recs suppress`: who must no longer be addressed, by file; how that is taken back; and what holds."""
 
-import csv
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,9 +26,10 @@ def suppress(
 ) -> None:
     """Stop addressing users, or take that back; or show what was suppressed of users, and what holds.
 
-    Of a file good rows hold at once, bad ones go to a file beside it, each with its line and reason. Columns: user_id,
-    kind (complaint, opt_out, erasure_request, other), channel (mobile, web, crm, all), product_id, family, reason,
-    until (ISO 8601 with its zone). Exit code 2 where a row was refused. Nothing lifts an erasure.
+    Of a file good rows hold at once, bad ones go to a file beside it, each as it was, after its line and
+    why: mended, that is a file to give again. Columns: user_id, kind (complaint, opt_out, erasure_request, other),
+    channel (mobile, web, crm, all), product_id, family, reason, until (ISO 8601 with its zone). Exit code 2 where a row
+    was refused. Nothing lifts an erasure.
 
     Examples: `recs suppress --file complaints.csv`, `recs suppress --user 1042`,
     `recs suppress --lift 6f1c0a4b2d7e49f38a5b9c0d1e2f3a4b --user 1042 --why "call 512: a mix-up"`
@@ -65,9 +65,8 @@ def _take(settings: Settings, file: Path, *, as_json: bool) -> None:
         under = f" under {suppression_id}" if suppression_id else ""
         console.print(f"{len(read.taken)} rows accepted{under}, {len(read.refused)} refused", soft_wrap=True)
     if read.refused:
-        with refused.open("w", encoding="utf-8", newline="") as out:
-            csv.writer(out).writerows([("line", "reason"), *((one.line, one.reason) for one in read.refused)])
-        raise InputError(f"{len(read.refused)} rows were refused: see {refused}")
+        refused.write_text(read.refused_csv(), encoding="utf-8", newline="")
+        raise InputError(f"{len(read.refused)} rows were refused: mend {refused}, and give that")
 
 
 def _lift(settings: Settings, suppression_id: str, users: tuple[int, ...], why: str, *, as_json: bool) -> None:

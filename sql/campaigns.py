@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ from data_contracts.campaigns import Campaign, Known, campaign_of, campaigns_in,
 from data_contracts.overlay.rows import micros
 from sql import proposals
 from sql.client import Store
+from sql.control_groups import before_day
 from sql.proposals import Asked, Decision, Draft, Kind, Proposal, Step
 from sql.ranges import everybodys_events
 from sql.rules import RuleSet, blocks, current_rule_set
@@ -38,12 +39,15 @@ class Standing:
     campaigns: Mapping[str, str]
 
 
-def standing(store: Store, *, cut_off: datetime, now: datetime) -> Standing:
-    """Served rules, stopped items, everybody's EVENTS after the snapshot's `cut_off`, and approved campaigns."""
+def standing(store: Store, *, day: date, cut_off: datetime, now: datetime) -> Standing:
+    """Served rules, stopped items, everybody's EVENTS after the snapshot's `cut_off`, and approved campaigns.
+
+    Without what campaigns of the `day` that is assigned, or of later ones, hold out.
+    """
     return Standing(
         rules=current_rule_set(store),
         stops=tuple(stop.item_id for stop in blocks(store)),
-        events=everybodys_events(store, cut_off=micros(cut_off)),
+        events=before_day(everybodys_events(store, cut_off=micros(cut_off)), day),
         campaigns=proposals.approved(store, Kind.CAMPAIGN, now=now),
     )
 

@@ -12,7 +12,7 @@ import yaml
 
 from data_contracts.campaigns import Campaign
 from data_contracts.scores import quantise
-from tests.day_world import CATALOGUE, CODES, EVERYTHING, RULES
+from tests.day_world import CATALOGUE, CODES, EVERYTHING, RULES, items_table
 from tests.sql.snapshots import snapshot_tables, write_manifest
 
 BODY: Mapping[str, Any] = {
@@ -57,8 +57,8 @@ def write_lake(lake: Path) -> str:
         "variant": ["personal"] * USERS,
         "product_items": pa.array([items] * USERS, pa.list_(pa.int32())),
         "product_scores": pa.array(scores.tolist(), pa.list_(pa.uint16())),
-        **{name: pa.array([[]] * USERS, pa.list_(pa.int32())) for name in ("product_reasons", "offer_items")},
-        **{name: pa.array([[]] * USERS, pa.list_(pa.int32())) for name in ("offer_scores", "offer_reasons")},
+        "product_reasons": pa.array([[0] * len(items)] * USERS, pa.list_(pa.int32())),
+        **{f"offer_{name}": pa.array([[]] * USERS, pa.list_(pa.int32())) for name in ("items", "scores", "reasons")},
     }
     whom = snapshot_tables(users=USERS, random=random)
     unsaid = {"region": 7, "income_band": 2, "score_band": 1, "arrears_days": 0}
@@ -71,7 +71,14 @@ def write_lake(lake: Path) -> str:
         "consents": pa.array(np.where(SILENT, EVERYTHING & ~4, EVERYTHING), pa.int16()),
         **{name: pa.array([value] * USERS, pa.int16()) for name, value in unsaid.items()},
     }
-    for name, table in {**whom, "lists": pa.table(lists), "user_state": pa.table(state)}.items():
+    codes = pa.array(range(len(CODES)), pa.int32())
+    tables = {
+        "lists": pa.table(lists),
+        "user_state": pa.table(state),
+        "items": items_table().add_column(0, "item_code", codes),
+        "fallback_lists": whom["fallback_lists"].slice(0, 0),
+    }
+    for name, table in {**whom, **tables}.items():
         (folder / name).mkdir(parents=True)
         pq.write_table(table, folder / name / "part-00000.parquet")
     (folder / "catalogue.json").write_text(CATALOGUE.model_dump_json(), encoding="utf-8")

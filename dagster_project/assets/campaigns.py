@@ -1,7 +1,7 @@
 """Group `outbound`: the users of the snapshot just published, assigned to the campaigns of the day."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,16 @@ from dagster_project.asset_specs import asset_spec
 from dagster_project.assets.publish import PUBLISHED
 from dagster_project.attempts import Attempts
 from dagster_project.failures import told
-from dagster_project.files import file_system, write_bytes
+from dagster_project.files import file_system, read_bytes, write_bytes
 from dagster_project.job_assets import LAKE_POOL, materialized, night_params
 from dagster_project.runner import SparkRunner
+from dagster_project.shown import report_of
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams
 from data_contracts.settings import Settings
 from sql.campaigns import standing
 from sql.client import Address, connected
+from sql.control_groups import ASSIGNED_COLUMNS, ControlGroup, hold_out
 
 ASSIGNED = "campaigns/assigned"
 _TEXT = (
@@ -51,9 +53,27 @@ def build(partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
         params = night_params(settings, context)
         with told(context, settings):
             report = spark_runner.run(context, job="campaigns", params=_known_now(settings, params))
+        _hold_out(settings, params, report_of(report, ASSIGNED))
         yield materialized(context, report, ASSIGNED, lake=params.lake)
 
     return [assigned]
+
+
+def _hold_out(settings: Settings, params: NightParams, said: Mapping[str, Any]) -> None:
+    """From now on nobody contacts those whom the job drew into control groups, or an earlier attempt at the day did."""
+    folder = said.get("details", {}).get("folder")
+    if folder is None:  # no campaign runs on this day
+        return
+    campaigns = json.loads(read_bytes(f"{folder}/manifest.json"))["campaigns"]
+    groups = [ControlGroup.of(name, one["channel"], _rows(folder, name)) for name, one in campaigns.items()]
+    with connected(Address.of(settings)) as store:
+        hold_out(store, groups, day=params.as_of, now=datetime.now(UTC))
+
+
+def _rows(folder: str, campaign: str) -> pa.Table:
+    system, path = file_system(f"{folder}/{campaign}.parquet")
+    with system.open_input_file(path) as file:
+        return pq.read_table(file, columns=list(ASSIGNED_COLUMNS))
 
 
 def _known_now(settings: Settings, params: NightParams) -> NightParams:
@@ -61,7 +81,7 @@ def _known_now(settings: Settings, params: NightParams) -> NightParams:
     the campaigns' files, and the campaigns and rules that were approved, as files of the lake.
     """
     with connected(Address.of(settings)) as store:
-        now = standing(store, cut_off=params.cut_off, now=datetime.now(UTC))
+        now = standing(store, day=params.as_of, cut_off=params.cut_off, now=datetime.now(UTC))
     sink = pa.BufferOutputStream()
     pq.write_table(now.events, sink, compression="zstd")
     write_bytes(f"{params.lake}/campaigns/{params.as_of}/events.parquet", sink.getvalue().to_pybytes())

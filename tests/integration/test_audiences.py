@@ -16,6 +16,7 @@ import pytest
 
 from api.app import create_app, now
 from api.store import Lists, UserState
+from data_contracts.errors import UnavailableError
 from data_contracts.manifest import Erasure
 from data_contracts.overlay import row_of
 from data_contracts.overlay.rows import micros
@@ -206,6 +207,22 @@ def test_its_members_come_in_every_format_each_with_an_end_that_tells_that_none_
         assert told == [{"members": len(asked), "left_out": end["left_out"], "sha256": checksum.hexdigest()}] * 2
         assert len(batches) == 4
         assert (await client.get(f"{URL}/{made['id']}/members", params={"format": "xls"})).status_code == 422
+
+    scene(address, tmp_path, act)
+
+
+def test_an_audience_that_could_not_be_kept_holds_nobody_out(address: Address, tmp_path: Path) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise UnavailableError("ClickHouse does not answer")
+
+    async def act(client: httpx.AsyncClient) -> None:
+        order = {"product_id": "card_gold", "size": 80, "control_share": 0.5}
+        before = (await client.post(f"{URL}/preview", json={**order, "control_share": 0})).json()["outcome"]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("api.audiences.put_audience", fail)
+            assert (await client.post(URL, json=order)).status_code == 503
+        after = (await client.post(f"{URL}/preview", json={**order, "control_share": 0})).json()["outcome"]
+        assert after == before
 
     scene(address, tmp_path, act)
 

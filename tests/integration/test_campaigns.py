@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
+from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
+from api.app import create_app
 from dagster_project.assets import campaigns
 from dagster_project.partitions import nights
 from data_contracts.errors import InputError
@@ -25,11 +29,12 @@ from spark_jobs.campaigns import records
 from spark_jobs.jobs.campaigns import run
 from spark_jobs.lake.files import delete_folder
 from sql.campaigns import Ground, decide_campaign
-from sql.client import Address, connected
+from sql.client import Address, Store, connected
 from sql.load import load
 from sql.migrate import migrate
 from sql.pointer import publish
 from sql.proposals import Decision, Step
+from sql.ranges import everybodys_events
 from sql.rules import block, put_rule_set, unblock
 from sql.suppressions import Order, suppress
 from sql.verify import verify
@@ -54,6 +59,22 @@ class Bank:
         rows = records.rows_of(self.folder, "loans").to_pylist()
         return {row["user_id"] for row in rows if row["group"] == records.CONTACT}
 
+    def controls(self) -> set[int]:
+        rows = records.rows_of(self.folder, "loans").to_pylist()
+        return {row["user_id"] for row in rows if row["group"] == records.CONTROL}
+
+    def held_out(self) -> set[int]:
+        """By the events that every interface goes by."""
+        with connected(Address.of(self.settings)) as store:
+            return set(hold_outs(store)["user_id"].to_pylist())
+
+    def offered(self, channel: str) -> set[int]:
+        """Whose list of the channel has the campaign's product."""
+        with TestClient(create_app(self.settings, clock=lambda: NOW)) as client:
+            lines = client.get("/api/v1/lists", params={"channel": channel}).text.splitlines()
+        said = [json.loads(line) for line in lines]
+        return {int(one["user_id"]) for one in said if "user_id" in one and "loan_cash" in json.dumps(one)}
+
     def night(self) -> dg.ExecuteInProcessResult:
         resources = {"settings": self.settings, "spark_runner": _Here()}
         assets = campaigns.build(nights(self.settings))
@@ -67,6 +88,11 @@ class _Here:
         assert job == "campaigns"
         assert str(params.campaigns).startswith(params.lake), "a cluster sees nothing else"
         return {**asdict(run(params)), "log": "job.log"}
+
+
+def hold_outs(store: Store) -> pa.Table:
+    events = everybodys_events(store, cut_off=0)
+    return events.filter(pc.equal(events["event_type"], "held_out"))
 
 
 @pytest.fixture
@@ -87,6 +113,7 @@ def bank(clickhouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_command_and_the_night_assign_alike_and_whom_clickhouse_keeps_back_they_leave_alone(bank: Bank) -> None:
     first = CliRunner().invoke(app, ASK)
+    assert first.exit_code == 0, first.exception
     assert json.loads(first.stdout)["campaigns"]["loans"]["contacts"] == len(bank.contacted()) > 0
     user = min(bank.contacted())
     delete_folder(bank.folder)
@@ -104,6 +131,45 @@ def test_the_command_and_the_night_assign_alike_and_whom_clickhouse_keeps_back_t
         unblock(store, "loan_cash", actor="test", why="")
     assert isinstance(refused.exception, InputError) and "--replace" in str(refused.exception)
     assert json.loads(stopped.stdout)["users"] == 0
+
+
+def test_a_control_group_is_offered_the_product_by_nobody_who_sends_and_only_that_of_the_last_assignment(
+    bank: Bank,
+) -> None:
+    folder = bank.settings.campaigns or Path()
+    folder_of(folder, {"budget": 600, "control_share": 0.3})
+    before = bank.offered("crm")
+    told = json.loads(CliRunner().invoke(app, ASK).stdout)
+    first = bank.controls()
+    assert len(first) == told["campaigns"]["loans"]["controls"] > 100
+    assert first <= before and bank.contacted() <= before
+    assert (bank.held_out(), bank.offered("crm")) == (first, before - first)
+    assert first <= bank.offered("web")
+    delete_folder(bank.folder)
+    assert bank.night().success
+    assert (bank.controls(), bank.held_out()) == (first, first)
+    folder_of(folder, {"budget": 600, "control_share": 0.1})
+    assert CliRunner().invoke(app, [*ASK, "--replace"]).exit_code == 0
+    assert bank.controls() < first
+    assert (bank.held_out(), bank.offered("crm")) == (bank.controls(), before - bank.controls())
+
+
+def test_assigning_again_holds_nobody_out_anew_and_a_night_ends_what_clickhouse_missed(bank: Bank) -> None:
+    folder_of(bank.settings.campaigns or Path(), {"budget": 600, "control_share": 0.3})
+    assert CliRunner().invoke(app, ASK).exit_code == 0
+
+    def events() -> int:
+        with connected(Address.of(bank.settings)) as store:
+            return hold_outs(store).num_rows
+
+    count = events()
+    assert CliRunner().invoke(app, ASK).exit_code == 0
+    assert events() == count
+    with connected(Address.of(bank.settings)) as store:
+        store.run("user_events_v1/without_held_out", day="campaign/", kept="nothing")
+    assert events() == 0
+    assert bank.night().success
+    assert (events(), bank.held_out()) == (count, bank.controls())
 
 
 def test_campaigns_are_listed_and_shown_and_one_that_speaks_of_nothing_known_is_refused(bank: Bank) -> None:

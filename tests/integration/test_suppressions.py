@@ -281,10 +281,22 @@ def test_a_key_counts_once_and_what_is_wrong_is_refused_by_its_field(address: Ad
             assert sent.json()["accepted"] == 1
             assert [one["line"] for one in sent.json()["refused"]] == [3, 4]
             assert await day.everywhere(CAROL) == [[], [], []]
+            as_csv = {"Content-Type": "text/csv", "Accept": "text/csv, application/json;q=0.5"}
+            sent = await day.client.post(URL, content=file, headers=as_csv)
+            assert (sent.status_code, sent.headers["Rows-Accepted"], sent.headers["Rows-Refused"]) == (202, "1", "2")
+            mended = sent.text.replace("rude", "complaint").replace("no such", "card_gold")
+            sent = await day.client.post(URL, content=mended, headers=as_csv)
+            assert (sent.headers["Rows-Accepted"], sent.text) == ("2", "line,refusal,user_id,kind,product_id\r\n")
+            assert sent.headers["Suppression-Id"] == suppressions_kept(address, CAROL)[-1]
 
     asyncio.run(scene())
     with connected(address) as store:
         assert len(suppressions_of(store, DAVE)) == 1
+
+
+def suppressions_kept(address: Address, user_id: int) -> list[str]:
+    with connected(address) as store:
+        return [one.suppression_id for one in suppressions_of(store, user_id)]
 
 
 def test_the_command_takes_a_file_leaves_what_it_refused_beside_it_and_lifts(
@@ -297,8 +309,18 @@ def test_the_command_takes_a_file_leaves_what_it_refused_beside_it_and_lifts(
     monkeypatch.setattr(sys, "argv", ["recs", "suppress", "--file", str(file)])
     with pytest.raises(SystemExit, match="2"):
         main()
-    refused = (tmp_path / "complaints.refused.csv").read_text(encoding="utf-8").splitlines()
-    assert (refused[0], refused[1].split(",")[0]) == ("line,reason", "3")
+    told = tmp_path / "complaints.refused.csv"
+    head, row = told.read_text(encoding="utf-8").splitlines()
+    assert (head, row.split(",")[0], row.endswith(",78,complaint,pager")) == (
+        "line,refusal,user_id,kind,channel",
+        "3",
+        True,
+    )
+    told.write_text(f"{head}\n{row.replace('pager', 'crm')}\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["recs", "suppress", "--file", str(told)])
+    with pytest.raises(SystemExit) as taken:
+        main()
+    assert (taken.value.code, len(suppressions_kept(address, 78))) == (0, 1)
     with connected(address) as store:
         (kept,) = suppressions_of(store, 77)
     command = ["recs", "suppress", "--lift", kept.suppression_id, "--user", "77", "--json"]

@@ -1,5 +1,7 @@
 """Suppressions as rows and files: what is taken, what is refused and why, and what events they are."""
 
+import csv
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +14,7 @@ from data_contracts.events.registry import KeptSchemas
 from data_contracts.overlay import row_of
 from data_contracts.overlay.kinds import SUPPRESSIONS
 from data_contracts.overlay.rows import FOR_GOOD, micros
-from data_contracts.suppressions import Suppression, Terms, events_of, lifts_of, read_csv
+from data_contracts.suppressions import RefusedRow, Suppression, Terms, events_of, lifts_of, read_csv
 from data_contracts.vocabulary import Channel
 
 NOW = datetime(2026, 3, 16, 9, 0, tzinfo=UTC)
@@ -42,6 +44,40 @@ def test_good_rows_of_a_file_are_taken_and_bad_ones_told_by_line() -> None:
     assert told[8] == "until: lies in the past"
     assert "more fields" in told[9]
     assert told[10].startswith("user_id: ")
+
+
+def test_refused_rows_come_back_as_they_were_no_formula_among_them_and_are_taken_once_they_are_mended() -> None:
+    rows = [
+        "user_id,kind,product_id,reason\n",
+        "1,complaint,,\n",
+        '=2,opt_out,,"=SUM(A1), said\n',
+        'Anna"\n',
+        "3,other,,-5,more\n",
+        "4,opt_out\n",
+        "5,oops\rlost\n",
+        "6,other,no such,\n",
+    ]
+    file = read_csv(rows, now=NOW).refusing([RefusedRow(8, "product_id: nobody knows it")])
+    told = file.refused_csv()
+    _, *refused = csv.reader(io.StringIO(told, newline=""))
+    assert [(row[0], row[2:]) for row in refused] == [
+        ("4", ["'=2", "opt_out", "", "'=SUM(A1), said\nAnna"]),
+        ("5", ["3", "other", "", "'-5", "more"]),
+        ("7", ["5,oops\rlost"]),
+        ("8", ["6", "other", "no such", ""]),
+    ]
+    assert all(row[1] for row in refused)
+    mended = told.replace("'=2", "2").replace(",more", "").replace('"5,oops\rlost"', "5,other").replace("no such", "")
+    again = read_csv(io.StringIO(mended, newline=""), now=NOW)
+    assert [(one.user_id, one.terms.reason) for _, one in again.taken] == [
+        (2, "=SUM(A1), said\nAnna"),
+        (3, "-5"),
+        (5, ""),
+        (6, ""),
+    ]
+    assert not again.refused
+    untouched = read_csv(io.StringIO(told, newline=""), now=NOW)
+    assert [untouched.rows[one.line][0] for one in untouched.refused] == [file.rows[line][0] for line in (4, 5, 7)]
 
 
 @pytest.mark.parametrize("header", ["", "user_id", "user_id,kind,phone"])
