@@ -84,6 +84,7 @@ class _Ending:
         return cls(HTTPStatus.INTERNAL_SERVER_ERROR, "an error nobody foresaw; it has been logged")
 
 
+_NO_ROOM = _Ending.of(BusyLaterError(BUSY, retry_after_seconds=1))
 Answering = Callable[[Any, Call], Awaitable[Any]]
 
 
@@ -109,9 +110,9 @@ class GrpcEdge:
                 try:
                     answer, ending = await self._ended(request, call, answering)
                 finally:
-                    metrics.answered(
-                        f"/{self._service}/{method}", metrics.GRPC, ending.status, time.perf_counter() - started
-                    )
+                    # Who is turned away for want of room came to no route, as over REST: it is told among refusals.
+                    route = None if ending is _NO_ROOM else f"/{self._service}/{method}"
+                    metrics.answered(route, metrics.GRPC, ending.status, time.perf_counter() - started)
                     code = _CODES[ending.status].value[0]
                     named_call(span, service=self._service, method=method, code=code)
             metadata = tuple((name.lower(), value) for name, value in {**call.told, **ending.headers}.items())
@@ -125,7 +126,7 @@ class GrpcEdge:
     async def _ended(self, request: Any, call: Call, answering: Answering) -> tuple[Any, _Ending]:
         place = self._room.enter()
         if place is None:
-            return None, _Ending.of(BusyLaterError(BUSY, retry_after_seconds=1))
+            return None, _NO_ROOM
         try:
             return await answering(request, call), _Ending(HTTPStatus.OK)
         except Exception as error:

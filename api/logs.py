@@ -18,6 +18,12 @@ import orjson
 TRACE: ContextVar[str] = ContextVar("trace", default="")
 
 _USER_ID = re.compile(r"(user_id(?:=|%3D|[\"']?:\s*[\"']?))([^&\s\"',})]+)", re.IGNORECASE)
+# Lists of them: in brackets of any kind, as in a URL, or bare; one whose end was cut off goes as far as the text.
+_USER_IDS = re.compile(
+    r"(user_ids\\?[\"']?\s*(?:=|%3D|:)\s*)"
+    r"(?:\w*\(?\[[^\]]*\]?|\w*[({][^)}]*[)}]?|%5B[^&\s\"']*|\\?[\"']?[^&\s\"',})\]]+(?:,\s*\d+)*)",
+    re.IGNORECASE,
+)
 _USER_PATH = re.compile(r"(/users/)([^/\s?\"']+)")
 # Words of a search may say anything about a person.
 _SEARCH = re.compile(r"(context(?:\.|%2E)search(?:=|%3D))([^&\s\"']*)", re.IGNORECASE)
@@ -35,6 +41,7 @@ def without_secrets(text: str, *, key: bytes) -> str:
         return f"{found[1]}hash:{hashed(found[2], key=key)}"
 
     text = _SEARCH.sub(r"\1[words]", _TOKEN.sub("[token]", text))
+    text = _USER_IDS.sub(r"\1[users]", text)
     return _USER_PATH.sub(as_hash, _USER_ID.sub(as_hash, text))
 
 

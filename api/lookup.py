@@ -87,7 +87,7 @@ class Lookup:
         """From the database, else, where there is a `why` not to or it is late or failing, from memory."""
         if not why:
             try:
-                return await look_up(questions)
+                return _counted(await look_up(questions))
             except TimeoutError:
                 why = "late"
             except RecsError:
@@ -97,7 +97,7 @@ class Lookup:
                 _LOG.exception("a look-up falls to the static tier")
                 why = "error"
         metrics.REPLACED.labels(why).inc(len(questions))
-        return await asyncio.gather(*map(self._in_memory.ask, questions))
+        return _counted(await asyncio.gather(*map(self._in_memory.ask, questions)))
 
     async def _watched(self, questions: Sequence[Question]) -> Sequence[Reply]:
         metrics.BATCHES.observe(len(questions))
@@ -176,3 +176,9 @@ class Lookup:
                 found = await self._store.look_up(serving.snapshot_id, user_ids, cut_off=moment.cut_off_micros)
         channels = {question.channel for question in questions}
         return recommend(serving, questions, moment.user_data(serving, found, channels))
+
+
+def _counted(replies: Sequence[Reply]) -> Sequence[Reply]:
+    for reply in replies:
+        metrics.BY_TIER[reply.tier].inc()
+    return replies

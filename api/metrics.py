@@ -23,6 +23,7 @@ _SECONDS = (0.002, 0.004, 0.008, 0.015, 0.03, 0.05, 0.08, 0.1, 0.15, 0.25, 0.5, 
 REQUESTS = Counter("recs_requests", "Requests answered", ["route", "method", "status"], registry=REGISTRY)
 SECONDS = Histogram("recs_request_seconds", "Time to answer a request", ["route"], buckets=_SECONDS, registry=REGISTRY)
 _ANSWERS = Histogram("recs_answer_seconds", "Time to find what to show", ["tier"], buckets=_SECONDS, registry=REGISTRY)
+_BY_TIER = Counter("recs_answers", "Answers, single ones and those of batches", ["tier"], registry=REGISTRY)
 BATCHES = Histogram(
     "recs_batch_questions",
     "Questions that shared one look-up in ClickHouse",
@@ -35,6 +36,7 @@ _DROPS = Counter("recs_policy_drops", "Items of lists that a rule kept out of an
 _DROPS_BY_RULE = {drop.value: _DROPS.labels(drop.name.lower()) for drop in Drop if drop is not Drop.NONE}
 
 ANSWERS = {tier: _ANSWERS.labels(tier.value) for tier in Tier}
+BY_TIER = {tier: _BY_TIER.labels(tier.value) for tier in Tier}
 GRPC = "gRPC"  # where HTTP has a method
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", GRPC})
 NO_ROUTE = "none"

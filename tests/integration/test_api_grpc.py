@@ -247,10 +247,17 @@ def test_beyond_its_room_it_refuses_or_answers_from_memory(
     tmp_path: Path, overload: str, served: dict[str, int]
 ) -> None:
     store = FakeStore()
+    told = metrics.REGISTRY.get_sample_value
+
+    def counted() -> tuple[float, float]:
+        """Refusals, and errors of the route: a call is one of the two, or the objective would see it twice."""
+        labels = {"route": f"/{NAME}/Recommend", "method": "gRPC", "status": "503"}
+        return told("recs_refusals_total", {"why": "busy"}) or 0.0, told("recs_requests_total", labels) or 0.0
 
     async def act(_: Settings, channel: Any) -> None:
         stub = services.RecommendationServiceStub(channel)
         store.delay = 0.3
+        before = counted()
         found = await asyncio.gather(*(stub.Recommend(ASKED) for _ in range(12)), return_exceptions=True)
         answers = [one for one in found if isinstance(one, pb.RecommendResponse)]
         assert Counter(pb.Tier.Name(one.tier).removeprefix("TIER_") for one in answers) == served
@@ -258,6 +265,7 @@ def test_beyond_its_room_it_refuses_or_answers_from_memory(
         assert len(answers) + len(refused) == 12
         assert all(one.code() is grpc.StatusCode.UNAVAILABLE for one in refused)
         assert all(dict(one.trailing_metadata())["retry-after"] == "1" for one in refused)
+        assert counted() == (before[0] + len(refused), before[1])
 
     scene(tmp_path, act, store=store, max_concurrency=3, overload=overload)
 

@@ -429,6 +429,22 @@ def test_what_a_rule_drops_is_counted_by_the_rule(start: Start) -> None:
     assert counted == {"blocked": 1, "held": 2, "not_safe": 0}  # held: in the personal and in the popular list
 
 
+def test_answers_are_counted_by_tier_whether_single_or_of_a_batch(start: Start) -> None:
+    def counted() -> list[float]:
+        return [value("recs_answers_total", tier=tier) for tier in ("personal", "static")]
+
+    class Away(FakeStore):
+        async def look_up(self, *_: Any, **__: Any) -> Found:
+            raise UnavailableError("away")
+
+    batch = {"user_ids": [str(ALICE)] * 3, "channel": "web"}
+    for store, served in ((FakeStore(), [4, 0]), (Away(), [0, 4])):
+        client, before = start(store), counted()
+        assert client.get(URL, params={**ASKED, "user_id": str(ALICE)}).status_code == 200
+        assert client.post(f"{URL}/batch", json=batch).status_code == 200
+        assert [now - was for now, was in zip(counted(), before, strict=True)] == served
+
+
 def test_labels_take_few_values() -> None:
     """Whatever callers send: the series of a name are bounded by routes, methods, statuses and tiers."""
     for family in metrics.REGISTRY.collect():
@@ -450,12 +466,28 @@ def test_labels_take_few_values() -> None:
         "GET /api/v1/users/4242424242/profile",
         '{"user_id": "4242424242"}',
         "{'user_id': 4242424242}",
+        "GET /api/v1/suppressions?user_ids=4242424242,4242424242&channel=web",
+        "POST /?param_user_ids=%5B7%2C+4242424242%5D&param_cut_off=1",
+        "user_ids: [7, 4242424242]",
+        "user_ids = (7, 4242424242)",
+        "user_ids=array([7,\n 4242424242])",
+        "{'user_ids': [7, 4242424242], 'cut_off': 1}",
+        '{"user_ids":["7","4242424242"]}',
+        r"{\"user_ids\": [\"7\", \"4242424242\"]}",
+        "user_ids=[7, 4242424242, 42424242",  # cut off by who wrote it
     ],
 )
 def test_no_log_line_shows_a_user(line: str) -> None:
     shown = without_secrets(line, key=b"k")
-    assert "4242424242" not in shown
-    assert "hash:" in shown
+    assert "42424242" not in shown
+    assert ("[users]" if "user_ids" in line else "hash:") in shown
+
+
+def test_what_stands_beside_a_list_of_users_is_still_told() -> None:
+    asked = "POST /?query_id=q&param_user_ids=%5B7%2C8%5D&param_cut_off=1"
+    assert without_secrets(asked, key=b"k") == "POST /?query_id=q&param_user_ids=[users]&param_cut_off=1"
+    assert without_secrets("{'user_ids': [7, 8], 'n': 1}", key=b"k") == "{'user_ids': [users], 'n': 1}"
+    assert without_secrets("user_ids=7, 8: too many", key=b"k") == "user_ids=[users]: too many"
 
 
 def test_no_log_line_shows_what_was_searched_for() -> None:
