@@ -91,12 +91,12 @@ class _Json(logging.Formatter):
         return orjson.dumps(line).decode()
 
 
-def write_logs(style: Literal["auto", "json", "text"], *, key: bytes) -> None:
-    """Everything this process logs, in one style; `auto` is text on a terminal and JSON elsewhere."""
+def write_logs(style: Literal["auto", "json", "text"], *, key: bytes, level: int = logging.INFO) -> None:
+    """Everything this process logs from `level` on, in one style; `auto` is text on a terminal and JSON elsewhere."""
     is_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json(key) if is_json else _Text(key))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         log = logging.getLogger(name)
         if log.hasHandlers():  # not of an access log that is off

@@ -33,10 +33,12 @@ def land(
 
     Examples: `recs land`, `recs land --once --json`
     """
+    from api.logs import write_logs
     from spark_jobs.landing.batches import total
     from spark_jobs.landing.run import land as run
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    settings = Settings()
+    write_logs(settings.log_format, key=settings.signing_key, level=logging.WARNING)
     told_to_stop: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: told_to_stop.append(number))
@@ -47,7 +49,7 @@ def land(
         if not as_json:
             console.print(_line(flush))
 
-    left_out = run(Settings(), once=once, is_stopped=lambda: bool(told_to_stop), tell=tell)
+    left_out = run(settings, once=once, is_stopped=lambda: bool(told_to_stop), tell=tell)
     for message, names in left_out.items():
         errors.print(f"[yellow]{message}[/yellow]: newer than ours; left out: {', '.join(names)}")
     summary = total(flushes)

@@ -32,7 +32,10 @@ def overlay(
 
     Example: `recs overlay`
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    from api.logs import write_logs
+
+    settings = Settings()
+    write_logs(settings.log_format, key=settings.signing_key, level=logging.WARNING)
     for vendor in ("urllib3", "clickhouse_connect"):
         # A line for each attempt while the server is away: what matters is told by us, once.
         logging.getLogger(vendor).setLevel(logging.CRITICAL)
@@ -40,7 +43,7 @@ def overlay(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: told_to_stop.append(number))
     run(
-        Settings(),
+        settings,
         is_stopped=lambda: bool(told_to_stop),
         tell=(lambda _: None) if quiet else lambda stored: console.print(_line(stored)),
     )
