@@ -20,6 +20,8 @@ from data_contracts.vocabulary import Channel, Kind
 
 Bools = NDArray[np.bool_]
 
+_EVERYWHERE = sum(CHANNEL_CONSENT.values())
+
 
 @dataclass(frozen=True)
 class OfferChanges:
@@ -161,7 +163,11 @@ def _summed(serving: Serving, boosts: Boosts, shape: tuple[int, int]) -> NDArray
 def _offers(serving: Serving, overlay: Overlay) -> Mapping[int, OfferChanges]:
     codes, products = serving.snapshot.offer_codes, serving.policy.position
     suppressed: defaultdict[int, dict[int, int]] = defaultdict(dict)
-    for row, name, channels in _suppressions(overlay.suppressed):
+    # An offer has no holders whom the policy knows of: to who bought it, it is not shown.
+    bought = [
+        (row, name, _EVERYWHERE) for row, name in zip(overlay.held.rows.tolist(), overlay.held.names, strict=True)
+    ]
+    for row, name, channels in [*_suppressions(overlay.suppressed), *bought]:
         if name not in products and name in codes:
             suppressed[row][codes[name]] = channels
     boosts: defaultdict[int, dict[int, float]] = defaultdict(dict)

@@ -28,7 +28,7 @@ class Effect(StrEnum):
     undoes, neither a LIFT nor a GIVE.
     """
 
-    HOLD = "hold"  # the product counts as held
+    HOLD = "hold"  # the product counts as held; an offer is not shown
     RELEASE = "release"  # and no longer
     SUPPRESS = "suppress"  # the item is not shown
     SUPPRESS_FAMILY = "suppress_family"  # nor any of its family, or of the one that the event names

@@ -9,6 +9,7 @@ import pytest
 
 from api.bulk_lists import lists_of
 from api.crowds import Crowd, Ground, Wanted
+from api.explaining import rebuilt
 from api.layout import Question
 from api.ranks import TIERS
 from api.recommend import recommend
@@ -17,6 +18,7 @@ from api.store import FallbackLists, Found, Lists, Ranked, UserState
 from api.times import Times
 from data_contracts.experiments import Trials
 from data_contracts.overlay import KINDS
+from data_contracts.overlay.kinds import FEEDBACK, PRODUCT_EVENTS
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Family, Kind, Variant
 from sql.ranges import Rows
@@ -121,6 +123,31 @@ def test_everybody_gets_what_the_look_up_answers(seed: int, top_k: int, kind: Ki
         assert list(zip(*told[:3], (TIERS[one] for one in told[3]), strict=True)) == expected, user_id
     shown = [one for reply in replies for one in reply.shown]
     assert {one.tier for one in shown} >= ({TIERS[0], TIERS[1]} if top_k > 1 else set())
+
+
+@pytest.mark.parametrize("channel", [Channel.WEB, Channel.CRM])
+@pytest.mark.parametrize(("topic", "happened"), [(FEEDBACK, "purchased"), (PRODUCT_EVENTS, "opened")])
+def test_who_bought_an_offer_is_shown_it_nowhere_and_others_are(channel: Channel, topic: str, happened: str) -> None:
+    buyer, other = 1, 2
+    moment = TIMES.moment(SNAPSHOT, NOW)
+    serving = Serving.of(SNAPSHOT, RULE_SET, frozenset(), today=NOW.date())
+    states = {one: UserState(birth_year=1990, consents=31) for one in (buyer, other)}
+    offers = Ranked([CODES["offer_a"], CODES["offer_b"]], [40_000, 39_000], [0, 0])
+    lists = {one: Lists(offers=offers) for one in states}
+    at = moment.cut_off_micros + 1_000_000
+    events = table(Event(topic, happened, "offer_a", user_id=buyer, event_time=at, channel="mobile"))
+
+    ground = Ground(serving, Wanted(channel, Kind.OFFER))
+    rows = Rows(states_table(states), arrays_of(lists, Kind.OFFER), events)
+    everybodys = [set(items) - {-1} for items in lists_of(ground, Crowd.of(ground, rows, moment)).items.tolist()]
+    questions = [Question(one, channel, Kind.OFFER, 10) for one in states]
+    data = moment.user_data(serving, Found(states, lists, events))
+    answers = [{one.index for one in reply.shown} for reply in recommend(serving, questions, data)]
+    assert everybodys == answers
+    assert [CODES["offer_a"] in shown for shown in answers] == [False, True]
+    why = {one.item_id: one.rule for one in rebuilt(serving, questions[0], data).dropped}
+    assert why["offer_a"] == "suppressed"
+    assert CODES["offer_b"] in answers[0]
 
 
 def test_a_snapshot_that_is_too_old_shows_no_personal_list() -> None:
