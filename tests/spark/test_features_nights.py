@@ -151,13 +151,16 @@ def test_features_are_held_against_the_last_night_that_passed_and_against_the_da
         write_features(spark, tonight)
         return {row["then_as_of"] for row in written_of_night(lake.uri, DRIFT, ("then_as_of",), LAST)}
 
-    for night, passed in ((good, True), (broken, False)):
-        write_features(spark, night)
-        seal(night, passed=passed)
+    def make(*nights: NightParams) -> None:
+        write_gold(spark, tonight, training=[night.as_of for night in nights], with_nights=False)
+
+    make(good, broken)
+    seal(good, passed=True)
+    seal(broken, passed=False)
     features = DeltaTable.forPath(spark, table_uri(lake.uri, "gold.user_features"))
     features.delete(F.col("as_of") == F.lit(good.as_of))
     assert held_against() == {broken.as_of}
-    write_features(spark, good)
+    make(good)
     assert held_against() == {good.as_of}
     seal(broken.model_copy(update={"attempt": 2}), passed=True)
     assert held_against() == {broken.as_of}
