@@ -102,6 +102,9 @@ class NightModels(_Value):
     def with_used(self, name: str, version: ModelVersion) -> Self:
         return self.model_copy(update={"used": {**self.used, name: version}})
 
+    def with_warning(self, told: str) -> Self:
+        return self.model_copy(update={"warnings": (*self.warnings, told)})
+
 
 NIGHT_FILE = "night.json"
 _ALIASES = TypeAdapter(dict[str, Aliases])

@@ -2,24 +2,21 @@
 
 from datetime import datetime
 
-from data_contracts.errors import GateError
 from data_contracts.manifest import Manifest
 from sql import pointer
 from sql.client import Store
 from sql.load import load
-from sql.overrides import approve, is_approved
+from sql.overrides import approve, require_approved
 from sql.verify import verify
 
 
 def load_verified(store: Store, *, snapshot_uri: str) -> Manifest:
     """Bring a snapshot in, checked against its manifest.
 
-    Raises InputError, and GateError for one that failed its gate unless two people have overridden that.
+    Raises InputError, and GateError for one that failed its gate unless two people have overridden all that failed.
     """
     manifest = load(store, snapshot_uri=snapshot_uri)
-    if not manifest.gate.passed and not is_approved(store, manifest):
-        failed = ", ".join(check.name for check in manifest.gate.failures)
-        raise GateError(f"snapshot {manifest.snapshot_id} failed its gate ({failed}): it stays unpublished")
+    require_approved(store, manifest)
     verify(store, manifest)
     return manifest
 

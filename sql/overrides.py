@@ -1,7 +1,8 @@
 """Overrides of the publish gate: one person asks and says why, another approves. Both steps are kept for good.
 
-A step speaks of a snapshot's content (the checksum of its lists): what is made anew under the same number is asked for
-anew. What the gate marks as not overridable, policy above all, nobody overrides.
+A step speaks of a snapshot's content (the checksum of its lists) and of the checks that had failed then: what is made
+anew under the same number is asked for anew, and so is a failure that was not known then. What the gate marks as not
+overridable, policy above all, nobody overrides.
 """
 
 from dataclasses import dataclass
@@ -24,10 +25,13 @@ class Step(StrEnum):
 
 @dataclass(frozen=True)
 class OverrideStep:
+    """failed: names of the checks that had failed when it was taken."""
+
     at: datetime
     step: Step
     actor: str
     reason: str
+    failed: frozenset[str]
 
 
 def ask(store: Store, manifest: Manifest, *, actor: str, reason: str) -> None:
@@ -39,14 +43,23 @@ def ask(store: Store, manifest: Manifest, *, actor: str, reason: str) -> None:
 
 
 def approve(store: Store, manifest: Manifest, *, actor: str, now: datetime) -> OverrideStep:
-    """The request that is thereby approved. Raises InputError where nobody else asked for it within `VALID`."""
+    """The request that is thereby approved. Raises InputError where within `VALID` nobody else asked for it, or nobody
+    who knew of all that fails now.
+    """
     _refuse_the_unoverridable(manifest)
     asked = [step for step in steps(store, manifest) if step.step is Step.ASKED and now - step.at <= VALID]
     if not asked:
         raise InputError(
             f"nobody asked to override the gate of {manifest.snapshot_id} within {VALID}: ask for it first"
         )
-    others = [step for step in asked if step.actor != actor]
+    knowing = [step for step in asked if not _unseen(step, manifest)]
+    if not knowing:
+        unseen = ", ".join(_unseen(asked[-1], manifest))
+        raise InputError(
+            f"{unseen} did not fail yet when {asked[-1].actor} asked to override the gate of {manifest.snapshot_id}: "
+            "ask for it again"
+        )
+    others = [step for step in knowing if step.actor != actor]
     if not others:
         raise InputError(f"{actor} asked for this override: somebody else has to approve it")
     _put(store, manifest, Step.APPROVED, actor=actor, reason=others[-1].reason)
@@ -57,12 +70,30 @@ def steps(store: Store, manifest: Manifest) -> tuple[OverrideStep, ...]:
     """Oldest first."""
     content = manifest.tables["lists"].checksum
     rows = store.rows("gate_overrides_v1/of_snapshot", snapshot_id=manifest.snapshot_id, lists_checksum=content)
-    return tuple(OverrideStep(at, Step(step), actor, reason) for at, step, actor, reason in rows)
+    return tuple(
+        OverrideStep(at, Step(step), actor, reason, frozenset(failed)) for at, step, actor, reason, failed in rows
+    )
 
 
-def is_approved(store: Store, manifest: Manifest) -> bool:
-    """Not of what cannot be overridden: other faults may have been found in the same lists since."""
-    return not _unoverridable(manifest) and any(step.step is Step.APPROVED for step in steps(store, manifest))
+def require_approved(store: Store, manifest: Manifest) -> None:
+    """Raises GateError for a failed gate, unless two people have let pass all that fails now: other faults may have
+    been found in the same lists since.
+    """
+    if manifest.gate.passed:
+        return
+    approved = [step for step in steps(store, manifest) if step.step is Step.APPROVED]
+    if not _unoverridable(manifest) and any(not _unseen(step, manifest) for step in approved):
+        return
+    failed = ", ".join(check.name for check in manifest.gate.failures)
+    stays = f"snapshot {manifest.snapshot_id} failed its gate ({failed}): it stays unpublished"
+    if approved and (unseen := _unseen(approved[-1], manifest)):
+        stays += f"; {', '.join(unseen)} did not fail yet when {approved[-1].actor} approved: ask again"
+    raise GateError(stays)
+
+
+def _unseen(step: OverrideStep, manifest: Manifest) -> list[str]:
+    """What fails now and had not failed when the step was taken."""
+    return [check.name for check in manifest.gate.failures if check.name not in step.failed]
 
 
 def _refuse_the_unoverridable(manifest: Manifest) -> None:

@@ -1,7 +1,7 @@
 """Who is in which arm: one hash of user and salt, the same for one user, for an array of them, and in SQL. Pure.
 
 The hash is ClickHouse's intHash64 (the finaliser of MurmurHash3), so that a statement can ask the same with
-`intHash64(bitXor(intHash64(user_id), {salt:UInt64}))`: see sql/exposures_v1/arms_of_users.sql. The first round breaks
+`intHash64(bitXor(intHash64(user_id), {salt:UInt64}))`: see sql/exposures_v1/of_experiment.sql. The first round breaks
 up ids that lie side by side, the second brings in the salt.
 """
 

@@ -136,10 +136,12 @@ def _settled(
                 drifted=drifted,
             )
             used, decisions[name] = settled.used, settled.decision
+            if settled.is_makeshift:
+                plan = plan.with_warning(f"{name}: {settled.decision}")
         except UnavailableError as error:
             used = beside.get(name)
             decisions[name] = f"not registered: {error}"
-            plan = plan.model_copy(update={"warnings": (*plan.warnings, f"{name}: {decisions[name]}")})
+            plan = plan.with_warning(f"{name}: {decisions[name]}")
         if used is not None:
             plan = plan.with_used(name, used)
             if used == beside.get(name):

@@ -26,7 +26,7 @@ from spark_jobs.features.silver import read_silver
 from spark_jobs.lake.files import write_bytes
 from spark_jobs.lake.tables import read_table
 from spark_jobs.lifecycle.files import checked_files
-from spark_jobs.lifecycle.promotion import prohibited
+from spark_jobs.lifecycle.promotion import enough_cases, none_prohibited
 from spark_jobs.lifecycle.settling import Trained
 from spark_jobs.ranking.boosting import importance
 from spark_jobs.ranking.uplift import PARAMS, Contacted, UpliftModel, train_uplift
@@ -60,7 +60,7 @@ def leave_uplift(spark: SparkSession, params: NightParams, champion: ModelVersio
         model = train_uplift(first, seed=params.seed, threads=params.training_threads)
         model.save(f"{params.models_uri}/{FOLDER}")
         told |= judged(model, later, seed=params.seed)
-        verdict = None if champion is None else beside(model, _loaded(champion), later, seed=params.seed)
+        verdict = alone(model, later) if champion is None else beside(model, _loaded(champion), later, seed=params.seed)
         gains = importance(model.of_treated)
         trained = Trained(facts_of(told, first), None, sizes=asdict(PARAMS), importance=gains, verdict=verdict)
     write_bytes(f"{params.models_uri}/{FILE}", json.dumps(told).encode())
@@ -80,12 +80,17 @@ def beside(model: UpliftModel, champion: UpliftModel, later: Contacted, *, seed:
     """Whether it takes over: what its ranking of the same later contacts adds to the champion's Qini coefficient."""
     own, other = (_scores(one, later) for one in (model, champion))
     gain = paired_gain(own, other, later.treated, later.outcome.astype(np.float64), seed=seed)
-    banned = prohibited(model.user_features)
     why = (
         f"Qini coefficient gained: {gain.low:+.5f} to {gain.high:+.5f}, mean {gain.value:+.5f}, over {gain.users} users"
     )
-    rules = {"uplift_gain": (gain.low, why), "prohibited_features": (float(len(banned)), ", ".join(banned) or "none")}
-    return GateVerdict.of(asked(name, value, told, rules=PROMOTION) for name, (value, told) in rules.items())
+    gained = asked("uplift_gain", gain.low, why, rules=PROMOTION)
+    return GateVerdict.of((gained, none_prohibited(model.user_features)))
+
+
+def alone(model: UpliftModel, later: Contacted) -> GateVerdict:
+    """What can be asked without a champion: it tells an order, of which there is no calibration to ask."""
+    opened = enough_cases(int(later.outcome.sum()), "openings of later contacts")
+    return GateVerdict.of((opened, none_prohibited(model.user_features)))
 
 
 def _scores(model: UpliftModel, cases: Contacted) -> Floats:

@@ -1,6 +1,6 @@
-"""The rule of promotion: `data_contracts/promotion.yaml` asked of a comparison. Pure."""
+"""The rule of promotion: `data_contracts/promotion.yaml` asked of a comparison, or of a model alone. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ import yaml
 import data_contracts
 from data_contracts.errors import InputError
 from data_contracts.gate import PROMOTION, asked
-from data_contracts.manifest import GateVerdict
+from data_contracts.manifest import GateCheck, GateVerdict
 from spark_jobs.lifecycle.fold import Comparison
 
 _PROHIBITED = Path(data_contracts.__file__).parent / "prohibited_features.yaml"
@@ -19,22 +19,41 @@ _PROHIBITED = Path(data_contracts.__file__).parent / "prohibited_features.yaml"
 
 def judge_challenger(compared: Comparison, features: Sequence[str]) -> GateVerdict:
     """Whether the challenger takes over, with the evidence of each rule. `features`: what it was trained on."""
-    gain, families, calibration = compared.gain, compared.families, compared.calibration
+    gain, families = compared.gain, compared.families
     worst = min(families, key=lambda name: families[name], default="")
-    off = max(calibration, key=lambda name: abs(np.log(calibration[name])), default="")
-    banned = prohibited(features)
     between = f"{gain.low:+.4f} to {gain.high:+.4f}, mean {gain.value:+.4f}, over {compared.users} users"
     told = {
-        "enough_cases": (float(compared.positives), "positive cases of the newest fold"),
         "gain": (gain.low, f"log loss saved, as a share of the champion's: {between}"),
         "family_gain": (families.get(worst, 0.0), f"worst family: {worst or 'none has enough cases'}"),
-        "calibration": (
-            abs(float(np.log(calibration[off]))) if off else 0.0,
-            f"|ln(predicted / observed)|, farthest off: {off or 'none has enough cases'}",
-        ),
-        "prohibited_features": (float(len(banned)), ", ".join(banned) or "none"),
     }
-    return GateVerdict.of(asked(name, value, why, rules=PROMOTION) for name, (value, why) in told.items())
+    of_both = (asked(name, value, why, rules=PROMOTION) for name, (value, why) in told.items())
+    alone = judge_alone(compared.positives, compared.calibration, features)
+    return GateVerdict.of((*of_both, *alone.checks))
+
+
+def judge_alone(positives: int, calibration: Mapping[str, float], features: Sequence[str]) -> GateVerdict:
+    """What can be asked of a model without a champion beside it. The first two are those of a `Comparison`."""
+    off = max(calibration, key=lambda name: abs(np.log(calibration[name])), default="")
+    distance = abs(float(np.log(calibration[off]))) if off else 0.0
+    farthest = f"|ln(predicted / observed)|, farthest off: {off or 'none has enough cases'}"
+    return GateVerdict.of(
+        (
+            enough_cases(positives, "positive cases of the newest fold"),
+            asked("calibration", distance, farthest, rules=PROMOTION),
+            none_prohibited(features),
+        )
+    )
+
+
+def enough_cases(positives: int, told: str) -> GateCheck:
+    """told: what the positive cases are, in words."""
+    return asked("enough_cases", float(positives), told, rules=PROMOTION)
+
+
+def none_prohibited(features: Sequence[str]) -> GateCheck:
+    """Names those that no model may use."""
+    banned = prohibited(features)
+    return asked("prohibited_features", float(len(banned)), ", ".join(banned) or "none", rules=PROMOTION)
 
 
 def prohibited(features: Sequence[str]) -> list[str]:

@@ -1,16 +1,19 @@
-"""After a training: the version is registered, judged beside the champion, and one of the two scores the night."""
+"""After a training: the version is registered, judged beside the champion, and one of the two scores the night.
+
+A champion that cannot read tonight's data is no measure and cannot score: then the version is judged alone. One that
+does not hold scores all the same, as nothing else can, but is not crowned, and the next night trains again.
+"""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from data_contracts.gate import PROMOTION, asked
 from data_contracts.manifest import GateVerdict
 from data_contracts.models import UPLIFT, Aliases, DataFacts, ModelVersion
 from data_contracts.night import NightParams
 from spark_jobs.lifecycle.files import folder_files, keep_files
-from spark_jobs.lifecycle.fold import compare
-from spark_jobs.lifecycle.promotion import judge_challenger, require_allowed
+from spark_jobs.lifecycle.fold import compare, cross_fitted, ratios
+from spark_jobs.lifecycle.promotion import enough_cases, judge_alone, judge_challenger, require_allowed
 from spark_jobs.lifecycle.records import metrics_of, record_of
 from spark_jobs.lifecycle.registry import Judgement, Registry
 from spark_jobs.ranking.newest import Judged
@@ -29,7 +32,8 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
 class Trained:
     """A model that lies in the night's folder. sizes: hyperparameters; importance: share of gain by feature.
 
-    judged: a ranker's newest cases; verdict: of what is judged otherwise, beside its champion.
+    judged: a ranker's newest cases; verdict: of what is judged otherwise, beside its champion, or alone where that one
+    cannot be asked.
     """
 
     facts: Mapping[str, float]
@@ -41,10 +45,11 @@ class Trained:
 
 @dataclass(frozen=True)
 class Settled:
-    """Which version scores, and what was decided, in words."""
+    """Which version scores, and what was decided, in words. is_makeshift: it does not hold, but nothing else can."""
 
     used: ModelVersion
     decision: str
+    is_makeshift: bool = False
 
 
 def settle(
@@ -61,28 +66,37 @@ def settle(
     require_allowed(data.features)
     version = _registered(registry, name, trained, data=data, params=params, drifted=drifted)
     champion = aliases.champion
-    if champion is not None and champion.version == version.version:
-        return Settled(champion, f"the files are those of champion {champion.told}")
-    why_not = None if champion is None else data.against(champion)
-    if champion is None or why_not is not None:
-        why = f"champion {champion.told} cannot score: {why_not}" if champion else "the first of its kind"
-        registry.crown(version, replaces=champion, actor=_ACTOR, why=why)
+    if champion is None:
+        why = "the first of its kind"
+        registry.crown(version, replaces=None, actor=_ACTOR, why=why)
         return _told(version, f"{version.told} is champion: {why}")
-    return _challenged(registry, version, champion, trained, params=params)
+    if champion.version == version.version:
+        return Settled(champion, f"the files are those of champion {champion.told}")
+    return _challenged(registry, version, champion, trained, unread=data.against(champion), seed=params.seed)
 
 
 def _challenged(
-    registry: Registry, version: ModelVersion, champion: ModelVersion, trained: Trained, *, params: NightParams
+    registry: Registry,
+    version: ModelVersion,
+    champion: ModelVersion,
+    trained: Trained,
+    *,
+    unread: str | None,
+    seed: int,
 ) -> Settled:
-    verdict = trained.verdict or _verdict(trained.judged, version, seed=params.seed)
-    judgement = Judgement(champion.version, verdict)
-    shown = told(verdict)
-    registry.challenge(version, judgement, actor=_ACTOR, why=f"beside champion {champion.told}: {shown}")
-    if not verdict.passed:
-        registry.aliases()  # the lake remembers the challenger
-        return _told(champion, f"champion {champion.told} stays, challenger {version.told} lost: {shown}")
-    registry.crown(version, replaces=champion, actor=_ACTOR, why=shown)
-    return _told(version, f"{version.told} is champion instead of {champion.told}: {shown}")
+    """unread: why the champion cannot score tonight's data, None where it can."""
+    verdict = trained.verdict or _verdict(trained.judged, version, is_alone=unread is not None, seed=seed)
+    alone = "" if unread is None else f"alone, as champion {champion.told} cannot score ({unread}): "
+    shown = f"{alone}{told(verdict)}"
+    why = shown if alone else f"beside champion {champion.told}: {shown}"
+    registry.challenge(version, Judgement(champion.version, verdict), actor=_ACTOR, why=why)
+    if verdict.passed:
+        registry.crown(version, replaces=champion, actor=_ACTOR, why=shown)
+        return _told(version, f"{version.told} is champion instead of {champion.told}: {shown}")
+    registry.aliases()  # the lake remembers the challenger
+    if alone:
+        return replace(_told(version, f"{version.told} scores uncrowned, {shown}"), is_makeshift=True)
+    return _told(champion, f"champion {champion.told} stays, challenger {version.told} lost: {shown}")
 
 
 def told(verdict: GateVerdict) -> str:
@@ -91,9 +105,14 @@ def told(verdict: GateVerdict) -> str:
     return "; ".join(f"{check.name} {check.value:g}, limit {check.limit:g} ({check.why})" for check in shown)
 
 
-def _verdict(judged: Judged | None, version: ModelVersion, *, seed: int) -> GateVerdict:
-    if judged is None or judged.beside is None:
-        return GateVerdict.of([asked("enough_cases", 0, "no case that both could be asked about", rules=PROMOTION)])
+def _verdict(judged: Judged | None, version: ModelVersion, *, is_alone: bool, seed: int) -> GateVerdict:
+    if judged is None:
+        return GateVerdict.of([enough_cases(0, "no case that it could be asked about")])
+    if is_alone:
+        calibration = ratios(judged.fold, cross_fitted(judged.fold, judged.own, seed=seed))
+        return judge_alone(int(judged.fold.labels.sum()), calibration, version.features)
+    if judged.beside is None:
+        return GateVerdict.of([enough_cases(0, "no case that both could be asked about")])
     compared = compare(judged.fold, challenger=judged.own, champion=judged.beside, seed=seed)
     return judge_challenger(compared, version.features)
 

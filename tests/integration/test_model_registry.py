@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -41,6 +42,15 @@ _FOLD = Fold(
     np.zeros(4000, np.int64),
     ("card",),
 )
+_FEW = Fold(_FOLD.user_ids[:40], _FOLD.labels[:40], _FOLD.families[:40], _FOLD.names)
+# Loans are opened by far fewer than cards of the same log odds: more than calibration dares to correct.
+_IS_LOAN = np.tile(np.array([False, True, False, True]), 1000)
+_LOPSIDED = replace(
+    _FOLD,
+    labels=_FOLD.labels & (~_IS_LOAN | (_RNG.random(4000) < 0.17)),
+    families=_IS_LOAN.astype(np.int64),
+    names=("card", "loan"),
+)
 _NOISE = _TRUTH + np.random.default_rng(6).normal(0, 2, size=4000)
 
 
@@ -58,18 +68,27 @@ class Nights:
     def train(self, files: bytes, *, better: bool) -> Settled:
         write_bytes(f"{self.params().models_uri}/products/booster.ubj", files)
         own, beside = (_TRUTH, _NOISE) if better else (_NOISE, _TRUTH)
-        trained = Trained({"training_rows": 10}, Judged(_FOLD, own, beside), {"rounds": 5}, {"f_a": 0.7, "f_b": 0.3})
+        return self.settle(Judged(_FOLD, own, beside), DATA)
+
+    def settle(self, judged: Judged | None, data: DataFacts) -> Settled:
+        """Of what lies in tonight's folder; the next night is a week later."""
+        trained = Trained({"training_rows": 10}, judged, {"rounds": 5}, {"f_a": 0.7, "f_b": 0.3})
         settled = settle(
             self.registry,
             "products",
             trained,
             aliases=self.registry.aliases()["products"],
-            data=DATA,
+            data=data,
             params=self.params(),
             drifted=0,
         )
         self.day += timedelta(days=7)
         return settled
+
+    def train_on_other_features(self, files: bytes, judged: Judged | None) -> Settled:
+        """With one that no champion knows."""
+        write_bytes(f"{self.params().models_uri}/products/booster.ubj", files)
+        return self.settle(judged, DATA.model_copy(update={"features": ("f_a", "f_b", "f_new")}))
 
     def numbers(self) -> tuple[int, int]:
         """Champion and challenger, 0 where there is none."""
@@ -133,6 +152,43 @@ def test_an_uplift_model_is_registered_checked_and_replaced_by_a_rule_of_its_own
     Path(second.uri, "uplift", "model.json").write_bytes(b"other")
     with pytest.raises(InputError, match="not the file that was registered"):
         bring(second, str(tmp_path / "night"), ("uplift",))
+
+
+def test_where_the_champion_cannot_read_the_data_a_version_that_holds_alone_takes_over(nights: Nights) -> None:
+    nights.train(b"one", better=True)
+    second = nights.train_on_other_features(b"two", Judged(_FOLD, _TRUTH))
+    assert (second.used.version, second.is_makeshift, nights.numbers()) == (2, False, (2, 0))
+    judgement = nights.registry.judgement(second.used)
+    assert judgement is not None
+    assert judgement.against == 1
+    assert {check.name for check in judgement.verdict.checks} == {"enough_cases", "calibration", "prohibited_features"}
+    told = [(one["what"], one["why"]) for one in nights.registry.decisions(second.used)]
+    assert [what for what, _ in told] == ["judged", "promoted"]
+    assert all("cannot score (its feature list is another one" in why and "enough_cases" in why for _, why in told)
+
+
+@pytest.mark.parametrize(
+    ("judged", "rule"),
+    [
+        (Judged(_LOPSIDED, _TRUTH), "calibration"),
+        (Judged(_FEW, _TRUTH[:40]), "enough_cases"),
+        (None, "enough_cases"),
+    ],
+    ids=["families that are far off", "hardly a positive case", "no case at all"],
+)
+def test_where_the_champion_cannot_read_the_data_a_version_that_does_not_hold_scores_without_a_crown(
+    nights: Nights, judged: Judged | None, rule: str
+) -> None:
+    nights.train(b"one", better=True)
+    second = nights.train_on_other_features(b"two", judged)
+    assert (second.used.version, second.is_makeshift, nights.numbers()) == (2, True, (1, 2))
+    assert "scores uncrowned" in second.decision and f"): {rule} " in second.decision
+    judgement = nights.registry.judgement(second.used)
+    assert judgement is not None
+    assert [check.name for check in judgement.verdict.failures] == [rule]
+    assert [one["what"] for one in nights.registry.decisions(second.used)] == ["judged"]
+    with pytest.raises(GateError, match=f"breaks the rule of promotion: {rule}"):
+        promote(nights.registry, "products", None, actor="eve", why="I like it")
 
 
 def test_a_version_is_only_promoted_over_the_champion_that_it_was_held_beside(nights: Nights) -> None:

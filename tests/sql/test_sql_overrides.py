@@ -9,7 +9,7 @@ from data_contracts.errors import GateError, InputError
 from data_contracts.manifest import MANIFEST_FILE, GateCheck, GateVerdict, Manifest
 from sql.client import Store
 from sql.gated import load_verified
-from sql.overrides import Step, approve, ask, is_approved, steps
+from sql.overrides import Step, approve, ask, require_approved, steps
 from sql.states import State, state_of
 from tests.sql.snapshots import write_snapshot
 
@@ -18,11 +18,15 @@ A = "2026-03-11.1"
 
 def stopped(folder: Path, *checks: str) -> tuple[Path, Manifest]:
     """A snapshot folder whose gate failed these checks."""
-    manifest = write_snapshot(folder / A, snapshot_id=A)
+    return folder / A, sealed(folder / A, write_snapshot(folder / A, snapshot_id=A), *checks)
+
+
+def sealed(folder: Path, manifest: Manifest, *checks: str) -> Manifest:
+    """The same tables, of which these checks fail now."""
     failed = tuple(GateCheck(name=name, passed=False, value=0.1, limit=0.3) for name in checks)
     manifest = manifest.model_copy(update={"gate": GateVerdict.of(failed)})
-    (folder / A / MANIFEST_FILE).write_text(manifest.to_json())
-    return folder / A, manifest
+    (folder / MANIFEST_FILE).write_text(manifest.to_json())
+    return manifest
 
 
 def test_two_people_publish_what_the_gate_stopped_and_both_are_kept(store: Store, tmp_path: Path) -> None:
@@ -51,7 +55,8 @@ def test_nobody_approves_what_they_asked_for_or_what_nobody_asked_for(store: Sto
         approve(store, manifest, actor="anna", now=now)
     with pytest.raises(InputError, match="nobody asked"):
         approve(store, manifest, actor="boris", now=now + timedelta(hours=25))
-    assert not is_approved(store, manifest)
+    with pytest.raises(GateError, match=r"stays unpublished$"):
+        require_approved(store, manifest)
 
 
 def test_a_snapshot_made_anew_is_asked_for_anew(store: Store, tmp_path: Path) -> None:
@@ -59,7 +64,9 @@ def test_a_snapshot_made_anew_is_asked_for_anew(store: Store, tmp_path: Path) ->
     ask(store, manifest, actor="anna", reason="wanted")
     approve(store, manifest, actor="boris", now=datetime.now(UTC))
     other = manifest.tables["lists"].model_copy(update={"checksum": "0" * 16})
-    assert not is_approved(store, manifest.model_copy(update={"tables": {**manifest.tables, "lists": other}}))
+    require_approved(store, manifest)
+    with pytest.raises(GateError, match=r"stays unpublished$"):
+        require_approved(store, manifest.model_copy(update={"tables": {**manifest.tables, "lists": other}}))
 
 
 def test_an_approval_does_not_cover_a_violation_found_later_in_the_same_lists(store: Store, tmp_path: Path) -> None:
@@ -70,6 +77,32 @@ def test_an_approval_does_not_cover_a_violation_found_later_in_the_same_lists(st
     (folder / MANIFEST_FILE).write_text(worse.to_json())
     with pytest.raises(GateError, match="policy"):
         load_verified(store, snapshot_uri=str(folder))
+
+
+def test_an_approval_covers_what_failed_then_or_less_and_nothing_that_fails_since(store: Store, tmp_path: Path) -> None:
+    folder, manifest = stopped(tmp_path, "product_overlap", "coverage")
+    ask(store, manifest, actor="anna", reason="wanted")
+    approve(store, manifest, actor="boris", now=datetime.now(UTC))
+    sealed(folder, manifest, "coverage")
+    load_verified(store, snapshot_uri=str(folder))
+    again = sealed(folder, manifest, "coverage", "offer_overlap")
+    with pytest.raises(GateError, match="offer_overlap did not fail yet when boris approved: ask again"):
+        load_verified(store, snapshot_uri=str(folder))
+    ask(store, again, actor="anna", reason="wanted all the same")
+    approve(store, again, actor="boris", now=datetime.now(UTC))
+    load_verified(store, snapshot_uri=str(folder))
+
+
+def test_nobody_approves_more_failures_than_were_asked_for(store: Store, tmp_path: Path) -> None:
+    folder, manifest = stopped(tmp_path, "product_overlap")
+    ask(store, manifest, actor="anna", reason="wanted")
+    more = sealed(folder, manifest, "product_overlap", "coverage")
+    with pytest.raises(InputError, match=r"coverage did not fail yet when anna asked .*: ask for it again"):
+        approve(store, more, actor="boris", now=datetime.now(UTC))
+    ask(store, more, actor="boris", reason="wanted all the same")
+    with pytest.raises(InputError, match="somebody else"):  # anna asked, but for less
+        approve(store, more, actor="boris", now=datetime.now(UTC))
+    assert approve(store, more, actor="anna", now=datetime.now(UTC)).reason == "wanted all the same"
 
 
 @pytest.mark.parametrize("check", ["policy", "known_items", "a rule of another version"])

@@ -9,7 +9,7 @@ import pytest
 
 from data_contracts.night import NightParams, Sources
 from spark_jobs.evaluation.uplift import SHARES, uplift_quality
-from spark_jobs.jobs.uplift import beside, facts_of, judged, too_few
+from spark_jobs.jobs.uplift import alone, beside, facts_of, judged, too_few
 from spark_jobs.ranking.uplift import OFFERED, Contacted, UpliftModel, train_uplift
 
 USERS = 10_000
@@ -70,6 +70,15 @@ def test_who_finds_more_of_the_persuaded_takes_over_and_nobody_from_itself(
     assert beside(knows, guesses, later, seed=7).passed
     for challenger, champion in ((guesses, knows), (knows, knows)):
         assert [one.name for one in beside(challenger, champion, later, seed=7).failures] == ["uplift_gain"]
+
+
+def test_without_a_champion_to_ask_enough_openings_and_no_prohibited_feature_are_asked_for(
+    rivals: tuple[UpliftModel, UpliftModel, Contacted],
+) -> None:
+    knows, _, later = rivals
+    assert alone(knows, later).passed
+    hardly = replace(later, outcome=np.zeros_like(later.outcome))
+    assert [one.name for one in alone(knows, hardly).failures] == ["enough_cases"]
 
 
 def test_what_is_kept_of_a_training_is_what_was_measured(rivals: tuple[UpliftModel, UpliftModel, Contacted]) -> None:
