@@ -165,7 +165,7 @@ async def exported(client: httpx.AsyncClient, **asked: Any) -> dict[int, Shown]:
         assert told["state"] != "failed", told
         await asyncio.sleep(0.05)
         told = (await client.get(f"/api/v1/exports/{told['export_id']}")).json()
-    rows = [row for file in Path(told["uri"]).glob("*.parquet") for row in pq.read_table(file).to_pylist()]
+    rows = [row for file in Path(told["uri"]).rglob("part-*.parquet") for row in pq.read_table(file).to_pylist()]
     return {row["user_id"]: list(zip(row["item_ids"], row["scores"], strict=True)) for row in rows}
 
 

@@ -297,7 +297,7 @@ def test_an_exposure_tells_every_arm_and_what_was_drawn_as_single_and_batched_an
 ) -> None:
     arms = {"a": {"share": 0.5}, "b": {"share": 0.5}}
     running = client(
-        experiments=folder_of(tmp_path / "on", {}, {"name": "looks", "layer": "looks", "arms": arms}),
+        experiments=folder_of(tmp_path / "on", {}, {"name": "looks", "salt": "two", "layer": "looks", "arms": arms}),
         exploration_share=0.2,
     )
     users = list(range(2_000, 2_060))
