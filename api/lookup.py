@@ -99,12 +99,13 @@ class Lookup:
         metrics.REPLACED.labels(why).inc(len(questions))
         return _counted(await asyncio.gather(*map(self._in_memory.ask, questions)))
 
-    async def _watched(self, questions: Sequence[Question]) -> Sequence[Reply]:
+    async def _watched(self, questions: Sequence[Question], *, seconds: float = 0.0) -> Sequence[Reply]:
+        """`seconds`: the longest wait for the database; 0: until nobody may wait for it any more."""
         metrics.BATCHES.observe(len(questions))
         started = time.perf_counter()
         try:
             with traces.database("look-up", questions=len(questions)):
-                replies = await self._answer(questions)
+                replies = await self._answer(questions, seconds or max(self._deadline, ABANDON_SECONDS))
         except Exception:
             self._breaker.failed()
             raise
@@ -136,11 +137,9 @@ class Lookup:
 
         async def in_time(part: Sequence[Question]) -> Sequence[Reply]:
             try:
-                async with asyncio.timeout(_PART_DEADLINES * self._deadline):
-                    return await self._watched(part)
+                return await self._watched(part, seconds=_PART_DEADLINES * self._deadline)
             except TimeoutError:
                 was_late.set()  # and so would the parts to come be
-                self._breaker.failed()
                 raise
 
         async def answered(part: Sequence[Question]) -> Sequence[Reply]:
@@ -161,7 +160,7 @@ class Lookup:
             for question, reply in zip(questions, replies, strict=True)
         ]
 
-    async def _answer(self, questions: Sequence[Question]) -> Sequence[Reply]:
+    async def _answer(self, questions: Sequence[Question], seconds: float) -> Sequence[Reply]:
         """Raises where lists, states and events cannot all be read.
 
         Without events nobody knows what a user holds and consents to by now: as without a state, only what is safe for
@@ -172,7 +171,7 @@ class Lookup:
         moment = self._watch.moment(serving.snapshot)
         user_ids = sorted({question.user_id for question in questions})
         with self._waiting():
-            async with asyncio.timeout(max(self._deadline, ABANDON_SECONDS)):
+            async with asyncio.timeout(seconds):
                 found = await self._store.look_up(serving.snapshot_id, user_ids, cut_off=moment.cut_off_micros)
         channels = {question.channel for question in questions}
         return recommend(serving, questions, moment.user_data(serving, found, channels))
