@@ -12,17 +12,16 @@ from api.audience_rules import Wanted, admitted
 from api.refusals import InvalidError
 from api.serving import Serving
 from api.times import Moment
-from data_contracts.columns import EVENT_TIME, ITEM_ID
+from data_contracts.columns import ITEM_ID
 from data_contracts.errors import UnavailableError
 from data_contracts.experiments.assign import point, salt_number
-from data_contracts.overlay import EventRow, row_of
-from data_contracts.overlay.kinds import CAMPAIGNS
+from data_contracts.overlay import EventRow
 from data_contracts.overlay.rows import micros
 from data_contracts.scores import dequantise, quantise
-from data_contracts.vocabulary import CampaignEvent
 from sql.audience_pool import Place, Pool
 from sql.audiences import Members, put_audience, running_members
 from sql.client import Store
+from sql.control_groups import held_out
 from sql.user_events import put_events
 
 _LEAST_PAGE, _MOST_PAGE = 5_000, 200_000
@@ -142,18 +141,12 @@ class Desk:
     def _held_out(self, order: AudienceOrder, members: Members, audience_id: str) -> Iterator[EventRow]:
         now = micros(self.moment.now)
         for user_id in members.user_ids[members.is_control].tolist():
-            row = row_of(
-                CAMPAIGNS,
-                {
-                    "event_id": f"{audience_id}/{user_id}",
-                    EVENT_TIME: now,
-                    "user_id": user_id,
-                    "product_id": order.product_id,
-                    "channel": order.channel.value,
-                    "event_type": CampaignEvent.HELD_OUT.value,
-                },
-                arrived=now,
-                skew=0,
+            row = held_out(
+                f"{audience_id}/{user_id}",
+                user_id=user_id,
+                product_id=order.product_id,
+                channel=order.channel.value,
+                now=now,
             )
             if row is not None:
                 yield row

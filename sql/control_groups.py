@@ -86,6 +86,21 @@ def before_day(events: pa.Table, day: date) -> pa.Table:
     return events.filter(pc.invert(pc.and_(of_campaign, pc.greater_equal(days, day.isoformat()))))
 
 
+def held_out(event_id: str, *, user_id: int, product_id: str, channel: str, now: int) -> EventRow | None:
+    """One user and product whom nobody is to bring together in a channel from `now` on, in microseconds; None where the
+    contact policy keeps no such event.
+    """
+    event = {
+        EVENT_ID: event_id,
+        EVENT_TIME: now,
+        USER_ID: user_id,
+        PRODUCT_ID: product_id,
+        "channel": channel,
+        EVENT_TYPE: CampaignEvent.HELD_OUT.value,
+    }
+    return row_of(CAMPAIGNS, event, arrived=now, skew=0)
+
+
 def _mark(groups: Sequence[ControlGroup]) -> str:
     """16 hex digits: equal for equal groups."""
     digest = hashlib.sha256()
@@ -99,14 +114,7 @@ def _rows(groups: Sequence[ControlGroup], name: str, now: int) -> Iterator[Event
     for group in groups:
         for user_id in group.user_ids.tolist():
             for product_id in group.product_ids:
-                event = {
-                    EVENT_ID: f"{name}{group.campaign}/{user_id}/{product_id}",
-                    EVENT_TIME: now,
-                    USER_ID: user_id,
-                    PRODUCT_ID: product_id,
-                    "channel": group.channel,
-                    EVENT_TYPE: CampaignEvent.HELD_OUT.value,
-                }
-                row = row_of(CAMPAIGNS, event, arrived=now, skew=0)
+                event_id = f"{name}{group.campaign}/{user_id}/{product_id}"
+                row = held_out(event_id, user_id=user_id, product_id=product_id, channel=group.channel, now=now)
                 if row is not None:
                     yield row
