@@ -29,7 +29,7 @@ class Memory:
 
 def session_members(leader: int) -> list[psutil.Process]:
     """Every living process of the session that `leader` began, whatever group it moved to and whoever adopted it."""
-    return [process for process in psutil.process_iter() if _session(process.pid) == leader and _is_alive(process)]
+    return [process for process in psutil.process_iter() if _session(process.pid) == leader and is_alive(process)]
 
 
 @contextmanager
@@ -62,6 +62,22 @@ def end_session(leader: int, *, patience_seconds: float = _TERMINATION_SECONDS) 
         if time.monotonic() > deadline:
             _signal(members, signal.SIGKILL)
         time.sleep(0.05)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs: one that has ended, or that only waits to be reaped, does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def program(process: psutil.Process) -> str:
+    """Its program's name, such as `java`; "" once it has ended."""
+    try:
+        return str(process.name())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def tree(pid: int) -> list[psutil.Process]:
@@ -98,10 +114,3 @@ def _session(pid: int) -> int | None:
         return os.getsid(pid)
     except (ProcessLookupError, PermissionError):
         return None
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from dagster_project.definitions import night_assets
+from dagster_project.processes import is_alive, program
 from data_contracts.settings import Settings
 from infra.local.world import generate
 from tests.e2e.dagster_ui import CHROMIUM, Ui, running_ui
@@ -64,7 +65,7 @@ def test_a_night_of_a_table_is_made_by_clicking_and_its_numbers_and_checks_are_r
 def test_a_run_that_is_terminated_in_the_ui_leaves_no_process_of_its_job(ui: Ui) -> None:
     run = ui.materialize("silver/interactions", night=_NIGHT)
     deadline = time.monotonic() + 120
-    while "java" not in [process.name() for process in ui.job_processes()]:
+    while "java" not in map(program, ui.job_processes()):
         assert time.monotonic() < deadline, "the job never started its JVM"
         time.sleep(0.1)
     processes = ui.job_processes()
@@ -73,4 +74,4 @@ def test_a_run_that_is_terminated_in_the_ui_leaves_no_process_of_its_job(ui: Ui)
     ui.page.get_by_role("button", name="Terminate").click()
     ui.page.get_by_role("dialog").get_by_role("button", name="Terminate").click()
     assert ui.until(lambda newest: newest["status"] == "CANCELED")["runId"] == run
-    assert not [process for process in processes if process.is_running() and process.status() != "zombie"]
+    assert not list(filter(is_alive, processes))

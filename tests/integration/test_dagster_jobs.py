@@ -22,7 +22,7 @@ from dagster_project.host import JobHost
 from dagster_project.job_assets import LAKE_POOL
 from dagster_project.partitions import nights
 from dagster_project.pipes import WholeMessages
-from dagster_project.processes import end_session, measured, session_members
+from dagster_project.processes import end_session, measured, program, session_members
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams, Sources
 from data_contracts.settings import Settings
@@ -150,7 +150,7 @@ def test_the_jobs_of_a_run_share_a_host_and_its_jvm_which_end_with_one_that_fail
         assert '"tables_looked_at": 0' in log.read_text()
         assert memory.total_mb > memory.jvm_mb > 0
         assert host.pid is not None
-        jvms |= {member.pid for member in session_members(host.pid) if member.name() == "java"}
+        jvms |= {member.pid for member in session_members(host.pid) if program(member) == "java"}
     assert len(jvms) == 1
     leader = host.pid
     code, _ = host.run("ingest", "{}", variables={}, log=tmp_path / "failed.log")
