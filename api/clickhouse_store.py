@@ -1,6 +1,7 @@
 """The store on ClickHouse: our statements' rows as the values that serving uses."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -26,6 +27,7 @@ from api.store import (
     UserState,
 )
 from api.threads import at_once
+from data_contracts.errors import UnavailableError
 from data_contracts.experiments import MADE_ON_DEMAND
 from data_contracts.night import parse_snapshot_id
 from data_contracts.overlay import KINDS, Effect
@@ -36,7 +38,7 @@ from sql.client import Address, AsyncStore, connected_async
 from sql.pointer import read_pointers_async
 from sql.rules import current_rule_set_async
 from sql.states import State
-from sql.user_events import events_of, read_lag
+from sql.user_events import are_mirrored, events_of, read_lag
 
 _APP = sum(int(CHANNEL_CONSENT[channel]) for channel in CHANNELS)
 # What is suppressed in a channel in part counts as well: in memory nobody knows of which product it is.
@@ -63,6 +65,7 @@ class ClickHouseStore:
         self._lifetime = AsyncExitStack()
         self._connected: AsyncStore | None = None
         self._connecting = asyncio.Lock()
+        self._has_events = False
 
     async def pointers(self) -> Pointers:
         now = await read_pointers_async(await self._store())
@@ -89,15 +92,16 @@ class ClickHouseStore:
 
     async def look_up(self, snapshot_id: str, user_ids: Sequence[int], *, cut_off: int) -> Found:
         store = await self._store()
-        asked = {"snapshot_id": snapshot_id, "user_ids": list(user_ids), "cut_off": cut_off}
-        rows = await store.few_rows("user_rows_v1/lookup", **asked)
-        read = [(is_event, user_id, orjson.loads(body)) for is_event, user_id, body in rows]
-        bodies = {user_id: body for is_event, user_id, body in read if not is_event}
+        await self._require_events(store)
+        rows = await store.few_rows("user_rows_v1/lookup", snapshot_id=snapshot_id, user_ids=list(user_ids))
+        read = [(of_snapshot, user_id, orjson.loads(body)) for of_snapshot, user_id, body in rows]
+        bodies = {user_id: body for of_snapshot, user_id, body in read if of_snapshot}
+        events = ((user_id, *event) for of_snapshot, user_id, event in read if not of_snapshot)
         found = {user_id: _of_user(lists) for user_id, (lists, _) in bodies.items()}
         return Found(
             states={user_id: UserState(*state) for user_id, (_, states) in bodies.items() for state in states},
             lists={user_id: lists for user_id, lists in found.items() if lists is not None},
-            events=await events_of(store, [(user_id, *event) for is_event, user_id, event in read if is_event]),
+            events=await events_of(store, events, cut_off=cut_off, now=time.time()),
         )
 
     async def opted_out(self, snapshot_id: str, *, key: str) -> Mapping[Channel, NDArray[np.uint32]]:
@@ -140,6 +144,17 @@ class ClickHouseStore:
 
     async def close(self) -> None:
         await self._lifetime.aclose()
+
+    async def _require_events(self, store: AsyncStore) -> None:
+        """Raises UnavailableError before the database's tables are those of this version: without a person's events
+        nothing may be shown as personal.
+        """
+        if not self._has_events:
+            self._has_events = await are_mirrored(store)
+        if not self._has_events:
+            raise UnavailableError(
+                "ClickHouse lacks tables of this version: `recs snapshots` makes them, and `recs overlay` at its start"
+            )
 
     async def _store(self) -> AsyncStore:
         async with self._connecting:

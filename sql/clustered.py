@@ -2,7 +2,7 @@
 
 import re
 
-_CREATE_TABLE = re.compile(r"^(CREATE TABLE IF NOT EXISTS \w+)")
+_CREATE_TABLE = re.compile(r"^(CREATE (?:TABLE|MATERIALIZED VIEW) IF NOT EXISTS \w+)")
 _CREATE_DATABASE = re.compile(r"^(CREATE DATABASE IF NOT EXISTS \S+)$")
 _KILL = re.compile(r"^(KILL QUERY)\b")
 _ENGINE = re.compile(r"\bENGINE = (\w*MergeTree)\b")

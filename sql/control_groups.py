@@ -21,7 +21,7 @@ from data_contracts.overlay.kinds import CAMPAIGNS
 from data_contracts.overlay.rows import micros
 from data_contracts.vocabulary import CampaignEvent
 from sql.client import Store
-from sql.user_events import put_events
+from sql.user_events import put_events, without_held_out
 
 # Of an assignment's file (spark_jobs/campaigns/records.py): the columns that are read of it, and its word for those
 # who are held out.
@@ -70,7 +70,7 @@ def hold_out(store: Store, groups: Sequence[ControlGroup], *, day: date, now: da
         put_events(store, part)
         put += len(part)
     if others:
-        store.run("user_events_v1/without_held_out", day=of_day, kept=mine)
+        without_held_out(store, day=of_day, kept=mine)
     return put
 
 

@@ -10,8 +10,10 @@ from data_contracts.columns import EVENT_TIME, ITEM_ID, USER_ID
 from data_contracts.overlay import EVENTS, EventRow
 from data_contracts.overlay.rows import answers_in, spread
 from sql.client import AsyncStore, Store
+from sql.user_rows import USER_ROWS
 
 USER_EVENTS = "user_events"
+_MIRRORED = "user_events_v1/mirror_all"
 _ITEMS_OF = "exposures_v1/items_of"
 _STORED = pa.schema(
     [
@@ -36,11 +38,22 @@ def put_events(store: Store, rows: Iterable[EventRow]) -> None:
     store.insert(USER_EVENTS, table)
 
 
-async def events_of(store: AsyncStore, rows: Sequence[Sequence[Any]]) -> pa.Table | None:
-    """What a look-up found of events (a user, then the fields of the event's body), as EVENTS; None for none."""
-    if not rows:
+async def are_mirrored(store: AsyncStore) -> bool:
+    """Whether what look-ups read has all events that are stored."""
+    ((steps,),) = await store.few_rows("migrations_v1/has", file=_MIRRORED)
+    return bool(steps)
+
+
+async def events_of(store: AsyncStore, rows: Iterable[Sequence[Any]], *, cut_off: int, now: float) -> pa.Table | None:
+    """What a look-up found of events, as EVENTS: those that may change an answer from a snapshot of this cut-off, in
+    microseconds, and that have not expired `now`, in seconds; None for none.
+
+    rows: a user, then the fields of an event's body in user_rows, its last cut-off and its expiry last.
+    """
+    kept = [row[:-2] for row in rows if row[-2] >= cut_off and row[-1] > now]
+    if not kept:
         return None
-    named = dict(zip(_SELECTED, zip(*rows, strict=True), strict=True))
+    named = dict(zip(_SELECTED, zip(*kept, strict=True), strict=True))
     events = pa.table([pa.array(named[field.name], field.type) for field in EVENTS], schema=EVENTS)
     rec_ids = answers_in(named[ITEM_ID])
     if not rec_ids:
@@ -89,6 +102,21 @@ async def read_lag(store: AsyncStore) -> float | None:
 
 
 def erase_events(store: Store, user_id: int) -> None:
-    """The text of a mutation is kept, and so the id in it, until another one has been made."""
-    store.run("user_events_v1/without_user", user_id=user_id)
-    store.run("user_events_v1/forget")
+    """The text of a mutation is kept, and so the id in it, until another one has been made.
+
+    The mirrored rows go first: who finds a person's events again after a kill takes both out.
+    """
+    for table in (USER_ROWS, USER_EVENTS):
+        store.run(f"{table}_v1/without_user", user_id=user_id)
+        store.run(f"{table}_v1/forget")
+
+
+def clear_mirrored(store: Store) -> None:
+    """Take out what look-ups read of all events, where all events are put anew."""
+    store.run(f"{USER_ROWS}_v1/drop", snapshot_id="")
+
+
+def without_held_out(store: Store, *, day: str, kept: str) -> None:
+    """Take a day's hold-outs by campaigns out, but those whose ids begin with `kept`."""
+    for table in (USER_ROWS, USER_EVENTS):
+        store.run(f"{table}_v1/without_held_out", day=day, kept=kept)

@@ -13,6 +13,7 @@ from data_contracts.errors import UnavailableError
 from infra.backup.manifest import Content, Partition, Table
 from infra.backup.vault import Vault, blocks
 from sql.client import Store
+from sql.user_events import USER_EVENTS, clear_mirrored
 
 # When a row came, by table. In this order they are read and in the other they are written, so that a row is never
 # there without those that it speaks of: a suppression's events, a pointer's snapshot.
@@ -32,7 +33,7 @@ KEPT: Mapping[str, str] = {
     "audiences": "created_at",
     "feedback": "received_at",
     "exposures": "event_time",
-    "user_events": "stored_at",
+    USER_EVENTS: "stored_at",
 }
 # Made again: by loading a snapshot, by a process that lives, by migrating.
 MADE_AGAIN = frozenset(
@@ -97,6 +98,8 @@ def newer_rows(store: Store, tables: Iterable[Table]) -> Iterator[str]:
 
 def clear_table(store: Store, table: str) -> None:
     store.run("backup/clear", table=table)
+    if table == USER_EVENTS:
+        clear_mirrored(store)
 
 
 def put_back_table(vault: Vault, store: Store, table: Table) -> None:

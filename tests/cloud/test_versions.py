@@ -44,11 +44,12 @@ NEXT_VERSION = (
     "ALTER TABLE user_events ADD COLUMN surface String DEFAULT ''",
     "CREATE TABLE lists_v9 (user_id UInt64) ENGINE = MergeTree ORDER BY user_id",
 )
-# The one table that a look-up cannot do without.
+# What a look-up cannot do without: the events in the table that it reads.
+MIRROR = ("user_events_v1/mirror", "user_events_v1/mirror_all")
 NOT_THERE_YET = (
-    "DROP TABLE user_rows SYNC",
-    "DROP TABLE IF EXISTS user_rows_staging SYNC",
-    "ALTER TABLE migrations DELETE WHERE file = 'user_rows_v1/create' SETTINGS mutations_sync = 2",
+    "DROP VIEW user_events_to_rows SYNC",
+    "ALTER TABLE user_rows DROP PARTITION ''",
+    f"ALTER TABLE migrations DELETE WHERE file IN {MIRROR} SETTINGS mutations_sync = 2",
 )
 # Run by the code of the version before, in its own folder.
 PUBLISH = """
@@ -159,7 +160,7 @@ def test_a_service_that_comes_before_a_table_answers_and_is_personal_once_it_com
     with service(address, tmp_path / "data") as client:
         behind = answer(client)
         assert behind["tier"] != "personal" and behind["recommendations"]
-        assert migrate(address) == ("user_rows_v1/create",)
+        assert migrate(address) == MIRROR
         until(lambda: bool(answer(client)["tier"] == "personal"))
 
 

@@ -396,6 +396,49 @@ CREATE TABLE IF NOT EXISTS audience_pool_staging ON CLUSTER '{cluster}' AS audie
 -- audience_pool_v1/add_score_staged
 ALTER TABLE audience_pool_staging ADD COLUMN IF NOT EXISTS score UInt16 DEFAULT 65535 - shortfall;
 
+-- user_rows_v1/add_expiry
+ALTER TABLE user_rows
+ADD COLUMN IF NOT EXISTS expires_at DateTime('UTC') DEFAULT toDateTime(4294967295, 'UTC'),
+MODIFY TTL expires_at
+SETTINGS materialize_ttl_after_modify = 0;
+
+-- user_rows_v1/stage
+CREATE TABLE IF NOT EXISTS user_rows_staging ON CLUSTER '{cluster}' AS user_rows;
+
+-- user_rows_v1/add_expiry_staged
+ALTER TABLE user_rows_staging
+ADD COLUMN IF NOT EXISTS expires_at DateTime('UTC') DEFAULT toDateTime(4294967295, 'UTC'),
+MODIFY TTL expires_at
+SETTINGS materialize_ttl_after_modify = 0;
+
+-- user_events_v1/mirror
+CREATE MATERIALIZED VIEW IF NOT EXISTS user_events_to_rows ON CLUSTER '{cluster}' TO user_rows AS
+SELECT
+    user_id,
+    expires_at,
+    '' AS snapshot_id,
+    0 AS variants,
+    0 AS states,
+    toJSONString((
+        topic, event_type, event_id, item_id, channel, family, toUnixTimestamp64Micro(event_time),
+        last_cut_off, toUnixTimestamp(expires_at)
+    )) AS body
+FROM user_events;
+
+-- user_events_v1/mirror_all
+INSERT INTO user_rows (user_id, expires_at, snapshot_id, variants, states, body)
+SELECT
+    user_id,
+    expires_at,
+    '' AS snapshot_id,
+    0 AS variants,
+    0 AS states,
+    toJSONString((
+        topic, event_type, event_id, item_id, channel, family, toUnixTimestamp64Micro(event_time),
+        last_cut_off, toUnixTimestamp(expires_at)
+    )) AS body
+FROM user_events;
+
 -- audience_pool_v1/stage
 CREATE TABLE IF NOT EXISTS audience_pool_staging ON CLUSTER '{cluster}' AS audience_pool;
 

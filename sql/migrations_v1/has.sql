@@ -1,0 +1,2 @@
+SELECT count() AS steps FROM migrations
+WHERE file = {file:String}
