@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 Question = TypeVar("Question")
@@ -14,6 +15,8 @@ class Batches(Generic[Question, Answer]):
 
     A question is taken at once while fewer are in flight; what arrives meanwhile goes together with the next. An
     error of `run` is raised to every question of its batch. Who gives up waiting is dropped from the queue.
+
+    Batches run in a context of their own: what one question's request has set there is not the others'.
     """
 
     def __init__(
@@ -29,7 +32,7 @@ class Batches(Generic[Question, Answer]):
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, answer))
         if len(self._workers) < self._in_flight:
-            self._workers.add(asyncio.create_task(self._worker()))
+            self._workers.add(asyncio.create_task(self._worker(), context=Context()))
         return await answer
 
     async def _worker(self) -> None:

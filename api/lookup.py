@@ -4,8 +4,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 
 from api import metrics, traces
 from api.batches import Batches
@@ -30,6 +30,12 @@ _PART_DEADLINES = 5
 ABANDON_SECONDS = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    question: Question
+    asker: traces.Asker | None
+
+
 class Lookup:
     """Never raises for want of a list: without an answer in time, everyone is answered as somebody unknown."""
 
@@ -49,7 +55,7 @@ class Lookup:
         self.has_opted_out = has_opted_out
         self._under_way: set[float] = set()
         self._database_seconds = 0.0  # of the last look-up
-        self._batches = Batches(self._watched, largest=LARGEST_BATCH, in_flight=BATCHES_IN_FLIGHT)
+        self._batches = Batches(self._shared, largest=LARGEST_BATCH, in_flight=BATCHES_IN_FLIGHT)
         # Those who are late are late together; one by one they would cost a busy service more than what they asked for.
         self._in_memory = Batches(self._recalled, largest=LARGEST_BATCH, in_flight=1)
 
@@ -62,13 +68,15 @@ class Lookup:
         return reply
 
     async def _in_time(self, questions: Sequence[Question]) -> Sequence[Reply]:
-        place = PLACE.get()
+        place, asker, started = PLACE.get(), traces.asker(), time.perf_counter()
         try:
             async with asyncio.timeout(self._deadline):
-                replies = [await self._batches.ask(question) for question in questions]
+                replies = [await self._batches.ask(_Asked(question, asker)) for question in questions]
         except TimeoutError:
             place.elsewhere = self._waiting_seconds()
             raise
+        finally:
+            traces.waited(time.perf_counter() - started)
         place.elsewhere = self._database_seconds
         return replies
 
@@ -99,12 +107,18 @@ class Lookup:
         metrics.REPLACED.labels(why).inc(len(questions))
         return _counted(await asyncio.gather(*map(self._in_memory.ask, questions)))
 
-    async def _watched(self, questions: Sequence[Question], *, seconds: float = 0.0) -> Sequence[Reply]:
+    async def _shared(self, asked: Sequence[_Asked]) -> Sequence[Reply]:
+        span = traces.shared_database("look-up", [one.asker for one in asked], questions=len(asked))
+        return await self._watched([one.question for one in asked], span)
+
+    async def _watched(
+        self, questions: Sequence[Question], span: AbstractContextManager[None], *, seconds: float = 0.0
+    ) -> Sequence[Reply]:
         """`seconds`: the longest wait for the database; 0: until nobody may wait for it any more."""
         metrics.BATCHES.observe(len(questions))
         started = time.perf_counter()
         try:
-            with traces.database("look-up", questions=len(questions)):
+            with span:
                 replies = await self._answer(questions, seconds or max(self._deadline, ABANDON_SECONDS))
         except Exception:
             self._breaker.failed()
@@ -137,7 +151,8 @@ class Lookup:
 
         async def in_time(part: Sequence[Question]) -> Sequence[Reply]:
             try:
-                return await self._watched(part, seconds=_PART_DEADLINES * self._deadline)
+                span = traces.database("look-up", questions=len(part))
+                return await self._watched(part, span, seconds=_PART_DEADLINES * self._deadline)
             except TimeoutError:
                 was_late.set()  # and so would the parts to come be
                 raise

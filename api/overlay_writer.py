@@ -16,7 +16,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from api.traces import Traces
+from api.logs import TRACE
+from api.traces import Traces, given_traceparent, trace_of
 from data_contracts.columns import USER_ID
 from data_contracts.errors import UnavailableError
 from data_contracts.events.codec import Codec, UndecodableError
@@ -86,9 +87,20 @@ class OverlayWriter:
             while not self._is_stopped():
                 messages = consumer.consume(self._settings.overlay_batch_events, self._settings.overlay_flush_seconds)
                 if messages:
-                    with self._traces.batch("store events", traceparents(messages)):
+                    with self._traced(messages):
                         self._store(consumer, messages)
                 self._live(consumer)
+
+    @contextmanager
+    def _traced(self, messages: Sequence[Message]) -> Iterator[None]:
+        """What is logged within tells the trace of the batch: that of its first sender, else a new one."""
+        sent = list(traceparents(messages))
+        with self._traces.batch("store events", sent) as span:
+            token = TRACE.set(trace_of(span, next(iter(sent), "")))
+            try:
+                yield
+            finally:
+                TRACE.reset(token)
 
     def _live(self, consumer: Consumer) -> None:
         """A sign of life, unless Kafka or ClickHouse is away, or the partitions are all with other writers."""
@@ -213,7 +225,7 @@ def traceparents(messages: Iterable[Message]) -> Iterator[str]:
         headers: Any = message.headers()
         for name, value in headers or ():
             if name == "traceparent" and isinstance(value, bytes):
-                yield value.decode("ascii", "replace")
+                yield from filter(None, [given_traceparent(value.decode("ascii", "replace"))])
 
 
 def _consumer(settings: Settings) -> Consumer:

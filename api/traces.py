@@ -1,18 +1,30 @@
 """OpenTelemetry traces of requests and of the look-ups they share, to RECS_OTLP_ENDPOINT; without it they cost nothing.
 
 A request's span continues the caller's (W3C traceparent). A look-up in ClickHouse serves several questions at once: its
-span is a child of the request that set it going, and ClickHouse is told of it in its turn. What a request sends to
-Kafka carries its traceparent as a header, and what stores it continues the trace.
+span is linked to the requests of all of them and the child of none, but of the one that it serves alone; each request's
+own says how long it waited. ClickHouse is told of the look-up's in its turn. What a request sends to Kafka carries its
+traceparent as a header, and what stores it continues the trace.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import Link, Span, SpanKind, Tracer, get_current_span
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Tracer,
+    get_current_span,
+    set_span_in_context,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from data_contracts.settings import Settings
@@ -49,10 +61,11 @@ class Traces:
         """`share` of the traces that begin here; those that callers began follow their choice."""
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-        from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased  # noqa: PLC0415
+
+        from api.sampling import kept  # noqa: PLC0415
 
         resource = Resource.create({"service.name": "recs-api"})
-        provider = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(share)))
+        provider = TracerProvider(resource=resource, sampler=kept(share))
         provider.add_span_processor(processor)
         return cls(provider)
 
@@ -118,16 +131,59 @@ def trace_of(span: Span | None, traceparent: str) -> str:
     return traceparent[3:35] or os.urandom(16).hex()
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """A request whose trace is kept, for a span of work that it shares with others."""
+
+    tracer: Tracer
+    span: SpanContext
+
+
+def asker() -> Asker | None:
+    """The request that is being answered; None where it is not traced, or its trace not kept."""
+    tracer = _TRACER.get()
+    if tracer is None:
+        return None
+    span = get_current_span().get_span_context()
+    return Asker(tracer, span) if span.trace_flags.sampled else None
+
+
+def waited(seconds: float) -> None:
+    """How long the request that is being answered waited for its look-up, its time in the queue included."""
+    if _TRACER.get() is not None:
+        get_current_span().set_attribute("recs.look_up.wait_seconds", seconds)
+
+
 def database(name: str, **attributes: Any) -> AbstractContextManager[None]:
     """Around work of ClickHouse for the request that is being answered."""
     tracer = _TRACER.get()
     return nullcontext() if tracer is None else _database(tracer, name, attributes)
 
 
+def shared_database(name: str, askers: Sequence[Asker | None], **attributes: Any) -> AbstractContextManager[None]:
+    """Around work of ClickHouse for several requests at once; nothing where the trace of none of them is kept."""
+    traced = [one for one in askers if one is not None]
+    if not traced:
+        return nullcontext()
+    if len(askers) == 1:
+        alone = set_span_in_context(NonRecordingSpan(traced[0].span), Context())
+        return _database(traced[0].tracer, name, attributes, parent=alone)
+    links = [Link(one.span) for one in traced[:_MOST_LINKS]]
+    return _database(traced[0].tracer, name, attributes, parent=Context(), links=links)
+
+
 @contextmanager
-def _database(tracer: Tracer, name: str, attributes: dict[str, Any]) -> Iterator[None]:
+def _database(
+    tracer: Tracer,
+    name: str,
+    attributes: dict[str, Any],
+    *,
+    parent: Context | None = None,
+    links: Sequence[Link] = (),
+) -> Iterator[None]:
+    """`parent` None: whatever is going on."""
     told = {"db.system": "clickhouse", **attributes}
-    with tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes=told):
+    with tracer.start_as_current_span(name, context=parent, kind=SpanKind.CLIENT, attributes=told, links=links):
         carried: dict[str, str] = {}
         _PROPAGATOR.inject(carried)
         token = TRACEPARENT.set(carried.get("traceparent", ""))

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 import pytest
 
@@ -107,5 +108,18 @@ def test_who_asks_in_the_turn_in_which_another_is_answered_waits_for_nobody_who_
         async with asyncio.timeout(5):
             told = await asyncio.gather(one_after_another(0), one_after_another(10))
             assert list(told) == [[0, 2, 4], [20, 22, 24]]
+
+    asyncio.run(scene())
+
+
+def test_a_batch_knows_nothing_of_the_request_that_set_it_going() -> None:
+    request: ContextVar[str] = ContextVar("request", default="nobody's")
+
+    async def whose(questions: Sequence[int]) -> Sequence[str]:
+        return [request.get() for _ in questions]
+
+    async def scene() -> None:
+        request.set("mine")
+        assert await Batches(whose, largest=3, in_flight=1).ask(1) == "nobody's"
 
     asyncio.run(scene())
