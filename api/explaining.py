@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from api.layout import Laid, Layout, Question, UserData, laid_out
-from api.recommend import decided, explored, with_reasons
+from api.recommend import decided, with_reasons
 from api.serving import Candidate, Candidates, Serving
 from data_contracts.columns import ITEM_ID
 from data_contracts.context import woven
+from data_contracts.experiments import drawn_order
 from data_contracts.policy import Drop
 from data_contracts.vocabulary import Kind, Tier
 
@@ -65,12 +66,17 @@ class Rebuilt:
     is_profiled: bool
 
 
-def rebuilt(serving: Serving, question: Question, data: UserData | None) -> Rebuilt:
+def rebuilt(
+    serving: Serving, question: Question, data: UserData | None, *, propensities: Sequence[float] = ()
+) -> Rebuilt:
+    """`propensities`: as logged; which neighbours changed places is theirs to say, since what is drawn may be another
+    share of the answers by now.
+    """
     parts = {kind: _part(serving, question, kind, data) for kind in question.kinds}
     lists = {kind: list(part.kept.items()) for kind, part in parts.items()}
     best = woven(question.pattern, lists, question.top_k)
-    shown, _ = explored(serving, question, best, [one.candidate.kind for _, one in best])
-    kept = dict(shown)
+    order = drawn_order(propensities) if len(propensities) == len(best) else range(len(best))
+    kept = dict(best[place] for place in order)
     return Rebuilt(
         kept=kept,
         dropped=[dropped for part in parts.values() for dropped in (*part.dropped, *_crowded_out(part, kept))],

@@ -1,6 +1,6 @@
 """An explanation as it is answered: the log beside what was made again. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from api.answers import probability, reasons_of
 from api.explaining import WHY, Dropped, Rebuilt
@@ -9,8 +9,9 @@ from api.exposures import MIXED
 from api.models import Experiment, Locale, Reason
 from api.serving import Serving
 from data_contracts.context import Context
+from data_contracts.experiments import drawn_order
 from data_contracts.rec_id import RecId
-from data_contracts.vocabulary import Family, Kind, Placement, Screen, Tier
+from data_contracts.vocabulary import Family, Kind, Placement, Screen, Tier, Variant
 from sql.looking_back import LoggedAnswer
 
 
@@ -26,6 +27,12 @@ def context_of(logged: LoggedAnswer) -> Context:
         cart=tuple(logged.cart),
         basket_product=logged.basket_product,
     )
+
+
+def variants_of(logged: LoggedAnswer) -> Mapping[Kind, Variant]:
+    """Whose lists it was made of, by kind; where that was not logged, whose its best item's are."""
+    told = {Kind.PRODUCT: logged.product_variant, Kind.OFFER: logged.offer_variant}
+    return {kind: Variant(variant or logged.variant) for kind, variant in told.items()}
 
 
 def is_same(again: Rebuilt, logged: LoggedAnswer) -> bool:
@@ -70,7 +77,7 @@ def written(
         policy=policy,
         agrees=agrees,
         events=events,
-        notes=_notes(policy, agrees=agrees, is_static=is_static, is_profiled=again.is_profiled),
+        notes=_notes(policy, logged, agrees=agrees, is_static=is_static, is_profiled=again.is_profiled),
         shown=list(_shown(serving, logged, again, locale)),
         dropped=[_dropped(one) for one in again.dropped if one.item_id not in logged.item_ids],
     )
@@ -114,11 +121,13 @@ def _dropped(one: Dropped) -> DroppedItem:
     )
 
 
-def _notes(policy: PolicyThen, *, agrees: bool, is_static: bool, is_profiled: bool) -> list[str]:
+def _notes(policy: PolicyThen, logged: LoggedAnswer, *, agrees: bool, is_static: bool, is_profiled: bool) -> list[str]:
+    order = drawn_order(logged.propensities)
     said = {
         "the rules have changed since this answer": not policy.is_todays,
         "the very rules of then were not found: drops are by the likeliest ones": not policy.is_rebuilt,
         "the answer came from memory: the database did not answer in time": is_static,
+        "two neighbours changed places by chance, to learn what another order would earn": order != sorted(order),
         "no consent to profiling: the personal list was not used": not is_profiled,
         "made again the answer differs: `shown` is as logged, `dropped` may be incomplete": not agrees,
     }

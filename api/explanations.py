@@ -1,9 +1,11 @@
 """Why an answer was as it was: from its log, the snapshot it names, and the events and rules of that moment.
 
-Nothing here asks the pointer, so a later snapshot or a rollback changes no explanation.
+Nothing here asks the pointer, so a later snapshot or a rollback changes no explanation. Nor does an experiment that
+runs today: whose lists an answer was made of, and what was drawn for it, the log says.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -11,7 +13,7 @@ import pyarrow as pa
 
 from api.explaining import Rebuilt, rebuilt
 from api.explanation_models import Explanation
-from api.explanation_writer import context_of, is_same, kind_of, written
+from api.explanation_writer import context_of, is_same, kind_of, variants_of, written
 from api.layout import Question
 from api.models import Locale
 from api.refusals import GoneError, InvalidError, UnknownError
@@ -25,14 +27,16 @@ from data_contracts.policy import policy_hash
 from data_contracts.rec_id import RecId, claimed, verified
 from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Family, Tier
-from sql.client import Address, connected
+from sql.client import Address, Store, connected
 from sql.looking_back import LoggedAnswer, logged_answer
-from sql.rules import blocked_at, rule_set_at
+from sql.rules import blocked_between, rule_sets_between
 from sql.states import State, state_of
 from sql.user_events import events_known_at
 
-# A service follows rules by polling: just after a change it still answered by those before.
-_FOLLOWS_WITHIN = timedelta(seconds=5)
+# A service follows rules by polling: for a time after a change it still answered by those before.
+_FOLLOWS_WITHIN = timedelta(minutes=2)
+# Nor did it know of events that were stored while it waited for the database and wrote the answer.
+_ANSWERS_WITHIN = timedelta(seconds=5)
 _CLOCKS_DIFFER_BY = timedelta(minutes=5)
 
 
@@ -48,12 +52,12 @@ class _Rules:
 
 @dataclass(frozen=True)
 class _Past:
-    """What ClickHouse keeps of an answer's moment; `rules` are those that may have held, likeliest first."""
+    """What ClickHouse keeps of an answer's moment; events and rules that it may have gone by, likeliest first."""
 
     logged: LoggedAnswer
     is_held: bool
-    events: pa.Table
-    rules: tuple[_Rules, ...]
+    events: Sequence[pa.Table]
+    rules: Sequence[_Rules]
 
 
 async def explanation(
@@ -69,15 +73,15 @@ async def explanation(
     if not past.is_held:
         raise GoneError(f"snapshot {about.snapshot_id}, which this answer came from, is no longer kept")
     serving = await _serving(service, past, about, moment)
-    again, is_static = await _again(service, serving, past, moment)
+    again = await _again(service, serving, past, moment)
     return written(
         rec_id,
         about,
         past.logged,
         serving=serving,
-        again=again,
-        is_static=is_static,
-        events=0 if is_static else past.events.num_rows,
+        again=again.answer,
+        is_static=again.is_static,
+        events=again.events,
         todays_hash=service.watch.serving.policy.hash,
         locale=locale,
     )
@@ -113,17 +117,27 @@ def _past(settings: Settings, rec_id: str, about: RecId, moment: Moment) -> _Pas
             return None
         snapshot_id = about.snapshot_id
         is_held = not snapshot_id or state_of(store, snapshot_id) not in (None, State.DROPPED)
-        earlier = micros(about.time - _FOLLOWS_WITHIN)
         return _Past(
             logged=logged,
             is_held=is_held,
-            events=events_known_at(store, logged.user_id, cut_off=moment.cut_off_micros, at=at),
-            rules=tuple(
-                _Rules(RuleSet(found.catalogue, found.rules, found.reasons), blocked_at(store, blocks_at))
-                for rules_at, blocks_at in ((at, at), (at, earlier), (earlier, at), (earlier, earlier))
-                if (found := rule_set_at(store, rules_at))
+            events=events_known_at(
+                store,
+                logged.user_id,
+                cut_off=moment.cut_off_micros,
+                at=at,
+                read_within=_ANSWERS_WITHIN // timedelta(microseconds=1),
             ),
+            rules=_rules(store, since=micros(about.time - _FOLLOWS_WITHIN), at=at),
         )
+
+
+def _rules(store: Store, *, since: int, at: int) -> Sequence[_Rules]:
+    blocked = blocked_between(store, since, at)
+    return [
+        _Rules(RuleSet(one.catalogue, one.rules, one.reasons), blocks)
+        for one in rule_sets_between(store, since, at)
+        for blocks in blocked
+    ]
 
 
 async def _serving(service: Service, past: _Past, about: RecId, moment: Moment) -> Serving:
@@ -138,7 +152,6 @@ async def _serving(service: Service, past: _Past, about: RecId, moment: Moment) 
         rules.rule_set,
         rules.blocks,
         today=moment.today,
-        trials=service.watch.trials,
     )
 
 
@@ -166,11 +179,26 @@ def _question(logged: LoggedAnswer) -> Question:
     )
 
 
-async def _again(service: Service, serving: Serving, past: _Past, moment: Moment) -> tuple[Rebuilt, bool]:
-    """The answer made again, and whether it came from memory, as it did where the database did not answer in time."""
-    question = _question(past.logged)
-    from_memory = rebuilt(serving, question, None)
-    if not serving.snapshot_id or (past.logged.tier == Tier.STATIC and is_same(from_memory, past.logged)):
-        return from_memory, True
+@dataclass(frozen=True)
+class _Again:
+    """An answer made again, and by how many events; `is_static`: from memory, as where the database was not in time."""
+
+    answer: Rebuilt
+    events: int = 0
+    is_static: bool = False
+
+
+async def _again(service: Service, serving: Serving, past: _Past, moment: Moment) -> _Again:
+    question, logged = _question(past.logged), past.logged
+    from_memory = rebuilt(serving, question, None, propensities=logged.propensities)
+    if not serving.snapshot_id or (logged.tier == Tier.STATIC and is_same(from_memory, logged)):
+        return _Again(from_memory, is_static=True)
     found = await service.store.look_up(serving.snapshot_id, [question.user_id], cut_off=moment.cut_off_micros)
-    return rebuilt(serving, question, moment.user_data(serving, replace(found, events=past.events))), False
+
+    def by(events: pa.Table) -> _Again:
+        data = moment.user_data(serving, replace(found, events=events))
+        data = replace(data, chosen=variants_of(logged))
+        return _Again(rebuilt(serving, question, data, propensities=logged.propensities), events.num_rows)
+
+    possible = [by(events) for events in past.events]
+    return next((one for one in possible if is_same(one.answer, logged)), possible[0])

@@ -18,6 +18,7 @@ from api.layout import Question
 from api.outbox import Entry, Outbox, Put
 from api.recommend import Reply
 from api.traces import traceparent
+from data_contracts.vocabulary import Kind
 
 _LOG = logging.getLogger("recs.api")
 
@@ -104,6 +105,8 @@ def event_of(exposure: Exposure, *, event_id: str) -> bytes:
             "arm": assignments[0].arm if assignments else _NO_ARM,
             "assignments": [{"experiment": one.experiment, "arm": one.arm} for one in assignments],
             "variant": answer["variant"],
+            "product_variant": exposure.reply.variants.get(Kind.PRODUCT),
+            "offer_variant": exposure.reply.variants.get(Kind.OFFER),
             "tier": answer["tier"],
             "policy_hash": answer["policy_hash"],
             "top_k": question.top_k,

@@ -51,12 +51,14 @@ class Question:
 class UserData:
     """What the snapshot says of users: rows by user id; who is in neither is unknown.
 
-    `changes`: what happened since, None where nothing did.
+    `changes`: what happened since, None where nothing did. `chosen`: whose lists an answer of then was made of, by
+    kind; None where the experiments that run say it.
     """
 
     states: Mapping[int, UserState]
     lists: Mapping[int, Lists]
     changes: Changes | None = None
+    chosen: Mapping[Kind, Variant] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +143,14 @@ def assigned(serving: Serving, user_id: int, data: UserData | None) -> tuple[Ass
 
 
 def _chosen(serving: Serving, question: Question, kind: Kind, data: UserData | None) -> tuple[Variant, Lists | None]:
-    """The user's own lists that an arm chooses, else the personal ones, also where the variant has none of the kind.
+    """The user's own lists that an arm chooses or chose, else the personal ones, also where the variant has none of it.
 
     None where there are none, or where an arm says that the segment's list is shown instead.
     """
     lists = data.lists.get(question.user_id) if data else None
-    if lists is None:
+    if data is None or lists is None:
         return _NOTHING_OWN
-    variant = chosen(assigned(serving, question.user_id, data), kind)
+    variant = data.chosen[kind] if data.chosen else chosen(assigned(serving, question.user_id, data), kind)
     if variant is Variant.SEGMENT:
         return _NOTHING_OWN
     other = lists.variants.get(variant)

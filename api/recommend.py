@@ -5,8 +5,7 @@ Pure, but that it counts what the rules drop.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,7 +18,6 @@ from data_contracts.policy import Decision, decide, decide_offers
 from data_contracts.vocabulary import Channel, Kind, Tier, Variant
 
 _BEST_FIRST = list(Tier).index
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Reply:
     """`tier` is the best of the items shown or, where nothing may be shown, that of the list they would be from.
 
     `propensities`: of each item shown, the chance to stand where it does. `variant`: of the lists that the best item is
-    from; of the segment's where that is nobody's own.
+    from; of the segment's where that is nobody's own. `variants`: the same of each kind asked for, shown or not.
     """
 
     serving: Serving
@@ -36,6 +34,7 @@ class Reply:
     propensities: Sequence[float]
     assignments: tuple[Assignment, ...]
     variant: Variant = Variant.SEGMENT
+    variants: Mapping[Kind, Variant] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,17 +92,23 @@ def _said(one: Candidate, code: int) -> Candidate:
 
 def _reply(serving: Serving, question: Question, parts: Mapping[Kind, _Part], data: UserData | None) -> Reply:
     best = woven(question.pattern, {kind: part.shown for kind, part in parts.items()}, question.top_k)
-    shown, propensities = explored(serving, question, best, [one.kind for one in best])
+    found = drawn(
+        [one.kind for one in best],
+        share=serving.trials.exploration,
+        user_id=question.user_id,
+        snapshot_id=serving.snapshot_id,
+    )
+    shown = [best[place] for place in found.order]
     source = shown or [one for part in parts.values() for one in part.offered]
     best_from = min(source, key=lambda one: _BEST_FIRST(one.tier), default=None)
     tier = best_from.tier if best_from else Tier.STATIC
     variant = parts[best_from.kind].variant if best_from and tier is Tier.PERSONAL else Variant.SEGMENT
-    return Reply(serving, tier, tuple(shown), propensities, assigned(serving, question.user_id, data), variant)
-
-
-def explored(
-    serving: Serving, question: Question, best: Sequence[Item], kinds: Sequence[Kind]
-) -> tuple[Sequence[Item], Sequence[float]]:
-    """An answer's items, best first, as they are shown, and the chance of each to stand there."""
-    found = drawn(kinds, share=serving.trials.exploration, user_id=question.user_id, snapshot_id=serving.snapshot_id)
-    return [best[place] for place in found.order], found.propensities
+    return Reply(
+        serving,
+        tier,
+        tuple(shown),
+        found.propensities,
+        assigned(serving, question.user_id, data),
+        variant,
+        {kind: part.variant for kind, part in parts.items()},
+    )

@@ -15,6 +15,9 @@ from datetime import UTC, datetime, timedelta
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Channel
 
+# The most that RECS_REC_ID_DAYS may be: what `keeping` keeps of an answer's moment lasts longer.
+MOST_DAYS = 45
+
 _VERSION = 1
 _HEAD = struct.Struct(">BBq8s")
 _MAC_BYTES = 16

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from data_contracts.errors import InputError
 from data_contracts.lockbox import Access, resolved
 from data_contracts.night import Sources, Train
+from data_contracts.rec_id import MOST_DAYS
 from data_contracts.vocabulary import Domain, Variant
 
 
@@ -183,7 +184,10 @@ class Settings(BaseSettings):
     lookup_deadline_ms: int = Field(80, gt=0, description="longest wait for ClickHouse before the next tier answers")
     rec_id_key: SecretStr = Field(SecretStr("development-only"), description="key that signs rec_id")
     rec_id_days: int = Field(
-        30, ge=1, le=45, description="days an answer is good for: later feedback is flagged, it is no longer explained"
+        30,
+        ge=1,
+        le=MOST_DAYS,
+        description="days an answer is good for: later feedback is flagged, it is no longer explained",
     )
     events_to: Literal["clickhouse", "kafka"] = Field(
         "clickhouse", description="where feedback and exposures go: straight into ClickHouse, or to Kafka's topics"

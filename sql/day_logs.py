@@ -56,6 +56,8 @@ _EXPOSURES = DayLog(
             ("families", pa.list_(pa.string())),
             ("exclude", pa.list_(pa.string())),
             ("experiment", pa.string()),
+            ("product_variant", pa.string()),
+            ("offer_variant", pa.string()),
             ("experiments", pa.list_(pa.string())),
             ("arms", pa.list_(pa.string())),
             ("screen", pa.string()),

@@ -26,7 +26,11 @@ def recent_events(store: Store, user_id: int, *, most: int) -> Sequence[PastEven
 
 @dataclass(frozen=True)
 class LoggedAnswer:
-    """An answer as it was given, best item first; the three item columns have equal length."""
+    """An answer as it was given, best item first; the item columns and `propensities` have equal length.
+
+    `product_variant`, `offer_variant`: whose lists it was made of; None for a kind that was not asked for, and in
+    answers that were logged before this was.
+    """
 
     user_id: int
     channel: str
@@ -46,6 +50,9 @@ class LoggedAnswer:
     item_ids: Sequence[str]
     item_tiers: Sequence[str]
     item_scores: Sequence[float | None]
+    propensities: Sequence[float]
+    product_variant: str | None
+    offer_variant: str | None
 
 
 def logged_answer(store: Store, rec_id: str, *, at: int) -> LoggedAnswer | None:

@@ -3,6 +3,7 @@
 Serving uses the newest of both, whatever the snapshot: a rollback brings nothing back that was withdrawn.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -79,14 +80,22 @@ async def current_rule_set_async(store: AsyncStore) -> RuleSet | None:
     return _rule_set(await store.rows(_CURRENT))
 
 
-def rule_set_at(store: Store, at: int) -> RuleSet | None:
-    """The one that was current at a moment, in microseconds since 1970."""
-    return _rule_set(store.rows("rule_sets_v1/as_of", at=at))
+def rule_sets_between(store: Store, since: int, at: int) -> Sequence[RuleSet]:
+    """All that were current at some moment between two, in microseconds since 1970, newest first."""
+    moments = _moments(store, "rule_sets_v1/changes", since, at)
+    return [found for moment in moments if (found := _rule_set(store.rows("rule_sets_v1/as_of", at=moment)))]
 
 
-def blocked_at(store: Store, at: int) -> frozenset[str]:
-    """Items that were stopped at a moment."""
-    return frozenset(item_id for (item_id,) in store.rows("blocks_v1/as_of", at=at))
+def blocked_between(store: Store, since: int, at: int) -> Sequence[frozenset[str]]:
+    """The same of the items that were stopped."""
+    moments = _moments(store, "blocks_v1/changes", since, at)
+    return [frozenset(one for (one,) in store.rows("blocks_v1/as_of", at=moment)) for moment in moments]
+
+
+def _moments(store: Store, changes: str, since: int, at: int) -> Sequence[int]:
+    """The last moment of each state: a state ends just before the next change."""
+    changed = sorted((moment for (moment,) in store.rows(changes, since=since, at=at)), reverse=True)
+    return [at, *(moment - 1 for moment in changed)]
 
 
 def block(store: Store, item_id: str, *, actor: str, why: str) -> None:

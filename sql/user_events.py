@@ -9,7 +9,7 @@ import pyarrow as pa
 from data_contracts.columns import EVENT_TIME, ITEM_ID, USER_ID
 from data_contracts.overlay import EVENTS, EventRow
 from data_contracts.overlay.rows import answers_in, spread
-from sql.client import AsyncStore, Store
+from sql.client import AsyncStore, Rows, Store
 from sql.user_rows import USER_ROWS
 
 USER_EVENTS = "user_events"
@@ -75,11 +75,22 @@ def selected_events(store: Store, name: str, /, **asked: Any) -> pa.Table:
     return with_answers(store, events)
 
 
-def events_known_at(store: Store, user_id: int, *, cut_off: int, at: int) -> pa.Table:
-    """What the overlay of a user read at a moment, as EVENTS; times in microseconds."""
+def events_known_at(store: Store, user_id: int, *, cut_off: int, at: int, read_within: int) -> Sequence[pa.Table]:
+    """What the overlay of a user may have read for an answer of a moment, as EVENTS, likeliest first; in microseconds.
+
+    `read_within`: how long before that moment it was read at the earliest. An event that was stored meanwhile may have
+    been seen or not, and then nor were those after it.
+    """
     rows = store.rows("user_events_v1/as_of", user_id=user_id, cut_off=cut_off, at=at)
-    events = pa.Table.from_pylist([dict(zip(_SELECTED, row, strict=True)) for row in rows], schema=EVENTS)
-    return with_answers(store, events)
+    unsure = sorted({stored for *_, stored in rows if stored > at - read_within}, reverse=True)
+    return [
+        with_answers(store, _events([event for *event, stored in rows if stored < before]))
+        for before in (at + 1, *unsure)
+    ]
+
+
+def _events(rows: Rows) -> pa.Table:
+    return pa.Table.from_pylist([dict(zip(_SELECTED, row, strict=True)) for row in rows], schema=EVENTS)
 
 
 def with_answers(store: Store, events: pa.Table) -> pa.Table:

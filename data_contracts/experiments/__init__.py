@@ -9,7 +9,7 @@ from data_contracts.experiments.assign import (
     salt_number,
     slice_of,
 )
-from data_contracts.experiments.explore import drawn
+from data_contracts.experiments.explore import drawn, drawn_order
 from data_contracts.experiments.model import (
     NO_TRIALS,
     Arm,
@@ -39,6 +39,7 @@ __all__ = [
     "bounds",
     "chosen",
     "drawn",
+    "drawn_order",
     "experiments_in",
     "running_on",
     "salt_number",

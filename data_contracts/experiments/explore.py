@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from data_contracts.experiments.assign import point, salt_number
 from data_contracts.vocabulary import Kind
 
+_LIKELY = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
@@ -39,3 +41,13 @@ def drawn(kinds: Sequence[Kind], *, share: float, user_id: int, snapshot_id: str
         order[first], order[first + 1] = first + 1, first
         chance[first] = chance[first + 1] = of_pair
     return Drawn(order, chance)
+
+
+def drawn_order(propensities: Sequence[float]) -> Sequence[int]:
+    """The order that was drawn once, by the chances that were logged: a small one tells who changed places."""
+    order = list(range(len(propensities)))
+    for place in order[:-1]:
+        if max(propensities[place : place + 2]) < _LIKELY:
+            order[place], order[place + 1] = place + 1, place
+            break
+    return order

@@ -1,5 +1,5 @@
 -- Grain: one answer as it was given; delivered twice it is there once, after a merge or with FINAL. Arrays have equal
--- length, best item first. Kept a little longer than answers can be explained (RECS_REC_ID_DAYS, 30 by default).
+-- length, best item first. How long it is kept, a later step says (keep_for_explanations).
 CREATE TABLE IF NOT EXISTS exposures (
     event_id String,
     event_time DateTime64(6, 'UTC'),

@@ -17,7 +17,10 @@ SELECT
     basket_product,
     item_ids,
     item_tiers,
-    item_scores
+    item_scores,
+    propensities,
+    product_variant,
+    offer_variant
 FROM exposures FINAL
 WHERE rec_id = {rec_id:String} AND toDate(event_time) = toDate(fromUnixTimestamp64Micro({at:Int64}, 'UTC'))
 ORDER BY event_id

@@ -7,7 +7,8 @@ SELECT
     item_id,
     channel,
     family,
-    toUnixTimestamp64Micro(event_time) AS event_micros
+    toUnixTimestamp64Micro(event_time) AS event_micros,
+    toUnixTimestamp64Micro(stored_at) AS stored_micros
 FROM user_events
 WHERE
     user_id = {user_id:UInt64}

@@ -1,7 +1,7 @@
 -- Grain: one event of a user that some rule of the overlay needs, as it came; what it means is computed when read.
 -- Equal rows, such as an event that was delivered twice, merge into one with its first storing; until then they are
--- both read, and the overlay counts an idempotency key (topic, event_id) once. Rows go when no rule needs them; those
--- that last for good expire at the end of DateTime, in 2106.
+-- both read, and the overlay counts an idempotency key (topic, event_id) once. No rule needs a row from expires_at on,
+-- for what lasts for good the end of DateTime, in 2106; a later step says when it goes (keep_for_explanations).
 -- last_cut_off: the latest cut-off, in microseconds since 1970, of a snapshot whose answers the event may still change.
 -- Measured: the look-up's time goes with columns, conditions and dictionaries, so it has one condition and no
 -- LowCardinality. Many small inserts and look-ups by user: granules, blocks and parts as in lists.

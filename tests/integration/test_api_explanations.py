@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,18 @@ import pytest
 from api.app import create_app
 from api.explanation_models import Explanation
 from api.store import Lists
+from data_contracts.experiments import drawn
 from data_contracts.overlay.rows import FOR_GOOD, MAX_CUT_OFF, EventRow, micros, row_of
 from data_contracts.rec_id import RecId
 from data_contracts.settings import Settings
-from data_contracts.vocabulary import Channel
+from data_contracts.vocabulary import Channel, Kind, Variant
 from infra.local.clickhouse.testing import clickhouse_url
-from sql.client import Address, connected
+from sql.client import Address, Store, connected
 from sql.migrate import migrate
 from sql.pointer import publish
 from sql.retention import drop_old
 from sql.rules import block, put_rule_set
-from sql.user_events import put_events
+from sql.user_events import clear_mirrored, put_events
 from tests.day_snapshots import load_snapshot
 from tests.day_world import ALICE, BOB, CATALOGUE, REASONS, RULES, ranked
 
@@ -49,7 +50,7 @@ def address(clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @asynccontextmanager
 async def service(
-    address: Address, folder: Path, *, ahead: timedelta = timedelta()
+    address: Address, folder: Path, *, ahead: timedelta = timedelta(), **more: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(
         data_dir=folder,
@@ -58,6 +59,7 @@ async def service(
         auth="off",
         pointer_poll_seconds=0.02,
         lookup_deadline_ms=20_000,
+        **more,
     )
     app = create_app(settings, clock=lambda: datetime.now(UTC) + ahead)
     transport = httpx.ASGITransport(app=app)
@@ -211,5 +213,118 @@ def test_a_forged_id_and_one_that_was_never_logged_are_told_apart(address: Addre
                 )
             ]
             assert statuses == [404, 422, 422, 422, 422, 404]
+
+    asyncio.run(scene())
+
+
+def running_everybody_in(folder: Path, arm: str) -> Path:
+    """Experiments as they are configured at a time: all users are in one arm, by its variant's name."""
+    folder.mkdir()
+    (folder / "lists.yaml").write_text(
+        f"""
+name: lists_{arm}
+salt: {arm}
+layer: lists
+kinds: [product]
+arms: {{control: {{share: 1.0e-12}}, {arm}: {{share: 0.999999999999, variant: {arm}}}}}
+start: {TODAY - timedelta(days=9)}
+end: {TODAY + timedelta(days=9)}
+"""
+    )
+    return folder
+
+
+def drawn_snapshot(day: date, *, items: int) -> str:
+    """An attempt of a night of which Alice's answer has two neighbours change places."""
+    names = (f"{day}.{attempt}" for attempt in range(1, 1_000))
+    kinds = [Kind.PRODUCT] * items
+    return next(
+        name for name in names if drawn(kinds, share=0.2, user_id=ALICE, snapshot_id=name).order != list(range(items))
+    )
+
+
+async def events_end(store: Store, client: httpx.AsyncClient, *, after: datetime) -> None:
+    """All events count until just after a moment, and the engine has cleaned up since."""
+    store.run_text(
+        "ALTER TABLE user_events UPDATE expires_at = toDateTime({end:UInt32}, 'UTC') WHERE 1 "
+        "SETTINGS mutations_sync = 2",
+        what="the test's clock",
+        end=int(after.timestamp()) + 1,
+    )
+    clear_mirrored(store)
+    async with asyncio.timeout(60):
+        while (await explained(client, (await asked(client))["rec_id"])).events:
+            await asyncio.sleep(0.2)
+    store.run_text("OPTIMIZE TABLE user_events FINAL", what="the test's merge")
+
+
+async def asked(client: httpx.AsyncClient) -> dict[str, Any]:
+    found: dict[str, Any] = (
+        await client.get("/api/v1/recommendations", params={"user_id": ALICE, "channel": "mobile", "top_k": 3})
+    ).json()
+    return found
+
+
+def test_an_explanation_outlives_other_experiments_the_end_of_events_and_a_rollback(
+    clickhouse_url: str, tmp_path: Path
+) -> None:
+    first, second = drawn_snapshot(TODAY - timedelta(days=2), items=3), SECOND
+    uplift = Lists(ranked("card_gold", "mortgage_new", "loan_cash", "card_debit"), ranked())
+    lists = {ALICE: Lists(ranked("loan_cash", "savings_daily"), ranked("offer_a"), {Variant.UPLIFT: uplift})}
+    address = Address(url=clickhouse_url, database="explanations_then")
+    migrate(address)
+    then = {"experiments": running_everybody_in(tmp_path / "then", "uplift"), "exploration_share": 0.2}
+    now = {"experiments": running_everybody_in(tmp_path / "now", "segment"), "exploration_share": 0.0}
+    told = {"shown", "dropped", "agrees", "events", "snapshot_id", "tier", "variant", "experiment"}
+
+    async def scene() -> None:
+        with connected(address) as store:
+            put_rule_set(store, catalogue=CATALOGUE, rules=RULES, reasons=REASONS, actor="test")
+            load_snapshot(store, tmp_path / "first", snapshot_id=first, lists=lists)
+            load_snapshot(store, tmp_path / "second", snapshot_id=second, lists=OTHER_LISTS)
+            publish(store, first, actor="test")
+            put_events(store, [happened("recommendation.feedback", "dismissed", "insurance_travel")])
+            put_events(store, [happened("digital.telemetry", "product_view", "mortgage_new")])
+            async with service(address, tmp_path / "day", **then) as client:
+                given = await asked(client)
+                before = await explained(client, given["rec_id"])
+                assert before.variant == given["variant"] == Variant.UPLIFT
+                assert before.experiment and before.experiment.model_dump() == given["experiment"]
+                assert (before.agrees, before.events, len(before.shown)) == (True, 2, 3)
+                assert [note[:29] for note in before.notes] == ["two neighbours changed places"]
+                rules = {one.item_id: one.rule for one in before.dropped}
+                assert rules["insurance_travel"] == "suppressed"
+                assert rules["loan_cash"] == "prohibited_with_placed"
+                assert any(one.boost > 0.7 for one in before.shown)
+
+                # Stored as the answer was written, after its events were read: it knew nothing of it.
+                put_events(store, [happened("recommendation.feedback", "dismissed", before.shown[0].item_id)])
+                store.run_text(
+                    "ALTER TABLE user_events UPDATE stored_at = fromUnixTimestamp64Micro({at:Int64}, 'UTC') "
+                    "WHERE item_id = {item_id:String} AND event_type = 'dismissed' SETTINGS mutations_sync = 2",
+                    what="the test's clock",
+                    at=micros(datetime.fromisoformat(before.timestamp)) - 10,
+                    item_id=before.shown[0].item_id,
+                )
+                assert (await explained(client, given["rec_id"])).model_dump(include=told) == before.model_dump(
+                    include=told
+                )
+
+            block(store, "card_gold", actor="test", why="a test")
+            publish(store, second, actor="test")
+            async with service(address, tmp_path / "day", **now) as client:
+                await events_end(store, client, after=datetime.fromisoformat(before.timestamp))
+                for published in (second, first):  # a later snapshot, then back
+                    publish(store, published, actor="test")
+                    async with asyncio.timeout(60):
+                        while (today := await asked(client))["snapshot_id"] != published:
+                            await asyncio.sleep(0.05)
+                    after = await explained(client, given["rec_id"])
+                    assert after.model_dump(include=told) == before.model_dump(include=told)
+                    assert after.policy.is_rebuilt
+                    as_now = await explained(client, today["rec_id"])
+                    assert as_now.agrees
+                    assert (as_now.events, as_now.variant) == (0, Variant.SEGMENT)
+                    assert ids(today) != ids(given)
 
     asyncio.run(scene())

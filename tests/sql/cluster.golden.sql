@@ -439,6 +439,19 @@ SELECT
     )) AS body
 FROM user_events;
 
+-- user_events_v1/keep_for_explanations
+ALTER TABLE user_events MODIFY TTL toDateTime(
+    least(toUnixTimestamp(expires_at) + toUInt64(46 * 86400), toUInt64(4294967295)), 'UTC'
+);
+
+-- exposures_v1/add_variants
+ALTER TABLE exposures
+ADD COLUMN IF NOT EXISTS product_variant LowCardinality(Nullable(String)),
+ADD COLUMN IF NOT EXISTS offer_variant LowCardinality(Nullable(String));
+
+-- exposures_v1/keep_for_explanations
+ALTER TABLE exposures MODIFY TTL toDate(event_time) + INTERVAL 121 DAY;
+
 -- audience_pool_v1/stage
 CREATE TABLE IF NOT EXISTS audience_pool_staging ON CLUSTER '{cluster}' AS audience_pool;
 

@@ -1,16 +1,18 @@
 """Rule sets and compliance stops have pointers of their own."""
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from data_contracts.catalogue import Catalogue, LocalText, Product, ReasonCode, Reasons, Rules
 from data_contracts.errors import InputError
+from data_contracts.overlay.rows import micros
 from data_contracts.vocabulary import Channel, Family
 from sql.client import Store
 from sql.load import load
 from sql.pointer import read_pointers
-from sql.rules import block, blocks, current_rule_set, put_rule_set, unblock
+from sql.rules import block, blocked_between, blocks, current_rule_set, put_rule_set, rule_sets_between, unblock
 from tests.sql.snapshots import write_snapshot
 
 
@@ -54,6 +56,27 @@ def test_a_block_holds_until_it_is_lifted(store: Store) -> None:
     assert blocks(store) == (gold,)
     block(store, "loan-cash", actor="legal", why="again")
     assert read_pointers(store).blocked_items == ("card-gold", "loan-cash")
+
+
+def test_every_state_of_rules_and_stops_between_two_moments_is_found_newest_first(store: Store) -> None:
+    _put(store, catalogue=_catalogue("1", "card-gold", "card-black"))
+    since = micros(_newest(store))
+    block(store, "card-gold", actor="legal", why="recall")
+    block(store, "card-black", actor="legal", why="recall")
+    unblock(store, "card-gold", actor="legal", why="over")
+    _put(store, catalogue=_catalogue("2", "card-gold", "card-black"))
+    at = micros(_newest(store))
+    gold, black = {"card-gold"}, {"card-black"}
+    assert list(blocked_between(store, since, at)) == [black, gold | black, gold, set()]
+    assert [one.catalogue.version for one in rule_sets_between(store, since, at)] == ["2", "1"]
+    assert [one.catalogue.version for one in rule_sets_between(store, since, at - 1)] == ["1"]
+
+
+def _newest(store: Store) -> datetime:
+    """When the newest rule set was approved."""
+    found = current_rule_set(store)
+    assert found
+    return found.approved_at
 
 
 def test_an_offer_of_a_loaded_snapshot_can_be_blocked(store: Store, tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ WORDS = {
     ("recommendation.exposures", "channel"): Channel,
     ("recommendation.exposures", "kind"): [*Kind, "mixed"],
     ("recommendation.exposures", "variant"): Variant,
+    ("recommendation.exposures", "product_variant"): Variant,
+    ("recommendation.exposures", "offer_variant"): Variant,
     ("recommendation.exposures", "tier"): Tier,
 }
 

@@ -14,7 +14,16 @@ from api.recommend import Reply, recommend
 from api.serving import Serving, Snapshot
 from data_contracts.context import Context
 from data_contracts.errors import InputError
-from data_contracts.experiments import Experiment, Traits, Trials, arm_numbers, assignments, drawn, experiments_in
+from data_contracts.experiments import (
+    Experiment,
+    Traits,
+    Trials,
+    arm_numbers,
+    assignments,
+    drawn,
+    drawn_order,
+    experiments_in,
+)
 from data_contracts.vocabulary import Channel, Kind, Placement, Tier, Variant
 from tests.day_world import ALICE, BOB, FALLBACK, FIRST, LISTS, NOW, RULE_SET, STATES, items_table
 from tests.experiment_samples import experiment, folder_of
@@ -130,6 +139,7 @@ def test_what_is_drawn_changes_places_of_two_neighbours_of_one_kind_at_most(
     moved = [place for place, item in enumerate(found.order) if place != item]
     assert moved in ([], moved[:1] + [one + 1 for one in moved[:1]])
     assert all((chance < 0.5) == (place in moved) for place, chance in enumerate(found.propensities))
+    assert drawn_order(found.propensities) == found.order
     assert drawn(kinds, share=0, user_id=user, snapshot_id=FIRST).order == list(range(len(kinds)))
 
 
@@ -153,5 +163,7 @@ def test_what_was_explored_shows_the_same_items_and_is_explained_in_the_same_ord
         assert set(reply.shown) == set(plain[0].shown)
         moved += reply.shown != plain[0].shown
         shown = [item_id_of(serving, one.kind, one.index) for one in reply.shown]
-        assert list(rebuilt(serving, question, UserData({}, {})).kept) == shown
+        # By another share than today's: what was drawn then is the log's to say.
+        again = rebuilt(serving_with(), question, UserData({}, {}), propensities=reply.propensities)
+        assert list(again.kept) == shown
     assert 5 <= moved <= 40
