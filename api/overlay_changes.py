@@ -163,11 +163,11 @@ def _summed(serving: Serving, boosts: Boosts, shape: tuple[int, int]) -> NDArray
 def _offers(serving: Serving, overlay: Overlay) -> Mapping[int, OfferChanges]:
     codes, products = serving.snapshot.offer_codes, serving.policy.position
     suppressed: defaultdict[int, dict[int, int]] = defaultdict(dict)
-    # An offer has no holders whom the policy knows of: to who bought it, it is not shown.
-    bought = [
-        (row, name, _EVERYWHERE) for row, name in zip(overlay.held.rows.tolist(), overlay.held.names, strict=True)
-    ]
-    for row, name, channels in [*_suppressions(overlay.suppressed), *bought]:
+    cooling = zip(overlay.cooling.rows.tolist(), overlay.cooling.names, strict=True)
+    for row, name, channels in [
+        *_suppressions(overlay.suppressed),
+        *((row, name, _EVERYWHERE) for row, name in cooling),
+    ]:
         if name not in products and name in codes:
             suppressed[row][codes[name]] = channels
     boosts: defaultdict[int, dict[int, float]] = defaultdict(dict)

@@ -50,8 +50,8 @@ class Suppressed(Pairs):
 
 @dataclass(frozen=True)
 class Overlay:
-    """What events change for T users. `families_of`: items whose whole families are suppressed; `families`: those that
-    events name.
+    """What events change for T users. `cooling`: offers that rest; `families_of`: items whose whole families are
+    suppressed; `families`: those that events name.
 
     Consents are channel bits as the policy has them, [T]; a channel is in at most one of the two.
     """
@@ -59,6 +59,7 @@ class Overlay:
     user_ids: Ints  # ascending
     held: Pairs
     released: Pairs
+    cooling: Pairs
     suppressed: Suppressed
     families_of: Suppressed
     families: Suppressed
@@ -121,6 +122,7 @@ def overlay(events: pa.Table, *, cut_off: int, now: int, late: int = 0) -> Overl
         user_ids=seen.user_ids,
         held=_pairs(seen, held, seen.item),
         released=_pairs(seen, released[seen.time[released] >= cut_off], seen.item),
+        cooling=_pairs(seen, _named(seen, Effect.COOL_DOWN), seen.item),
         suppressed=_suppressed(seen, Effect.SUPPRESS, seen.item),
         families_of=_suppressed(seen, Effect.SUPPRESS_FAMILY, seen.item),
         families=_suppressed(seen, Effect.SUPPRESS_FAMILY, seen.family),

@@ -23,13 +23,18 @@ class Effect(StrEnum):
     What shuts a door counts as long as a snapshot may not have seen it; what opens one (RELEASE, GIVE), and boosts,
     only after the snapshot's cut-off.
 
+    What is bought of the bank is held, for good once a night has seen it. A partner's offer nobody holds, and buying
+    there again is what the night's models hope for: it rests for a time from the purchase, whatever is published
+    meanwhile, and may come back then.
+
     A LIFT undoes the one suppression that it names, whichever of the two comes first and however often: each that is
     accepted has an id of its own, so what was accepted before it under another id, or after it, holds. ERASE nothing
     undoes, neither a LIFT nor a GIVE.
     """
 
-    HOLD = "hold"  # the product counts as held; an offer is not shown
+    HOLD = "hold"  # the product counts as held
     RELEASE = "release"  # and no longer
+    COOL_DOWN = "cool_down"  # the offer is not shown; of a product HOLD says
     SUPPRESS = "suppress"  # the item is not shown
     SUPPRESS_FAMILY = "suppress_family"  # nor any of its family, or of the one that the event names
     WITHDRAW = "withdraw"  # nothing is shown in the event's channel
@@ -65,14 +70,18 @@ def _days(number: float) -> timedelta:
     return timedelta(days=number)
 
 
+_OFFER_RESTS = _days(7)
+
 # The window of what is held outlasts the oldest snapshot that a rollback may return to.
 KINDS = (
     OverlayKind(PRODUCT_EVENTS, ProductEvent.OPENED, Effect.HOLD, _days(60)),
+    OverlayKind(PRODUCT_EVENTS, ProductEvent.OPENED, Effect.COOL_DOWN, _OFFER_RESTS),
     OverlayKind(PRODUCT_EVENTS, ProductEvent.CLOSED, Effect.RELEASE, _days(60)),
     OverlayKind(PRODUCT_EVENTS, ProductEvent.DECLINED, Effect.SUPPRESS_FAMILY, _days(30)),
     OverlayKind(CAMPAIGNS, CampaignEvent.HELD_OUT, Effect.CONTACT, _days(60)),
     OverlayKind(CAMPAIGNS, CampaignEvent.SENT, Effect.CONTACT, _days(30)),
     OverlayKind(CAMPAIGNS, CampaignEvent.PURCHASED, Effect.HOLD, _days(60)),
+    OverlayKind(CAMPAIGNS, CampaignEvent.PURCHASED, Effect.COOL_DOWN, _OFFER_RESTS),
     OverlayKind(CAMPAIGNS, CampaignEvent.DISMISSED, Effect.SUPPRESS, _days(30)),
     OverlayKind(CAMPAIGNS, CampaignEvent.SHOWN, Effect.FATIGUE, _days(14), strength=-1.5, after=3),
     OverlayKind(CAMPAIGNS, CampaignEvent.CLICKED, Effect.BOOST, _days(14), strength=0.8, half_life=_days(2)),
@@ -82,6 +91,7 @@ KINDS = (
     OverlayKind(TELEMETRY, TelemetryEvent.PRODUCT_VIEW, Effect.BOOST, _days(14), strength=0.8, half_life=_days(2)),
     OverlayKind(TELEMETRY, TelemetryEvent.SEARCH, Effect.BOOST_FAMILY, _days(7), strength=0.5, half_life=_days(1)),
     OverlayKind(FEEDBACK, FeedbackEvent.PURCHASED, Effect.HOLD, _days(60)),
+    OverlayKind(FEEDBACK, FeedbackEvent.PURCHASED, Effect.COOL_DOWN, _OFFER_RESTS),
     OverlayKind(FEEDBACK, FeedbackEvent.DISMISSED, Effect.SUPPRESS, _days(30), of_list=True),
     OverlayKind(FEEDBACK, FeedbackEvent.CLICKED, Effect.BOOST, _days(14), strength=1.0, half_life=_days(2)),
     OverlayKind(FEEDBACK, FeedbackEvent.COMPLAINED, Effect.SUPPRESS),

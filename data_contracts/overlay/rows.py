@@ -96,11 +96,11 @@ def _is_erasure(topic: str, event: Mapping[str, Any]) -> bool:
 
 
 def _expires(event: Mapping[str, Any], window: timedelta | None, happened: int) -> int:
-    """Seconds. What itself says until when it holds does so up to the second in which that moment lies."""
+    """Seconds, never before its end: up to the second in which that moment lies."""
     until: int | None = event.get("until")
     if until is not None:
         return min(-(-until // MICROS), FOR_GOOD)
-    return FOR_GOOD if window is None else (happened + window // _MICROSECOND) // MICROS
+    return FOR_GOOD if window is None else -(-(happened + window // _MICROSECOND) // MICROS)
 
 
 def _answer_of(topic: str, event: Mapping[str, Any]) -> str:

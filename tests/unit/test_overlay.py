@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_contracts.events import newest
-from data_contracts.overlay import EVENTS, FLEETING, KINDS, TOPICS, Effect, Overlay, Pairs, overlay, row_of
-from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK, PRODUCT_EVENTS, TELEMETRY
+from data_contracts.overlay import EVENTS, FLEETING, KINDS, TOPICS, Effect, Overlay, OverlayKind, Pairs, overlay, row_of
+from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK, PRODUCT_EVENTS, SUPPRESSIONS, TELEMETRY
 from data_contracts.overlay.rows import FOR_GOOD, MAX_CUT_OFF, answers_in, spread
 from data_contracts.search import family_of_search
-from data_contracts.vocabulary import Family
+from data_contracts.vocabulary import CampaignEvent, Family, FeedbackEvent, SuppressionEvent
 from infra.local.world import parameters
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
@@ -92,6 +92,7 @@ def test_a_rollback_keeps_every_suppression(listed: list[Event], days: int) -> N
     assert pairs(now.suppressed) <= pairs(before.suppressed)
     assert pairs(now.families_of) <= pairs(before.families_of)
     assert pairs(now.held) <= pairs(before.held)
+    assert pairs(now.cooling) == pairs(before.cooling)
     assert (now.withdrawn & ~before.withdrawn == 0).all()
 
 
@@ -106,7 +107,7 @@ def test_what_the_look_up_leaves_out_nobody_needs(listed: list[Event], days: int
     distinct = list({(one.user_id, one.topic, one.event_id): one for one in listed}.values())
     read = computed(*filter(is_read, distinct), cut_off=cut_off)
     every = computed(*distinct, cut_off=cut_off)
-    for name in ("held", "suppressed", "families_of", "boosts", "family_boosts", "released"):
+    for name in ("held", "cooling", "suppressed", "families_of", "boosts", "family_boosts", "released"):
         assert named(read, name) == named(every, name)
     assert bits(read) == bits(every)
 
@@ -146,6 +147,19 @@ def test_what_opens_a_door_counts_only_after_the_cut_off_and_what_shuts_one_befo
     assert computed(Event(FEEDBACK, "opted_in", event_time=early)).given.tolist() == [0]
     assert pairs(computed(Event(PRODUCT_EVENTS, "opened", "card_debit", early)).held)
     assert not computed(Event(PRODUCT_EVENTS, "opened", "card_debit", CUT_OFF - LATE - 1)).held
+
+
+@pytest.mark.parametrize(("topic", "event_type"), [(CAMPAIGNS, "purchased"), (FEEDBACK, "purchased")])
+def test_an_offer_that_was_bought_rests_from_its_purchase_and_may_come_back_whatever_was_published_since(
+    topic: str, event_type: str
+) -> None:
+    (rest,) = {kind.window for kind in KINDS if kind.effect is Effect.COOL_DOWN}
+    assert rest is not None
+    bought = Event(topic, event_type, "offer_a", NOW - rest // timedelta(microseconds=1))
+    for days in (0, 1, 30):
+        cut_off = CUT_OFF - days * DAY
+        assert pairs(computed(bought, cut_off=cut_off).cooling) == {(0, "offer_a")}
+        assert not computed(bought, cut_off=cut_off, now=NOW + 1).cooling
 
 
 @pytest.mark.parametrize("topic", [CAMPAIGNS, FEEDBACK])
@@ -223,6 +237,30 @@ def kept(
     event = {"event_id": "e", "event_time": at, "user_id": 7, "event_type": event_type, **more}
     row = row_of(topic, event, arrived=arrived, skew=HOUR)
     return None if row is None else astuple(row)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.topic} {kind.event_type} {kind.effect}")
+def test_an_event_is_kept_as_long_as_any_rule_needs_it(kind: OverlayKind) -> None:
+    at = NOW + 1  # not a whole second
+    event = {"event_id": "e", "event_time": at, "user_id": 7, "event_type": kind.event_type, "query": "ипотека"}
+    row = row_of(kind.topic, event, arrived=at, skew=0)
+    assert row is not None
+    if kind.window is None:
+        assert row.expires_at == FOR_GOOD
+    else:
+        assert row.expires_at * 1_000_000 >= at + kind.window // timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("topic", "event_type"),
+    [
+        *((FEEDBACK, word) for word in (FeedbackEvent.OPTED_OUT, FeedbackEvent.COMPLAINED)),
+        *((CAMPAIGNS, word) for word in (CampaignEvent.UNSUBSCRIBED, CampaignEvent.COMPLAINED)),
+        *((SUPPRESSIONS, word) for word in SuppressionEvent),
+    ],
+)
+def test_who_must_not_be_addressed_is_so_for_good(topic: str, event_type: str) -> None:
+    assert kept(topic, event_type, at=NOW - 4_000 * DAY)[-1] == FOR_GOOD  # type: ignore[index]
 
 
 def test_a_row_expires_when_no_rule_needs_it_and_some_never_do() -> None:
