@@ -24,6 +24,7 @@ from infra.options import AsJson, DataDir, settings_of
 from infra.overlay import overlay as overlay_command
 from infra.plan import plan
 from infra.report import report
+from infra.retrain import retrain
 from infra.suppress import suppress
 from infra.tokens import token
 from infra.topics import topics as topics_command
@@ -168,6 +169,7 @@ app.command()(plan)
 app.command()(models)
 app.command()(promote)
 app.command()(demote)
+app.command()(retrain)
 for command in (served.snapshots, served.publish, served.rollback, served.block, served.unblock):
     app.command()(command)
 app.add_typer(contracts.app, name="contracts")

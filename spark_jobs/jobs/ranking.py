@@ -53,8 +53,8 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     champions = {name: one.champion for name, one in aliases.items() if one.champion is not None}
     beside = {name: model for name, model in champions.items() if data[name].against(model) is None}
     (products, product_warnings), (offers, offer_warnings), uplift = at_once(
-        lambda: _products(spark, params, beside.get("products")),
-        lambda: _offers(spark, params, beside.get("offers")),
+        lambda: train_products(spark, params, beside.get("products")),
+        lambda: train_offers(spark, params, beside.get("offers")),
         lambda: leave_uplift(spark, params, beside.get(UPLIFT)),
     )
     made = {"products": products, "offers": offers, UPLIFT: uplift}
@@ -75,9 +75,10 @@ def product_windows(silver: Silver, params: NightParams) -> Windows | None:
     return windows
 
 
-def _products(
-    spark: SparkSession, params: NightParams, champion: ModelVersion | None
+def train_products(
+    spark: SparkSession, params: NightParams, champion: ModelVersion | None = None
 ) -> tuple[Trained | None, tuple[str, ...]]:
+    """What was trained, its files in the night's folder, and warnings. champion: is judged beside it."""
     silver = read_silver(spark, params.lake)
     windows = product_windows(silver, params)
     if windows is None:
@@ -91,9 +92,10 @@ def _products(
     return Trained(ranker.facts, judged, sizes=sizes, importance=importance(ranker.booster)), ()
 
 
-def _offers(
-    spark: SparkSession, params: NightParams, champion: ModelVersion | None
+def train_offers(
+    spark: SparkSession, params: NightParams, champion: ModelVersion | None = None
 ) -> tuple[Trained | None, tuple[str, ...]]:
+    """As `train_products`, on the night's retrieval model."""
     other = None if champion is None else load_offer_ranker(champion.uri)
     saved = train_offer_models(spark, params, beside=other)
     if not saved.files:

@@ -1,6 +1,7 @@
 """What Delta's log says of a table's commits, read as the JSON it is: no Spark job for a number already written."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from spark_jobs.lake.files import file_system, read_bytes
 # Commits that leave a table's rows as their writer left them, or only take a person out of them.
 _UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "DELETE")
 _DAYS = "days"
+_ABSOLUTE = re.compile(r"[a-z0-9]+:/")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class AddedFile:
     rows: int
     nulls: Mapping[str, int]
     bytes: int = 0
+
+    def uri(self, table: str) -> str:
+        """Where it lies; a shallow clone's files are those of the table that it was made of."""
+        return self.path if _ABSOLUTE.match(self.path) else f"{table}/{self.path}"
 
 
 @dataclass(frozen=True)

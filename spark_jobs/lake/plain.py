@@ -17,7 +17,7 @@ def last_written(lake: str, table: str, columns: Sequence[str]) -> list[dict[str
     uri = table_uri(lake, table)
     rows: list[dict[str, Any]] = []
     for file in last_written_files(uri):
-        system, path = file_system(f"{uri}/{file.path}")
+        system, path = file_system(file.uri(uri))
         partition = {name: value for name, value in file.partition.items() if name in columns}
         with system.open_input_file(path) as stream:
             stored = pq.read_table(stream, columns=[name for name in columns if name not in partition])

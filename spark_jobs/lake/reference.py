@@ -41,6 +41,6 @@ def _document(lake: str, table: str) -> str | None:
     files = [file for file in commit.added if file.rows]
     if len(files) != 1 or files[0].rows != 1:
         raise InputError(f"{uri}: version {commit.version} is not one document: run ingest again")
-    system, path = file_system(f"{uri}/{files[0].path}")
+    system, path = file_system(files[0].uri(uri))
     with system.open_input_file(path) as file:
         return str(pq.read_table(file, columns=["document"]).column("document")[0].as_py())

@@ -112,7 +112,7 @@ def _written(spark: SparkSession, uri: str, commit: Commit) -> DataFrame:
     table = spark.read.format("delta").load(uri)
     if commit.version != newest_version(uri):  # compacted since, so its files may be gone
         return table
-    files = [f"{uri}/{file.path}" for file in commit.added if file.rows]
+    files = [file.uri(uri) for file in commit.added if file.rows]
     frame = spark.read.schema(table.schema).option("basePath", uri).parquet(*files)
     return frame.coalesce(1) if commit.rows <= _ROWS_OF_ONE_TASK else frame
 

@@ -17,6 +17,7 @@ from spark_jobs.lifecycle.registry import TrainingRecord
 from spark_jobs.ranking.newest import Judged
 
 _ROOT = Path(__file__).resolve().parents[2]
+DATA_VERSIONS, PARAMETERS = "data_versions.json", "night_params.json"
 _BINS, _SHOWN_FEATURES = 10, 25
 _PURPOSE = {
     "products": "Ranks bank products for one person by calibrated probability of opening times value.",
@@ -57,7 +58,8 @@ def record_of(
     texts = {
         "features.json": json.dumps(list(model.features), indent=1),
         "contracts.json": json.dumps(model.contracts, indent=1),
-        "data_versions.json": json.dumps(inputs, indent=1),
+        DATA_VERSIONS: json.dumps(inputs, indent=1),
+        PARAMETERS: params.model_dump_json(indent=1, exclude={"registry"}),  # whose URL may hold a password
         "files.json": json.dumps({"uri": model.uri, "sha256": model.files}, indent=1),
         "model_card.md": model_card(model, inputs),
         **plots(judged, importance, seed=params.seed),

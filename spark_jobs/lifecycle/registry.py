@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from data_contracts.errors import RecsError, UnavailableError
+from data_contracts.errors import InputError, RecsError, UnavailableError
 from data_contracts.manifest import GateVerdict
 from data_contracts.models import MODEL_NAMES, Aliases, ModelVersion
 from spark_jobs.lifecycle.files import remember, remembered
@@ -136,6 +137,15 @@ class Registry:
         """Oldest first: when, what, by whom and why."""
         with self._asked():
             return self._decisions(model)
+
+    def record(self, model: ModelVersion, *names: str) -> dict[str, str]:
+        """Texts that were kept of its training, by name. Raises InputError for one that was not."""
+        run_id = model.run.rpartition("/")[2]
+        with self._asked(), TemporaryDirectory() as folder:
+            kept = {one.path for one in self._client.list_artifacts(run_id)}
+            if absent := sorted({*names} - kept):
+                raise InputError(f"{model.name} {model.told}: {', '.join(absent)} was not kept when it was trained")
+            return {name: Path(self._client.download_artifacts(run_id, name, folder)).read_text() for name in names}
 
     def versions(self, name: str) -> list[ModelVersion]:
         """Newest first."""

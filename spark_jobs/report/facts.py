@@ -143,7 +143,7 @@ def _contacts(lake: str) -> tuple[Counter[tuple[str, str]], tuple[str, ...]]:
     uri, counts, days = table_uri(lake, _CAMPAIGNS), Counter[tuple[str, str]](), set[str]()
     for file in last_written_files(uri):
         days.add(str(file.partition.get(DAY)))
-        system, path = file_system(f"{uri}/{file.path}")
+        system, path = file_system(file.uri(uri))
         with system.open_input_file(path) as stream:
             for batch in pq.ParquetFile(stream).iter_batches(columns=["channel", "event_type"]):
                 counts.update(zip(*(batch.column(name).to_pylist() for name in ("channel", "event_type")), strict=True))
