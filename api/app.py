@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from api.audience_sending import AudienceSendings
 from api.clickhouse_store import ClickHouseStore
 from api.console_page import ConsolePage
 from api.edge import Edge
@@ -72,6 +73,7 @@ def create_app(
     app.state.limits = Limits.of(settings)
     app.state.pulls = Slots(settings.lists_pulls)
     app.state.exports = Exports(settings)
+    app.state.audiences = AudienceSendings(settings)
     install_problems(app)
     app.include_router(router)
     app.mount("/console", ConsolePage())

@@ -11,15 +11,25 @@ from typing import Any, Protocol
 import numpy as np
 import orjson
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from api.answers import PROBABILITIES
 from api.bulk_formats import Format
+from api.bulk_text import moments_text
 from api.streams import END, ArrowStream, ParquetStream
 from data_contracts.csv_text import csv_field
 from sql.audiences import Member
 
-SCHEMA = pa.schema([("place", pa.uint32()), ("user_id", pa.int64()), ("score", pa.float64())])
-_CSV_HEAD = b"record,place,user_id,score\r\n"
+SCHEMA = pa.schema(
+    [
+        ("place", pa.uint32()),
+        ("user_id", pa.int64()),
+        ("score", pa.float64()),
+        ("send_after", pa.timestamp("us", "UTC")),
+    ]
+)
+_SUMMED = ("place", "user_id", "score")
+_CSV_HEAD = b"record,place,user_id,score,send_after\r\n"
 
 
 class Writer(Protocol):
@@ -31,12 +41,13 @@ class Writer(Protocol):
     def end(self, told: Mapping[str, Any]) -> bytes: ...
 
 
-def page_of(members: list[Member]) -> pa.RecordBatch:
-    """Of SCHEMA; scores as look-ups tell them."""
+def page_of(members: list[Member], send_after: NDArray[np.datetime64]) -> pa.RecordBatch:
+    """Of SCHEMA; scores as look-ups tell them; `send_after` UTC, NaT where it may be sent at once."""
     columns = [
         [one.place for one in members],
         [one.user_id for one in members],
         [PROBABILITIES[one.score] for one in members],
+        send_after,
     ]
     return pa.record_batch([pa.array(*one) for one in zip(columns, SCHEMA.types, strict=True)], schema=SCHEMA)
 
@@ -59,7 +70,7 @@ class _Ndjson:
 
     def write(self, page: pa.RecordBatch) -> tuple[bytes, bytes]:
         rows = ({**row, "user_id": str(row["user_id"])} for row in page.to_pylist())
-        lines = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
+        lines = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z) for row in rows)
         return lines, lines
 
     def end(self, told: Mapping[str, Any]) -> bytes:
@@ -76,11 +87,15 @@ class _Csv:
         return self._head
 
     def write(self, page: pa.RecordBatch) -> tuple[bytes, bytes]:
-        rows = "".join(f"member,{row['place']},{row['user_id']},{row['score']}\r\n" for row in page.to_pylist())
+        after = moments_text(page["send_after"].to_numpy(zero_copy_only=False)).to_pylist()
+        rows = "".join(
+            f"member,{row['place']},{row['user_id']},{row['score']},{moment}\r\n"
+            for row, moment in zip(page.to_pylist(), after, strict=True)
+        )
         return rows.encode(), rows.encode()
 
     def end(self, told: Mapping[str, Any]) -> bytes:
-        return f"{END},,,{csv_field(orjson.dumps(told).decode())}\r\n".encode()
+        return f"{END},,,{csv_field(orjson.dumps(told).decode())},\r\n".encode()
 
 
 class _Arrow(ArrowStream):
@@ -100,4 +115,4 @@ class _Parquet(ParquetStream):
 
 
 def _content(page: pa.RecordBatch) -> bytes:
-    return b"".join(np.ascontiguousarray(column.to_numpy()).tobytes() for column in page.columns)
+    return b"".join(np.ascontiguousarray(page[name].to_numpy()).tobytes() for name in _SUMMED)

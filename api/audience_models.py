@@ -80,7 +80,8 @@ class Preview(_Value):
 
 class Audience(_Value):
     id: str
-    status: Literal["ready"] = "ready"
+    status: Literal["ready", "confirming", "sent", "cancelled"] = "ready"
+    contacts: int | None = Field(None, description="counted when it was sent")
     snapshot_id: str
     created_at: datetime
     actor: str

@@ -13,7 +13,7 @@ from api.serving import Serving
 from api.times import Moment
 from data_contracts.columns import USER_ID
 from data_contracts.contact_policy import contact_policy
-from data_contracts.contacts import contact_allowed, contacted_within
+from data_contracts.contacts import contact_allowed, contacted_within, send_after
 from data_contracts.overlay.rows import micros
 from data_contracts.policy import kept, may_profile
 from data_contracts.policy.users import CHANNEL_CONSENT
@@ -60,6 +60,12 @@ def admitted(serving: Serving, moment: Moment, wanted: Wanted, page: Page) -> Bo
     return np.asarray(
         is_in if changes is None else is_in & _may_be_told(changes, moment, wanted, user_ids, page.events)
     )
+
+
+def sent_after(moment: Moment, wanted: Wanted, page: Page) -> NDArray[np.datetime64]:
+    """Of a page's users [U], in their order: the earliest moment at which they may be told, UTC, NaT for at once."""
+    regions = _aligned(page)[0]["region"].to_numpy() if page.states.num_rows else np.full(page.users.num_rows, -1)
+    return send_after(contact_policy(), wanted.channel, regions, now=micros(moment.now))
 
 
 def _may_be_told(changes: Changes, moment: Moment, wanted: Wanted, user_ids: Ints, events: pa.Table) -> Bools:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from api.audience_formats import page_of, writer_of
-from api.audience_rules import Wanted, admitted
+from api.audience_rules import Wanted, admitted, sent_after
 from api.audiences import Desk
 from api.bulk_formats import Format
 from data_contracts.columns import USER_ID
@@ -28,7 +28,7 @@ class Pull:
 
     desk: Desk
     wanted: Wanted
-    audience_id: str
+    members: str
     after: int
     format: Format
 
@@ -37,19 +37,22 @@ class Pull:
         writer = writer_of(self.format, is_whole=not self.after)
         yield writer.start()
         with connected(address) as store:
-            while page := members_after(store, self.audience_id, after=after, most=_AT_ONCE):
+            while page := members_after(store, self.members, after=after, most=_AT_ONCE):
                 kept = self._kept(store, page)
-                data, summed = writer.write(page_of(kept))
+                data, summed = writer.write(kept)
                 checksum.update(summed)
-                told, left_out, after = told + len(kept), left_out + len(page) - len(kept), page[-1].place
+                told, after = told + kept.num_rows, page[-1].place
+                left_out += len(page) - kept.num_rows
                 yield data
         yield writer.end({"members": told, "left_out": left_out, "sha256": checksum.hexdigest()})
 
-    def _kept(self, store: Store, page: Sequence[Member]) -> list[Member]:
+    def _kept(self, store: Store, page: Sequence[Member]) -> pa.RecordBatch:
         desk, ids = self.desk, [one.user_id for one in page]
         serving = desk.serving
         states = store.table("user_state_v1/lookup", snapshot_id=serving.snapshot_id, user_ids=ids)
         cut_off = desk.moment.cut_off_micros
         events = selected_events(store, "user_events_v1/of_users", user_ids=ids, cut_off=cut_off)
-        is_in = admitted(serving, desk.moment, self.wanted, Page(pa.table({USER_ID: ids}), states, events))
-        return [one for one, stays in zip(page, is_in.tolist(), strict=True) if stays]
+        asked = Page(pa.table({USER_ID: ids}), states, events)
+        is_in = admitted(serving, desk.moment, self.wanted, asked)
+        kept = [one for one, stays in zip(page, is_in.tolist(), strict=True) if stays]
+        return page_of(kept, sent_after(desk.moment, self.wanted, asked)[is_in])

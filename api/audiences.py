@@ -10,19 +10,18 @@ from numpy.typing import NDArray
 from api.audience_models import AudienceOrder, Interval, Outcome, Overlap, Preview, ScoreShare
 from api.audience_rules import Wanted, admitted
 from api.refusals import InvalidError
+from api.sendings import id_of, refuse_another
 from api.serving import Serving
 from api.times import Moment
 from data_contracts.columns import ITEM_ID
 from data_contracts.errors import UnavailableError
 from data_contracts.experiments.assign import point, salt_number
-from data_contracts.overlay import EventRow
 from data_contracts.overlay.rows import micros
 from data_contracts.scores import dequantise, quantise
 from sql.audience_pool import Place, Pool
-from sql.audiences import Members, put_audience, running_members
+from sql.audiences import KeptAudience, Members, audience, controls, put_audience, running_members
 from sql.client import Store
-from sql.control_groups import held_out
-from sql.user_events import put_events
+from sql.contacts import Contacts
 
 _LEAST_PAGE, _MOST_PAGE = 5_000, 200_000
 _SHARES = 20  # of the distribution of scores
@@ -42,25 +41,39 @@ class Desk:
         outcome = self._outcome(order, found, _overlaps(store, found.members))
         return Preview(snapshot_id=self.serving.snapshot_id, outcome=outcome)
 
-    def make(self, store: Store, order: AudienceOrder, *, actor: str) -> str:
-        """The id of a new audience. Its control group is contacted about the product by nobody from now on.
+    def make(self, store: Store, order: AudienceOrder, *, actor: str, key: str = "") -> str:
+        """The id of a new audience, or of that which the client's `key`, if it has one, made before. Its control group
+        is contacted about the product by nobody from now on. Raises ConflictError for a key of another order.
 
-        The audience comes first: what fails holds nobody out for one that is not there.
+        The audience comes first: what fails holds nobody out for one that is not there, and the same key goes on.
         """
-        audience_id = uuid4().hex
+        audience_id = id_of(actor, key, digits=32) if key else uuid4().hex
+        name = uuid4().hex if key else audience_id
+        kept = audience(store, audience_id) or self._put(store, order, audience_id, name=name, actor=actor)
+        is_same = AudienceOrder.model_validate_json(kept.request) == order
+        refuse_another(is_same=is_same, field="Idempotency-Key", what="audience")
+        contacts = Contacts(audience_id, order.channel.value)
+        contacts.hold_out(store, controls(store, kept.members), order.product_id, at=micros(self.moment.now))
+        return audience_id
+
+    def _put(self, store: Store, order: AudienceOrder, audience_id: str, *, name: str, actor: str) -> KeptAudience:
+        """As it is kept: where the same was made elsewhere at once, that which came first."""
         found = self._found(store, order, salt=audience_id)
         members, outcome = found.members, self._outcome(order, found, _overlaps(store, found.members))
         put_audience(
             store,
             audience_id,
             members,
+            name=name,
             actor=actor,
             snapshot_id=self.serving.snapshot_id,
             request=order.model_dump_json(),
             outcome=outcome.model_dump_json(),
         )
-        put_events(store, self._held_out(order, members, audience_id))
-        return audience_id
+        kept = audience(store, audience_id)
+        if kept is None:
+            raise UnavailableError("the audience was not kept")
+        return kept
 
     def wanted(self, order: AudienceOrder) -> Wanted:
         product = self.serving.policy.position.get(order.product_id)
@@ -137,19 +150,6 @@ class Desk:
     def _short(self, order: AudienceOrder, total: int, looked: int) -> str:
         kept = f"{self.serving.snapshot_id} keeps {looked} users of the product by {order.variant} scores"
         return f"only {total} users may be contacted so: {kept}{' of at least min_score' if order.min_score else ''}"
-
-    def _held_out(self, order: AudienceOrder, members: Members, audience_id: str) -> Iterator[EventRow]:
-        now = micros(self.moment.now)
-        for user_id in members.user_ids[members.is_control].tolist():
-            row = held_out(
-                f"{audience_id}/{user_id}",
-                user_id=user_id,
-                product_id=order.product_id,
-                channel=order.channel.value,
-                now=now,
-            )
-            if row is not None:
-                yield row
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from api.bulk_chunks import NOTHING, Chunk, Totals
 from api.bulk_formats import Format, Writer, writer_of
 from api.bulk_lists import lists_of
-from api.crowds import Crowd, Ground, Wanted
+from api.crowds import Crowd, Ground, Wanted, sent_after
 from api.cursors import Cursor
-from api.ranks import Ranks
 from api.serving import Serving, Snapshot
 from api.watch import Watch
 from data_contracts.columns import USER_ID
@@ -94,9 +90,8 @@ class Pull:
         with connected(self.address) as store, closing(self._read(store)) as read:
             for rows in read:
                 ground = grounds.now()
-                ids, shown = self._shown(ground, rows)
                 last = int(rows.states[USER_ID][-1].as_py())
-                yield Chunk.of(ids, shown, ground.names), last + 1, ground
+                yield self._chunk(ground, rows), last + 1, ground
 
     def body(self) -> Iterator[bytes]:
         """All of it as bytes of the format, from the first read chunk on."""
@@ -134,13 +129,14 @@ class Pull:
             "crc32": totals.checksum,
         }
 
-    def _shown(self, ground: Ground, rows: Rows) -> tuple[NDArray[np.int64], Ranks]:
-        crowd = Crowd.of(ground, rows, self.watch.moment(self.snapshot))
-        shown = lists_of(ground, crowd)
+    def _chunk(self, ground: Ground, rows: Rows) -> Chunk:
+        moment = self.watch.moment(self.snapshot)
+        crowd = Crowd.of(ground, rows, moment)
+        shown, after = lists_of(ground, crowd), sent_after(ground, crowd.users, moment)
         if self.asked.segment is None:
-            return crowd.user_ids, shown
+            return Chunk.of(crowd.user_ids, shown, ground.names, after)
         is_asked = crowd.segments == self.asked.segment
-        return crowd.user_ids[is_asked], shown[is_asked]
+        return Chunk.of(crowd.user_ids[is_asked], shown[is_asked], ground.names, after[is_asked])
 
     def _sign(self, following: int) -> Callable[[Totals], str]:
         return lambda totals: Cursor(

@@ -24,8 +24,10 @@ SCHEMA = pa.schema(
         ("scores", pa.list_(pa.float64())),
         ("tiers", pa.list_(pa.string())),
         ("reasons", pa.list_(pa.uint16())),
+        ("send_after", pa.timestamp("us", "UTC")),
     ]
 )
+Moments = NDArray[np.datetime64]
 _SCORES = np.array(PROBABILITIES)
 
 
@@ -70,7 +72,7 @@ NOTHING = Totals()
 class Chunk:
     """Lists of those who are shown anything. `flat`: their items one after another [1, M], user n's from ends[n] on.
 
-    `users`: how many were looked at.
+    `users`: how many were looked at; `send_after` [N]: UTC, NaT where it may be sent at once.
     """
 
     users: int
@@ -78,14 +80,15 @@ class Chunk:
     ends: NDArray[np.int32]
     flat: Ranks
     names: Names
+    send_after: Moments
 
     @classmethod
-    def of(cls, user_ids: NDArray[np.int64], shown: Ranks, names: Names) -> Self:
+    def of(cls, user_ids: NDArray[np.int64], shown: Ranks, names: Names, send_after: Moments) -> Self:
         is_shown = shown.is_item[:, 0]
         if not is_shown.all():
             shown = shown[is_shown]
         ends, flat = shown.flat()
-        return cls(len(user_ids), user_ids[is_shown], ends, flat, names)
+        return cls(len(user_ids), user_ids[is_shown], ends, flat, names, send_after[is_shown])
 
     def taken(self, words: pa.Array) -> pa.Array:
         """Words by item, item by item."""
@@ -109,7 +112,8 @@ class Chunk:
             pa.array(flat.reasons[0].astype(np.uint16)),
         )
         tiers = TIER_WORDS.take(pa.array(self.tiers))
-        columns = [pa.array(self.user_ids), tiers, *(pa.ListArray.from_arrays(ends, one) for one in lists)]
+        after = pa.array(self.send_after, SCHEMA.field("send_after").type)
+        columns = [pa.array(self.user_ids), tiers, *(pa.ListArray.from_arrays(ends, one) for one in lists), after]
         return pa.record_batch(columns, schema=SCHEMA)
 
 

@@ -87,10 +87,10 @@ class _Csv:
     def write(self, chunk: Chunk, before: Totals, sign: Sign) -> tuple[bytes, Totals]:
         data = csv_rows(chunk)
         totals = before.after(chunk, zlib.crc32(data, before.checksum))
-        return b"".join([data, f"{CURSOR},,,{sign(totals)},,,\r\n".encode()]), totals
+        return b"".join([data, f"{CURSOR},,,{sign(totals)},,,,\r\n".encode()]), totals
 
     def end(self, told: Mapping[str, Any]) -> bytes:
-        return f"{END},,,{csv_field(orjson.dumps(told).decode())},,,\r\n".encode()
+        return f"{END},,,{csv_field(orjson.dumps(told).decode())},,,,\r\n".encode()
 
 
 class _ExportCsv:

@@ -5,16 +5,17 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from api.answers import PROBABILITIES, reason_codes
 from api.bulk_chunks import TIER_WORDS, Chunk, content
 from api.ranks import TIERS
 
-CSV_COLUMNS = ("record", "user_id", "rank", "item_id", "score", "tier", "reasons")
+CSV_COLUMNS = ("record", "user_id", "rank", "item_id", "score", "tier", "reasons", "send_after")
 
 
 def json_lines(chunk: Chunk) -> memoryview:
-    """{"user_id":"…","tier":"…","items":[{"item_id":"…","score":…,"tier":"…","reasons":[…]},…]}"""
+    """{"user_id":"…","tier":"…","send_after":…,"items":[{"item_id":"…","score":…,"tier":"…","reasons":[…]},…]}"""
     flat = chunk.flat
     items = pc.binary_join_element_wise(
         '{"item_id":',
@@ -27,7 +28,9 @@ def json_lines(chunk: Chunk) -> memoryview:
     lines = pc.binary_join_element_wise(
         '{"user_id":"',
         pc.cast(pa.array(chunk.user_ids), pa.string()),
-        _tiers('","tier":"', '","items":[').take(pa.array(chunk.tiers)),
+        _tiers('","tier":"', '","send_after":').take(pa.array(chunk.tiers)),
+        moments_text(chunk.send_after, '"', none="null"),
+        ',"items":[',
         pc.binary_join(pa.ListArray.from_arrays(pa.array(chunk.ends), items), ","),
         "]}\n",
         "",
@@ -46,9 +49,17 @@ def csv_rows(chunk: Chunk, *, record: str = "list,") -> memoryview:
         _scores("", "").take(_place(flat.scores[0])),
         TIER_WORDS.take(pa.array(flat.tiers[0])),
         _reasons("", " ", "").take(pa.array(flat.reasons[0])),
+        moments_text(chunk.send_after).take(pa.array(np.repeat(np.arange(len(lengths)), lengths))),
         ",",
     )
     return content(pc.binary_join_element_wise(record, rows, "\r\n", ""))
+
+
+def moments_text(moments: NDArray[np.datetime64], quote: str = "", *, none: str = "") -> pa.Array:
+    """2026-03-16T06:00:00Z; they are few, each again and again."""
+    found, place = np.unique(moments, return_inverse=True)
+    words = [none if np.isnat(one) else f"{quote}{np.datetime_as_string(one, unit='s')}Z{quote}" for one in found]
+    return pa.array(words, pa.string()).take(pa.array(place))
 
 
 def _place(scores: np.ndarray[tuple[int], np.dtype[np.int32]]) -> pa.Array:

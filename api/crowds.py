@@ -16,9 +16,12 @@ from api.ranks import Ranks
 from api.serving import Serving
 from api.times import Moment
 from data_contracts.columns import ITEM_ID, USER_ID
+from data_contracts.contact_policy import contact_policy
+from data_contracts.contacts import send_after
 from data_contracts.context import Emphasis, emphasis
 from data_contracts.experiments import MADE_ON_DEMAND, Traits, Trials, assignments, chosen
 from data_contracts.overlay.kinds import MOST_BOOST
+from data_contracts.overlay.rows import micros
 from data_contracts.policy import Users, employment_codes, holdings_matrix, may_profile
 from data_contracts.vocabulary import Channel, Family, Kind, Variant
 from sql.ranges import Rows
@@ -131,6 +134,11 @@ class Crowd:
         back = changes.kept_back if changes else None
         kept_back = _rows_in(back.rows if back else {}, user_ids)
         return cls(user_ids, segments, users, own, has_own, changes, row, kept_back, boosts, boosted, said)
+
+
+def sent_after(ground: Ground, users: Users, moment: Moment) -> NDArray[np.datetime64]:
+    """The earliest moment at which each user may be sent what is wanted, UTC; NaT where it may go at once."""
+    return send_after(contact_policy(), ground.wanted.channel, users.region, now=micros(moment.now))
 
 
 def users_of_table(ground: Ground, states: pa.Table) -> Users:

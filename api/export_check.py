@@ -8,22 +8,26 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 import pyarrow as pa
 
+from api.bulk_chunks import Moments
 from api.bulk_formats import Format
 from api.bulk_lists import still_shown
-from api.crowds import Crowd, Ground, Wanted
+from api.crowds import Crowd, Ground, Wanted, sent_after
 from api.export_files import Folder, short_name, verified
 from api.export_rows import PAIRS_HEAD, Block, Bools, Ints, again, blocks_of, pairs_csv, pairs_in
 from api.serving import Serving
 from api.watch import Watch
 from data_contracts.columns import USER_ID
+from data_contracts.contact_policy import contact_policy
+from data_contracts.contacts import without_own
 from data_contracts.errors import UnavailableError
 from data_contracts.vocabulary import Channel, Kind
 from sql.client import Store
+from sql.contacts import Contacts
 from sql.ranges import Rows
 from sql.user_events import selected_events
 
@@ -37,8 +41,9 @@ _NO_LISTS = pa.schema(
 
 @dataclass(frozen=True)
 class Prepared:
-    """A written export: its folder, manifest, and what it was asked for."""
+    """A written export: its id, folder, manifest, and what it was asked for."""
 
+    export_id: str
     folder: Folder
     files: Mapping[str, Mapping[str, Any]]  # of the manifest, by the name each is asked for
     channel: Channel
@@ -49,6 +54,7 @@ class Prepared:
     @classmethod
     def of(cls, folder: Folder, manifest: Mapping[str, Any], request: Mapping[str, Any]) -> "Prepared":
         return cls(
+            manifest["export_id"],
             folder,
             {short_name(one["name"]): one for one in manifest["files"]},
             Channel(request["channel"]),
@@ -56,6 +62,15 @@ class Prepared:
             Format(request["format"]),
             bool(request["bom"]),
         )
+
+    @property
+    def is_to_be_sent(self) -> bool:
+        """Being listed is being sent: contacts are reserved."""
+        return self.channel in contact_policy().sending
+
+    @property
+    def contacts(self) -> Contacts:
+        return Contacts(self.export_id, self.channel.value)
 
     def blocks(self, name: str) -> Iterator[Block]:
         """Raises InputError for a file that is not what was exported."""
@@ -80,13 +95,13 @@ class Check:
         out.seek(0)
         return out
 
-    def removed(self, store: Store, name: str, keep: Any = lambda _: None) -> IO[bytes]:
+    def removed(self, store: Store, name: str, keep: Any = lambda *_: None) -> IO[bytes]:
         """What is taken out of a part, as lines of CSV, also left beside it; `keep` is told the rest."""
         out = _spool()
         for block in self.prepared.blocks(name):
-            stays = self._stays(store, block)
-            keep(block.where(stays))
-            out.write(pairs_csv(block.where(~stays)))
+            now = self._now(store, block)
+            keep(block.where(now.stays), now.send_after[now.stays])
+            out.write(pairs_csv(block.where(~now.stays)))
         out.seek(0)
         self.prepared.folder.publish(removed_name(name), _headed(out))
         out.seek(0)
@@ -98,9 +113,10 @@ class Check:
         there = set(states_of(store, self.watch.serving.snapshot_id, users)[USER_ID].to_pylist())
         return [one for one in contacts if one[0] in there]
 
-    def _stays(self, store: Store, block: Block) -> Bools:
+    def _now(self, store: Store, block: Block) -> "_Now":
+        """Of a block's rows [M]."""
         if not len(block):
-            return np.zeros(0, np.bool_)
+            return _Now.unknown(0)
         serving = self.watch.serving
         if not self.watch.is_up or not serving.snapshot.is_whole:
             raise UnavailableError(self.watch.outage or "no snapshot is published")
@@ -110,21 +126,38 @@ class Check:
         items[row, places] = _codes(serving, block.item_ids, self.prepared.kind)
         ground = Ground(serving, Wanted(self.prepared.channel, self.prepared.kind, top_k=items.shape[1]))
         some = [slice(first, first + _USERS_AT_ONCE) for first in range(0, len(users), _USERS_AT_ONCE)]
-        return np.concatenate([self._of(store, ground, users[one], items[one]) for one in some])[row, places]
+        found = [self._of(store, ground, users[one], items[one]) for one in some]
+        stays, after = (np.concatenate([getattr(one, name) for one in found]) for name in ("stays", "send_after"))
+        return _Now(stays[row, places], after[row])
 
-    def _of(self, store: Store, ground: Ground, users: Ints, items: Any) -> Bools:
+    def _of(self, store: Store, ground: Ground, users: Ints, items: Any) -> "_Now":
         """Of users in order of their ids; of whom nothing is known any more, nothing stays."""
         moment = self.watch.moment(ground.serving.snapshot)
         states = states_of(store, ground.serving.snapshot_id, users)
-        stays = np.zeros(items.shape, np.bool_)
+        now = _Now.unknown(*items.shape)
         if states.num_rows:
             is_there = np.isin(users, states[USER_ID].to_numpy())
             events = selected_events(
                 store, "user_events_v1/of_users", user_ids=users.tolist(), cut_off=moment.cut_off_micros
             )
+            events = without_own(events, self.prepared.export_id)
             rows = Rows(states, _NO_LISTS.empty_table(), events if events.num_rows else None)
-            stays[is_there] = still_shown(ground, Crowd.of(ground, rows, moment), items[is_there])
-        return stays
+            crowd = Crowd.of(ground, rows, moment)
+            now.stays[is_there] = still_shown(ground, crowd, items[is_there])
+            now.send_after[is_there] = sent_after(ground, crowd.users, moment)
+        return now
+
+
+@dataclass(frozen=True)
+class _Now:
+    """What stays of items [N, L], and from when on it may be sent to users [N]; of rows [M] and [M]."""
+
+    stays: Bools
+    send_after: Moments
+
+    @classmethod
+    def unknown(cls, *shape: int) -> Self:
+        return cls(np.zeros(shape, np.bool_), np.full(shape[0], np.datetime64("NaT", "us")))
 
 
 def contacts_in(prepared: Prepared, *, items: int) -> Iterator[list[tuple[int, str]]]:

@@ -22,6 +22,8 @@ from data_contracts.errors import InputError
 from sql.ranges import Shard
 
 MANIFEST = "manifest.json"
+# An attempt's own copy of it, beside its parts.
+_OWN = "written.json"
 
 
 class StoppedError(Exception):
@@ -104,6 +106,16 @@ class Folder:
             if self.has(name):
                 raise
 
+    def put_back(self, attempt: str) -> None:
+        """An attempt's manifest in place of that which is there; none where it has not come to one."""
+        own = self.at(attempt)
+        if own.has(_OWN):
+            with own.read(_OWN) as opened:
+                self.publish(MANIFEST, iter([opened.read()]))
+        else:
+            filesystem, path = self._opened
+            filesystem.delete_file(f"{path}/{MANIFEST}")
+
     def has(self, name: str) -> bool:
         filesystem, path = self._opened
         return bool(filesystem.get_file_info(f"{path}/{name}").type is not fs.FileType.NotFound)
@@ -122,12 +134,14 @@ def write_export(
     has_bom: bool,
     about: Mapping[str, Any],
     go_on: Callable[[int], None],
-    still_wanted: Callable[[], None],
+    ready: Callable[[Mapping[str, Any]], None],
+    whose: Callable[[], str],
 ) -> Mapping[str, Any]:
     """The manifest, once it is there, and nothing beside it but the parts of `attempt`.
 
-    `go_on` is told the users so far; `still_wanted` is asked right before the manifest. Both raise StoppedError to end
-    it.
+    `go_on` is told the users so far; `ready` the manifest, right before it is there. Both raise StoppedError to end it.
+    `whose` tells the attempt that was begun last: where it is another one, begun while this one stood still, that one's
+    manifest is put back, and this one ends.
     """
     own = folder.at(attempt)
     own.make()
@@ -150,8 +164,13 @@ def write_export(
         "files": [asdict(part) for part in parts],
         **{name: sum(getattr(part, name) for part in parts) for name in ("users", "lists", "items")},
     }
-    still_wanted()
-    folder.publish(MANIFEST, iter([orjson.dumps(manifest, option=orjson.OPT_INDENT_2)]))
+    text = orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
+    own.publish(_OWN, iter([text]))
+    ready(manifest)
+    folder.publish(MANIFEST, iter([text]))
+    if (last := whose()) != attempt:
+        folder.put_back(last)
+        raise StoppedError
     folder.keep_only({MANIFEST, attempt})
     return manifest
 

@@ -12,15 +12,16 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from api.bulk_chunks import SCHEMA, TIER_WORDS, content
+from api.bulk_chunks import SCHEMA, TIER_WORDS, Moments, content
 from api.bulk_formats import Format
-from api.bulk_text import CSV_COLUMNS
+from api.bulk_text import CSV_COLUMNS, moments_text
 from data_contracts.csv_text import csv_field
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _LISTS = ("item_ids", "scores", "tiers", "reasons")
-_CSV_TYPES = {name: pa.string() for name in CSV_COLUMNS[1:]} | {"user_id": pa.int64(), "rank": pa.int32()}
+# When it may be sent is told anew whenever it is written.
+_CSV_TYPES = {name: pa.string() for name in ("item_id", "score", "tier", "reasons")} | {"user_id": pa.int64()}
 _FORMULAS = tuple("=+-@\t\r\n")
 
 
@@ -52,9 +53,9 @@ class Block:
 
 
 class Again(Protocol):
-    """Writes blocks as the export's own format has them."""
+    """Writes blocks as the export's own format has them; `send_after` [M], as in chunks of lists."""
 
-    def write(self, block: Block) -> None: ...
+    def write(self, block: Block, send_after: Moments) -> None: ...
 
     def close(self) -> None: ...
 
@@ -128,7 +129,7 @@ class _ParquetAgain:
     def __init__(self, out: IO[bytes]) -> None:
         self._file = pq.ParquetWriter(out, SCHEMA, compression="zstd")
 
-    def write(self, block: Block) -> None:
+    def write(self, block: Block, send_after: Moments) -> None:
         if not len(block):
             return
         ends = pa.array(np.append(block.starts, len(block)).astype(np.int32))
@@ -138,6 +139,7 @@ class _ParquetAgain:
             pa.array(block.user_ids[block.starts]),
             TIER_WORDS.take(pa.array(np.minimum.reduceat(tiers, block.starts))),
             *(pa.ListArray.from_arrays(ends, one) for one in lists),
+            pa.array(send_after[block.starts], SCHEMA.field("send_after").type),
         ]
         self._file.write_batch(pa.record_batch(columns, schema=SCHEMA))
 
@@ -152,9 +154,10 @@ class _CsvAgain:
         self._out = out
         out.write((b"\xef\xbb\xbf" if has_bom else b"") + ",".join(CSV_COLUMNS[1:]).encode() + b"\r\n")
 
-    def write(self, block: Block) -> None:
+    def write(self, block: Block, send_after: Moments) -> None:
         rest = [block.rest[name].combine_chunks() for name in ("score", "tier", "reasons")]
-        self._out.write(_lines(_text(block.user_ids), _text(block.places + 1), _fields(block.item_ids), *rest))
+        columns = [_text(block.user_ids), _text(block.places + 1), _fields(block.item_ids), *rest]
+        self._out.write(_lines(*columns, moments_text(send_after)))
 
     def close(self) -> None:
         pass

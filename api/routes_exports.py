@@ -14,7 +14,8 @@ from api.bulk_formats import Format
 from api.crowds import Wanted
 from api.export_check import bytes_of, digest_of
 from api.export_rows import PAIRS_HEAD
-from api.exports import Exports, Order
+from api.export_writing import Order
+from api.exports import Exports
 from api.problems import documented
 from api.pulls import CURRENT, Slots, in_threads
 from api.refusals import UnknownError
@@ -50,7 +51,8 @@ class ExportOrder(ExportTerms):
 
     def order(self, actor: str) -> Order:
         wanted = Wanted(self.channel, self.kind, self.top_k, self.families, self.exclude, self.variant)
-        told = self.model_dump(mode="json", exclude={"request_key"})
+        # Without what is as it always was, so that orders from before there was a choice are the same.
+        told = self.model_dump(mode="json", exclude={"request_key", *({"send_items"} if self.send_items == 1 else ())})
         request = told | {name: sorted(told[name]) for name in ("families", "exclude")}
         asked = Asked(wanted, self.segment, format=Format(self.format))
         return Order(actor, self.request_key, asked, self.snapshot, self.partitions, self.bom, request)
@@ -59,7 +61,9 @@ class ExportOrder(ExportTerms):
 class Confirmation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    items: int = Field(1, ge=1, le=100, description="how many of each list, from the first on, were sent")
+    items: int | None = Field(
+        None, ge=1, le=100, description="how many of each list, from the first on, were sent; by default its send_items"
+    )
 
 
 class ExportInfo(BaseModel):
@@ -94,7 +98,9 @@ async def ask(
 ) -> ExportInfo:
     """Write everybody's lists as files, in the background; `manifest.json` is written last.
 
-    Ask again with the same key to see where it stands; one whose writer was killed is begun anew.
+    Ask again with the same key to see where it stands; one whose writer was killed is begun anew. Where being listed is
+    being sent (crm), the first `send_items` of each list count as contacts from then on, until the export is sent or
+    cancelled, or for RECS_EXPORTS_HOLD_DAYS.
     """
     caller.refuse_other_channel(ordered.channel)
     exports = _exports(request)
@@ -152,7 +158,7 @@ async def sent(
     caller: Exporter,
     confirmed: Annotated[Confirmation | None, Body()] = None,
 ) -> ExportInfo:
-    """Confirm that its messages were sent: from then on the contact policy counts them. Twice is once.
+    """Confirm that its messages were sent: from then on the contact policy counts them for good. Twice is once.
 
     What was taken out when its files were pulled is not counted, nor, of files that nobody pulled, what may not be sent
     now. To count takes minutes: meanwhile it is confirming, and where that breaks off, the same request goes on.
@@ -165,7 +171,7 @@ async def sent(
 
 @router.post("/{export_id}/cancel", responses=_REFUSED)
 async def cancel(request: Request, export_id: ExportId, caller: Exporter) -> ExportInfo:
-    """Take an export back that was not sent: its manifest goes, and nothing of it counts."""
+    """Take an export back that was not sent: its manifest goes, and its contacts are given back."""
     await look(request, export_id, caller)
     exports = _exports(request)
     return _info(exports, await exports.cancel(export_id, actor=caller.client))

@@ -80,6 +80,9 @@ async def lists(
 ) -> StreamingResponse:
     """Every user's list, as a look-up would answer it, in order of user ids; who is shown nothing is left out.
 
+    In a channel where being shown is being sent (crm) `send_after` is when it is no longer quiet where the user lives,
+    UTC; null where it may be sent at once.
+
     One snapshot throughout, whatever is published meanwhile; rules, blocks and events are those of each chunk's moment.
     A chunk ends with a cursor: a pull that broke goes on with the last one that came, and the same parameters. Parquet
     has no cursors: pull it in shards. NDJSON and CSV are compressed as `Accept-Encoding` says (zstd, gzip).

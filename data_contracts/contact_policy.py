@@ -4,9 +4,10 @@ from datetime import time, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from data_contracts.errors import InputError
 from data_contracts.overlay.kinds import CAMPAIGNS, longest_window
@@ -14,7 +15,18 @@ from data_contracts.vocabulary import CampaignEvent, Channel
 
 _FILE = Path(__file__).with_name("contact_policy.yaml")
 Days = Annotated[float, Field(gt=0, le=3_650)]
-Hours = Annotated[float, Field(ge=-12, le=14)]
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (LookupError, OSError, ValueError) as error:
+        raise ValueError(f"there is no time zone {name}") from error
+    return name
+
+
+# Hours east of UTC, or a name such as Europe/Kaliningrad where clocks are put forward and back.
+Zone = Annotated[float, Field(ge=-12, le=14)] | Annotated[str, AfterValidator(_known_zone)]
 Per = Literal["user", "product"]
 
 
@@ -27,8 +39,8 @@ class QuietHours(_Value):
 
     start: time
     end: time
-    utc_offset: Hours
-    regions: dict[int, Hours] = {}
+    utc_offset: Zone
+    regions: dict[int, Zone] = {}
 
 
 class Cap(_Value):

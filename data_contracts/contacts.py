@@ -2,31 +2,37 @@
 
 Consents and suppressions are the policy's and the overlay's; this is how often, when and beside what else. It counts
 the same kept events (overlay.EVENTS): what campaigns sent, what users dismissed or complained of, and control groups.
+What an export reserves counts as sent, until the export is sent, or gives it back, or the reservation is over.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import time
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from data_contracts.columns import EVENT_TIME, EVENT_TYPE, ITEM_ID, USER_ID
+from data_contracts.columns import EVENT_ID, EVENT_TIME, EVENT_TYPE, ITEM_ID, USER_ID
 from data_contracts.contact_policy import Cap, ContactPolicy, QuietHours
 from data_contracts.overlay.distinct import distinct_events
 from data_contracts.overlay.rows import CHANNEL
-from data_contracts.vocabulary import CampaignEvent, Channel
+from data_contracts.quiet_hours import loud_from
+from data_contracts.vocabulary import CampaignEvent, Channel, ContactEvent
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Refusals = NDArray[np.uint8]
 
-COUNTED = tuple(
-    word.value
-    for word in (CampaignEvent.SENT, CampaignEvent.HELD_OUT, CampaignEvent.DISMISSED, CampaignEvent.COMPLAINED)
+COUNTED = (
+    CampaignEvent.SENT.value,
+    CampaignEvent.HELD_OUT.value,
+    CampaignEvent.DISMISSED.value,
+    CampaignEvent.COMPLAINED.value,
+    ContactEvent.RESERVED.value,
+    ContactEvent.RELEASED.value,
 )
 _COUNTED = pa.array(COUNTED)
 _CHANNELS = pa.array([channel.value for channel in Channel])
@@ -67,7 +73,7 @@ def contact_allowed(
     refused = np.zeros((len(user_ids), len(items)), dtype=np.uint8)
     # The last written wins, so the lowest number comes last.
     if regions is not None:
-        refused[is_quiet(policy.quiet_hours, regions, now=now)] = Refusal.QUIET
+        refused[~np.isnat(_quiet_until(policy.quiet_hours, regions, now=now))] = Refusal.QUIET
     for cap in policy.caps:
         if cap.channel in (None, channel):
             refused[seen.counts(_capped(seen, cap), per=cap.per) >= cap.most] = Refusal.CAPPED
@@ -79,22 +85,46 @@ def contact_allowed(
     return refused
 
 
-def is_quiet(hours: QuietHours, regions: NDArray[np.int16], *, now: int) -> Bools:
-    """Whether it is quiet where users live, [U]; a region that is not named, such as -1, has the usual time."""
-    offsets = np.full(len(regions), hours.utc_offset)
-    for region, offset in hours.regions.items():
-        offsets[regions == region] = offset
-    local = (now // _MINUTE + np.round(offsets * 60).astype(np.int64)) % 1_440
-    start, end = _minutes(hours.start), _minutes(hours.end)
-    if start <= end:
-        return np.asarray((local >= start) & (local < end))
-    return np.asarray((local >= start) | (local < end))
+def send_after(
+    policy: ContactPolicy, channel: Channel, regions: NDArray[np.integer[Any]], *, now: int
+) -> NDArray[np.datetime64]:
+    """The earliest moment at which something may be sent to users [U], UTC microseconds: the end of the quiet hours
+    that it is where they live, NaT where it may go at once. Only in channels where being shown is being sent.
+
+    `regions` [U]: one that the policy does not name, such as -1, has the usual time. `now` in microseconds since 1970.
+    """
+    if channel not in policy.sending:
+        return np.full(len(regions), np.datetime64("NaT", "us"))
+    return _quiet_until(policy.quiet_hours, regions, now=now)
+
+
+def _quiet_until(hours: QuietHours, regions: NDArray[np.integer[Any]], *, now: int) -> NDArray[np.datetime64]:
+    minute = now // _MINUTE
+    ends = {zone: loud_from(hours, zone, minute) for zone in {hours.utc_offset, *hours.regions.values()}}
+    found = np.full(len(regions), ends[hours.utc_offset])
+    for region, zone in hours.regions.items():
+        found[regions == region] = ends[zone]
+    until = (found * _MINUTE).astype("datetime64[us]")
+    until[found == minute] = np.datetime64("NaT")
+    return until
 
 
 def contacted_within(events: pa.Table, *, user_ids: Ints, days: float, now: int) -> Bools:
     """To whom anything was sent within so many days, [U]; events as for `contact_allowed`."""
     seen = _Seen.of(events, user_ids, ("",), now)
     return np.asarray(seen.counts(seen.within(CampaignEvent.SENT, days), per="user")[:, 0] > 0)
+
+
+def without_own(events: pa.Table, name: str) -> pa.Table:
+    """EVENTS as the export `name` is asked about by: without its own, and without what others reserved after it did.
+
+    So of two exports that want the last contact of a user the one that was written first has it.
+    """
+    is_own = pc.starts_with(events[EVENT_ID], f"{name}/")
+    is_reserved = pc.equal(events[EVENT_TYPE], ContactEvent.RESERVED.value)
+    since = pc.min(events.filter(pc.and_(is_own, is_reserved))[EVENT_TIME])
+    is_later = pc.fill_null(pc.and_(is_reserved, pc.greater_equal(events[EVENT_TIME], since)), fill_value=False)
+    return events.filter(pc.invert(pc.or_(is_own, is_later)))
 
 
 def has_contacts(events: pa.Table) -> bool:
@@ -109,7 +139,7 @@ class _Seen:
     shape: tuple[int, int]
     user: Ints
     item: Ints
-    kind: Ints  # position in COUNTED
+    kind: Ints  # position in COUNTED, what is reserved being sent
     channel: Ints
     age: Ints
 
@@ -120,7 +150,7 @@ class _Seen:
         ids = counted[USER_ID].to_numpy()
         place = np.minimum(np.searchsorted(user_ids, ids, sorter=order), max(len(user_ids) - 1, 0))
         is_asked = user_ids[order[place]] == ids if len(user_ids) else np.zeros(len(ids), np.bool_)
-        one_each = distinct_events(counted.filter(pa.array(is_asked)))
+        one_each = _in_force(distinct_events(counted.filter(pa.array(is_asked))))
         user = order[np.searchsorted(user_ids, one_each[USER_ID].to_numpy(), sorter=order)]
         return cls(
             shape=(len(user_ids), len(items)),
@@ -143,6 +173,24 @@ class _Seen:
         return np.bincount(self.user[about] * items + self.item[about], minlength=users * items).reshape(self.shape)
 
 
+def _in_force(events: pa.Table) -> pa.Table:
+    """Distinct EVENTS without what was released, nor reservations of what was sent since; those left are as if sent."""
+    is_a = {word: pc.equal(events[EVENT_TYPE], word) for word in COUNTED}
+    is_reserved, is_released = is_a[ContactEvent.RESERVED.value], is_a[ContactEvent.RELEASED.value]
+    if not pc.any(pc.or_(is_reserved, is_released)).as_py():
+        return events
+    maker = pc.list_element(pc.split_pattern(events[EVENT_ID], "/", max_splits=1), 0)
+    whose = pc.binary_join_element_wise(events[USER_ID].cast(pa.string()), maker, "/")
+    released, sent = (
+        pc.is_in(whose, value_set=whose.filter(one).combine_chunks())
+        for one in (is_released, is_a[CampaignEvent.SENT.value])
+    )
+    may_be_released = pc.or_(is_reserved, is_a[CampaignEvent.HELD_OUT.value])
+    gone = pc.or_(is_released, pc.or_(pc.and_(may_be_released, released), pc.and_(is_reserved, sent)))
+    as_sent = pc.if_else(is_reserved, CampaignEvent.SENT.value, events[EVENT_TYPE])
+    return events.set_column(events.schema.get_field_index(EVENT_TYPE), EVENT_TYPE, as_sent).filter(pc.invert(gone))
+
+
 def _capped(seen: _Seen, cap: Cap) -> Bools:
     sent = seen.within(CampaignEvent.SENT, cap.days)
     return sent if cap.channel is None else sent & (seen.channel == list(Channel).index(cap.channel))
@@ -160,7 +208,3 @@ def _places(column: pa.ChunkedArray, words: pa.Array) -> Ints:
     """Positions among the words, -1 for none of them."""
     found = pc.fill_null(pc.index_in(column, value_set=words), -1)
     return np.asarray(found.to_numpy()).astype(np.int64)
-
-
-def _minutes(moment: time) -> int:
-    return moment.hour * 60 + moment.minute

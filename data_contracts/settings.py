@@ -220,6 +220,9 @@ class Settings(BaseSettings):
     backups: str | None = Field(
         None, description="folder or s3://bucket/folder of `recs backup`; default <data_dir>/backups"
     )
+    exports_hold_days: float = Field(
+        3, gt=0, le=30, description="days for which contacts of an export that is neither sent nor cancelled are held"
+    )
     lists_pulls: int = Field(4, ge=1, description="pulls of lists at once; each takes a good part of a core")
 
     # Who may ask

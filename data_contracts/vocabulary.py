@@ -167,6 +167,13 @@ class CampaignEvent(StrEnum):
     UNSUBSCRIBED = "unsubscribed"
 
 
+class ContactEvent(StrEnum):
+    """What exports and audiences say of users before anything is sent; only the service itself says it."""
+
+    RESERVED = "reserved"  # counts as sent, until it is sent, released or over
+    RELEASED = "released"  # what the same export or audience reserved, or holds out, counts no longer
+
+
 class FeedbackEvent(StrEnum):
     """What a user does about recommendations."""
 

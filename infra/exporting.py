@@ -40,6 +40,9 @@ def start(
     top_k: Annotated[int, typer.Option(min=1, max=100)] = 10,
     segment: Annotated[int | None, typer.Option(min=0, help="Users of this segment only.")] = None,
     family: Annotated[list[Family] | None, typer.Option(help="Products of this family; repeat for more.")] = None,
+    send_items: Annotated[
+        int, typer.Option(min=1, max=100, help="So many of each list will be sent, and are held until then.")
+    ] = 1,
     snapshot: Annotated[str, typer.Option(help="current, or the id of one published before")] = "current",
     url: Url = None,
     data_dir: DataDir = None,
@@ -59,6 +62,7 @@ def start(
         "top_k": top_k,
         "segment": segment,
         "families": [one.value for one in family or ()],
+        "send_items": send_items,
         "snapshot": snapshot,
     }
     settings = settings_of(data_dir=data_dir)
@@ -161,7 +165,9 @@ def pull(
 @app.command()
 def sent(
     export_id: ExportId,
-    items: Annotated[int, typer.Option(min=1, max=100, help="So many of each list were sent.")] = 1,
+    items: Annotated[
+        int | None, typer.Option(min=1, max=100, help="So many of each list were sent. [default: its --send-items]")
+    ] = None,
     url: Url = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -175,7 +181,7 @@ def sent(
 
 @app.command()
 def cancel(export_id: ExportId, url: Url = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Take an export back that was not sent.
+    """Take an export back that was not sent, and its contacts with it.
 
     Example: `recs export cancel 8f0c…`
     """

@@ -139,7 +139,7 @@ def _told(line: bytes) -> tuple[str, Mapping[str, Any] | None]:
     if line.startswith(b"cursor,,,") and line.endswith(b"\r\n"):
         return line.decode().split(",")[3], None
     if line.startswith(b"end,,,") and line.endswith(b"\r\n"):
-        quoted = line.decode().removeprefix("end,,,").removesuffix(",,,\r\n")
+        quoted = line.decode().removeprefix("end,,,").rstrip(",\r\n")
         return "", json.loads(quoted[1:-1].replace('""', '"'))
     return "", None
 

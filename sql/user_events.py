@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from data_contracts.columns import EVENT_TIME, ITEM_ID, USER_ID
+from data_contracts.columns import EVENT_ID, EVENT_TIME, ITEM_ID, USER_ID
 from data_contracts.overlay import EVENTS, EventRow
 from data_contracts.overlay.rows import answers_in, spread
 from sql.client import AsyncStore, Rows, Store
@@ -36,6 +38,20 @@ def put_events(store: Store, rows: Iterable[EventRow]) -> None:
         [pa.array(column, field.type) for column, field in zip(columns, _STORED, strict=True)], schema=_STORED
     )
     store.insert(USER_EVENTS, table)
+
+
+def put_alike(
+    store: Store, like: EventRow, *, user_ids: NDArray[np.int64], event_ids: pa.Array, item_ids: pa.Array
+) -> None:
+    """Store an event of each user [N] that is like one, but for its user, id and item; `put_events` for millions."""
+    own = {USER_ID: pa.array(user_ids, pa.uint64()), EVENT_ID: event_ids, ITEM_ID: item_ids}
+    columns = [
+        own[field.name]
+        if field.name in own
+        else pa.repeat(pa.scalar(getattr(like, field.name), field.type), len(user_ids))
+        for field in _STORED
+    ]
+    store.insert(USER_EVENTS, pa.table(columns, schema=_STORED))
 
 
 async def are_mirrored(store: AsyncStore) -> bool:

@@ -58,10 +58,10 @@ function buttons(one, refresh) {
     );
   };
   // One whose counting broke off goes on by the same confirmation.
-  const canSend = one.state === "written" || (one.state === "confirming" && one.sent_items === 1);
+  const canSend = ["written", "confirming"].includes(one.state);
   const canCancel = ["asked", "running", "written"].includes(one.state);
   return [
-    canSend && button("confirmSent", "secondary", "sent", { items: 1 }),
+    canSend && button("confirmSent", "secondary", "sent", {}),
     canCancel && button("cancelExport", "danger", "cancel", null),
   ];
 }

@@ -219,9 +219,9 @@ const TEXTS = {
   usersSoFar: ["Users", "Клиентов"],
   items: ["Items", "Позиций"],
   confirmSent: ["Confirm as sent", "Подтвердить отправку"],
-  confirmSentText: ["From now on the contact policy counts the first item of each list as a contact. It cannot be taken back.", "С этого момента первая позиция каждого списка считается контактом. Отменить это нельзя."],
+  confirmSentText: ["From now on the contact policy counts what was ordered to be sent of each list as contacts, by default its first item. It cannot be taken back.", "С этого момента то, что заказано отправить из каждого списка (обычно первая позиция), считается контактами. Отменить это нельзя."],
   cancelExport: ["Cancel the export", "Отменить выгрузку"],
-  cancelExportText: ["Its manifest is taken away, and nothing of it counts as sent.", "Её манифест убирается, и ничто из неё не считается отправленным."],
+  cancelExportText: ["Its manifest is taken away, and its contacts are given back.", "Её манифест убирается, а контакты возвращаются."],
   live: ["Followed while something is written.", "Обновляется, пока что-то пишется."],
 
   rules: ["Rules on showing", "Правила показа"],

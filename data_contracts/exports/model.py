@@ -23,6 +23,12 @@ class ExportTerms(BaseModel):
     bom: bool = Field(False, description="CSV begins with a byte order mark, as spreadsheets want it")
     kind: Kind = Kind.PRODUCT
     top_k: int = Field(10, ge=1, le=100, description="most items of a user")
+    send_items: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="how many of each list, from the first on, will be sent: so many are held until then",
+    )
     variant: Variant = Variant.PERSONAL
     segment: int | None = Field(None, ge=0, le=32_767)
     families: frozenset[Family] = Field(frozenset(), max_length=len(Family))

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from data_contracts.vocabulary import CampaignEvent, FeedbackEvent, ProductEvent, SuppressionEvent, TelemetryEvent
+from data_contracts.vocabulary import (
+    CampaignEvent,
+    ContactEvent,
+    FeedbackEvent,
+    ProductEvent,
+    SuppressionEvent,
+    TelemetryEvent,
+)
 
 PRODUCT_EVENTS, CAMPAIGNS = "bank.product_events", "campaign.interactions"
 TELEMETRY, FEEDBACK = "digital.telemetry", "recommendation.feedback"
@@ -80,6 +87,8 @@ KINDS = (
     OverlayKind(PRODUCT_EVENTS, ProductEvent.DECLINED, Effect.SUPPRESS_FAMILY, _days(30)),
     OverlayKind(CAMPAIGNS, CampaignEvent.HELD_OUT, Effect.CONTACT, _days(60)),
     OverlayKind(CAMPAIGNS, CampaignEvent.SENT, Effect.CONTACT, _days(30)),
+    OverlayKind(CAMPAIGNS, ContactEvent.RESERVED, Effect.CONTACT, _days(30)),
+    OverlayKind(CAMPAIGNS, ContactEvent.RELEASED, Effect.CONTACT, _days(60)),
     OverlayKind(CAMPAIGNS, CampaignEvent.PURCHASED, Effect.HOLD, _days(60)),
     OverlayKind(CAMPAIGNS, CampaignEvent.PURCHASED, Effect.COOL_DOWN, _OFFER_RESTS),
     OverlayKind(CAMPAIGNS, CampaignEvent.DISMISSED, Effect.SUPPRESS, _days(30)),

@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from data_contracts.campaigns import Campaign
 from data_contracts.catalogue import Catalogue, Rules
 from data_contracts.columns import USER_ID
+from data_contracts.contact_policy import contact_policy
+from data_contracts.contacts import send_after
 from data_contracts.errors import InputError
 from data_contracts.manifest import Manifest
 from data_contracts.night import parse_snapshot_id
@@ -171,8 +173,10 @@ def _tables(asked: Day, reach: Reach, found: Assigned) -> dict[str, pa.Table]:
             ids[reach.product[number, users]],
             reach.score[number, users],
             reach.worth[number, users] / np.float32(one.priority),
+            send_after(contact_policy(), one.channel, reach.region[users], now=micros(asked.begins)),
         ]
-        tables[one.name] = pa.table([pa.array(column) for column in columns], schema=records.SCHEMA)
+        arrays = [pa.array(column, kind) for column, kind in zip(columns, records.SCHEMA.types, strict=True)]
+        tables[one.name] = pa.table(arrays, schema=records.SCHEMA)
     return tables
 
 

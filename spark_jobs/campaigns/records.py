@@ -1,6 +1,7 @@
 """Assignments in the lake: `{lake}/campaigns/<date>/<snapshot>/<campaign>.parquet`, and `manifest.json` last.
 
-A folder without a manifest is no assignment. Rows are in the order of what a contact is worth, best first.
+A folder without a manifest is no assignment. Rows are in the order of what a contact is worth, best first; null in
+`send_after` is from the beginning of the day on.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ SCHEMA = pa.schema(
         pa.field(PRODUCT_ID, pa.string(), nullable=False),
         pa.field("score", pa.float32(), nullable=False),
         pa.field("value", pa.float32(), nullable=False),
+        pa.field("send_after", pa.timestamp("us", "UTC")),
     ]
 )
 

@@ -29,11 +29,13 @@ _NO_PRODUCT = -1
 class Reach:
     """C campaigns and U users, of ascending id. Where a user is out of a campaign's audience, score is 0.
 
+    region (U,): as in user_state.
     score (C, U) float32: the probability of `product` (C, U), a position in the catalogue; worth (C, U) float32: score
     × product's value × the campaign's priority.
     """
 
     user_ids: Ints
+    region: Ints
     score: NDArray[np.float32]
     product: NDArray[np.int16]
     worth: NDArray[np.float32]
@@ -69,11 +71,10 @@ def reach_of(
     Raises InputError where the snapshot has no lists of the variant that a campaign asks for.
     """
     state = snapshot_table(snapshot, "user_state").sort_by(USER_ID).combine_chunks()
-    user_ids = np.asarray(numbers(state, USER_ID), np.int64)
+    user_ids, region = (np.asarray(numbers(state, name), np.int64) for name in (USER_ID, "region"))
     shape = (len(campaigns), len(user_ids))
-    found = Reach(
-        user_ids, np.zeros(shape, np.float32), np.full(shape, _NO_PRODUCT, np.int16), np.zeros(shape, np.float32)
-    )
+    score, worth = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    found = Reach(user_ids, region, score, np.full(shape, _NO_PRODUCT, np.int16), worth)
     seen: set[str] = set()
     kept_back = {one.channel: withheld(events, policy=policy, channel=one.channel) for one in campaigns}
     for variant, lists in _by_variant(snapshot):

@@ -3,7 +3,8 @@ SELECT
     actor,
     snapshot_id,
     request,
-    outcome
+    outcome,
+    members
 FROM audiences
 WHERE audience_id = {audience_id:String}
 ORDER BY created_at

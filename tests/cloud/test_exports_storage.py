@@ -67,7 +67,10 @@ async def whole(client: httpx.AsyncClient, order: dict[str, Any], objects: Calla
     assert [path.rpartition("/")[2] for path in paths] == told["files"]
     for file in manifest["files"]:
         assert hashlib.sha256(found[f"{folder}/{file['name']}"]).hexdigest() == file["sha256"]
-    assert {name for name, body in found.items() if body} == {f"{folder}/{name}" for name in (*paths, "manifest.json")}
+    copy = f"{paths[0].partition('/')[0]}/written.json"
+    assert found[f"{folder}/{copy}"] == found[f"{folder}/manifest.json"]
+    expected = {f"{folder}/{name}" for name in (*paths, copy, "manifest.json")}
+    assert {name for name, body in found.items() if body} == expected
     return str(told["export_id"])
 
 

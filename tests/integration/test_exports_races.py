@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx
 import orjson
+import pyarrow.parquet as pq
 import pytest
 
 from api import exports
@@ -68,12 +70,14 @@ def saw(client: httpx.AsyncClient, found: Export | None, monkeypatch: pytest.Mon
     monkeypatch.setattr(mine, "look", look)
 
 
-def published(monkeypatch: pytest.MonkeyPatch, before: Callable[[], None] = lambda: None) -> list[str]:
-    """Grows by a folder with each manifest; `before` runs ahead of one."""
+def published(
+    monkeypatch: pytest.MonkeyPatch, before: Callable[[], object] = lambda: None, *, what: str = MANIFEST
+) -> list[str]:
+    """Grows by a folder with each manifest, or another file; `before` runs ahead of one."""
     real, found = Folder.publish, list[str]()
 
     def publish(folder: Folder, name: str, parts: Iterator[bytes]) -> None:
-        if name == MANIFEST:
+        if name == what:
             before()
             found.append(folder.uri)
         real(folder, name, parts)
@@ -139,6 +143,86 @@ def test_of_two_replicas_that_begin_an_export_at_once_the_last_one_writes_it_and
             gate.open()
         assert_whole(Path(first["uri"]))
         assert len(manifests) == 1
+
+    asyncio.run(scene())
+
+
+def test_two_replicas_that_are_asked_with_a_key_and_told_that_it_was_sent_at_once_make_one_export_counted_once(
+    world: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene() -> None:
+        manifests = published(monkeypatch)
+        async with replicas(world, tmp_path) as both:
+            begun = await asyncio.gather(*(asked(one, request_key="truly at once", partitions=2) for one in both))
+            (export_id,) = {one["export_id"] for one in begun}
+            await asyncio.gather(*(until(one, export_id, "written") for one in both))
+            told = await asyncio.gather(*(one.post(f"{URL}/{export_id}/sent", json={"items": 2}) for one in both))
+            assert {one.status_code for one in told} == {200}
+            (contacts,) = {one.json()["contacts"] for one in told}
+        assert_whole(Path(begun[0]["uri"]))
+        assert len(manifests) == 1
+        with connected(world) as store:
+            events = store.table("user_events_v1/range", first=0, last=10**6, shards=1, shard=0, cut_off=0).to_pylist()
+        mine = [row for row in events if row["event_id"].startswith(export_id)]
+        assert len({row["event_id"] for row in mine}) == contacts > 0
+
+    asyncio.run(scene())
+
+
+def test_of_two_exports_that_are_written_at_once_the_one_that_reserved_first_has_the_contacts(
+    world: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_are_written = threading.Barrier(2, timeout=60)
+
+    async def scene() -> None:
+        # Before anything is reserved.
+        published(monkeypatch, before=both_are_written.wait, what="written.json")
+        async with replicas(world, tmp_path) as both:
+            begun = [await asked(one, request_key=f"rival {n}", channel="crm") for n, one in enumerate(both)]
+            found = [await until(one, told["export_id"], "written") for one, told in zip(both, begun, strict=True)]
+            ours, theirs = (next(Path(one["uri"]).rglob("part-*")).read_bytes() for one in found)
+            assert listed(ours) == listed(theirs)
+            left = [
+                listed((await client.get(f"{URL}/{one['export_id']}/files/{one['files'][0]}")).content)
+                for client, one in zip(both, found, strict=True)
+            ]
+            firsts = {(user, items[0]) for user, items in listed(ours).items()}
+            mine, others = ({pair for pair in firsts if pair[1] in one.get(pair[0], ())} for one in left)
+            assert (mine | others, mine & others) == (firsts, set())
+            assert set() in (mine, others)
+            for client, one in zip(both, found, strict=True):
+                assert (await client.post(f"{URL}/{one['export_id']}/cancel")).status_code == 200
+
+    asyncio.run(scene())
+
+
+def listed(part: bytes) -> dict[int, list[str]]:
+    return {row["user_id"]: row["item_ids"] for row in pq.read_table(io.BytesIO(part)).to_pylist()}
+
+
+def test_a_replica_that_stood_still_before_its_manifest_leaves_that_of_who_wrote_the_export_meanwhile(
+    world: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, is_first = Gate(), [True]
+
+    def before() -> None:
+        if is_first:
+            is_first.clear()
+            gate.wait()
+
+    async def scene() -> None:
+        manifests = published(monkeypatch, before=before)
+        async with replicas(world, tmp_path) as (one, two):
+            begun = await asked(one, request_key="stood still", partitions=2)
+            await gate.reached()
+            monkeypatch.setattr(exports, "_SILENT_SECONDS", -1)
+            assert await asked(two, request_key="stood still", partitions=2)
+            await until(two, begun["export_id"], "written")
+            second = (Path(begun["uri"]) / MANIFEST).read_bytes()
+            gate.open()
+        assert len(manifests) == 3
+        assert (Path(begun["uri"]) / MANIFEST).read_bytes() == second
+        assert_whole(Path(begun["uri"]))
 
     asyncio.run(scene())
 

@@ -7,9 +7,12 @@ arm of an experiment a user is in, so that it is held against the users of the p
 """
 
 import asyncio
+import csv
+import io
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from api.app import create_app
 from api.grpc import running_grpc
 from api.store import UserState
 from data_contracts import recommendation_pb2 as pb
+from data_contracts.contact_policy import QuietHours, contact_policy
 from data_contracts.overlay import EventRow, row_of
 from data_contracts.overlay.kinds import SUPPRESSIONS
 from data_contracts.overlay.rows import micros
@@ -45,6 +49,7 @@ from tests.experiment_samples import folder_of
 
 __all__ = ["clickhouse_url"]
 NIGHT = NOW.replace(hour=20)
+URL = "/api/v1/lists"
 TOP_K, PRODUCT, AT_ONCE = 4, "card_gold", 1_000
 ARMS = {
     "own": {"share": 0.5, "variant": "personal"},
@@ -155,17 +160,24 @@ async def batched(client: httpx.AsyncClient, users: int, **asked: Any) -> dict[i
 
 
 async def pulled(client: httpx.AsyncClient, **asked: Any) -> dict[int, Shown]:
-    lines = map(orjson.loads, (await client.get("/api/v1/lists", params=asked)).content.splitlines())
+    lines = map(orjson.loads, (await client.get(URL, params=asked)).content.splitlines())
     return {int(one["user_id"]): shown(one["items"]) for one in lines if "user_id" in one}
 
 
-async def exported(client: httpx.AsyncClient, **asked: Any) -> dict[int, Shown]:
-    told = (await client.post("/api/v1/exports", json={"request_key": str(asked), "partitions": 2, **asked})).json()
+async def written(client: httpx.AsyncClient, **asked: Any) -> dict[str, Any]:
+    told = (await client.post("/api/v1/exports", json={"request_key": str(asked), **asked})).json()
     while told["state"] != "written":
         assert told["state"] != "failed", told
         await asyncio.sleep(0.05)
         told = (await client.get(f"/api/v1/exports/{told['export_id']}")).json()
+    return dict(told)
+
+
+async def exported(client: httpx.AsyncClient, **asked: Any) -> dict[int, Shown]:
+    told = await written(client, partitions=2, **asked)
     rows = [row for file in Path(told["uri"]).rglob("part-*.parquet") for row in pq.read_table(file).to_pylist()]
+    # What it reserved counts for everybody, until it is given back.
+    assert (await client.post(f"/api/v1/exports/{told['export_id']}/cancel")).status_code == 200
     return {row["user_id"]: list(zip(row["item_ids"], row["scores"], strict=True)) for row in rows}
 
 
@@ -221,6 +233,48 @@ def test_of_whose_list_has_the_product_an_audience_is_who_is_shown_it_alone_and_
             assert len(members) > world.users // 20
 
     asyncio.run(scene())
+
+
+def test_what_is_sent_at_night_waits_for_the_morning_where_each_user_lives_and_what_is_shown_does_not(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours = QuietHours(start=time(21), end=time(9), utc_offset=3, regions=dict.fromkeys(range(40), "Asia/Yakutsk"))
+    for module in ("api.crowds", "api.audience_rules"):
+        policy = contact_policy().model_copy(update={"quiet_hours": hours})
+        monkeypatch.setattr(f"{module}.contact_policy", lambda policy=policy: policy)
+    morning = {"usual": "2026-03-17T06:00:00Z", "early": "2026-03-17T00:00:00Z"}
+    regions = {one: state.region for one, state in states_of(np.random.default_rng(5), world.users).items()}
+
+    def due(user_id: int) -> str:
+        return morning["early" if 0 <= regions[user_id] < 40 else "usual"]
+
+    async def scene() -> None:
+        async with interfaces(_settings(world, tmp_path)) as (client, _):
+            for channel in ("crm", "web"):
+                lines = map(orjson.loads, (await client.get(URL, params={"channel": channel})).content.splitlines())
+                told = {int(one["user_id"]): one["send_after"] for one in lines if "user_id" in one}
+                assert told == {one: due(one) if channel == "crm" else None for one in told}
+            for name in ("csv", "parquet"):
+                export = await written(client, channel="crm", format=name)
+                (file,) = Path(export["uri"]).rglob("part-*")
+                kept = await client.get(f"/api/v1/exports/{export['export_id']}/files/{export['files'][0]}")
+                assert sent_after(kept.content, name) == sent_after(file.read_bytes(), name) != {}
+                assert all(moment == due(one) for one, moment in sent_after(kept.content, name).items())
+                assert (await client.post(f"/api/v1/exports/{export['export_id']}/cancel")).status_code == 200
+            made = (await client.post("/api/v1/audiences", json={"product_id": PRODUCT, "size": world.users})).json()
+            members = (await client.get(f"/api/v1/audiences/{made['id']}/members?format=csv")).text.splitlines()[1:-1]
+            rows = [line.split(",") for line in members]
+            assert {row[4] for row in rows} == set(morning.values())
+            assert all(row[4] == due(int(row[2])) for row in rows)
+
+    asyncio.run(scene())
+
+
+def sent_after(file: bytes, format_: str) -> dict[int, str]:
+    if format_ == "csv":
+        return {int(row["user_id"]): row["send_after"] for row in csv.DictReader(file.decode().splitlines())}
+    found = pq.read_table(io.BytesIO(file), columns=["user_id", "send_after"]).to_pylist()
+    return {row["user_id"]: f"{row['send_after']:%Y-%m-%dT%H:%M:%SZ}" for row in found}
 
 
 def _settings(world: World, folder: Path) -> Settings:

@@ -13,6 +13,7 @@ from infra.stack import wait_until_ready
 from sql.client import Address
 from tests.day_world import FIRST
 from tests.integration.dagster_fakes import QUIET
+from tests.integration.test_exports import _forget_contacts
 
 
 def test_a_published_night_makes_its_standing_exports_once(bulk_address: Address, tmp_path: Path) -> None:
@@ -42,6 +43,7 @@ def test_a_published_night_makes_its_standing_exports_once(bulk_address: Address
         wait_until_ready(f"http://127.0.0.1:{settings.api_port}/healthz")
         first = made()
         assert made() == first
+    _forget_contacts(bulk_address)
     uris = first["exports"].value
     assert isinstance(uris, dict)
     files = [file for uri in uris.values() for file in Path(uri).rglob("part-*")]

@@ -452,6 +452,10 @@ ADD COLUMN IF NOT EXISTS offer_variant LowCardinality(Nullable(String));
 -- exposures_v1/keep_for_explanations
 ALTER TABLE exposures MODIFY TTL toDate(event_time) + INTERVAL 121 DAY;
 
+-- audiences_v1/add_members
+ALTER TABLE audiences
+ADD COLUMN IF NOT EXISTS members String DEFAULT audience_id;
+
 -- audience_pool_v1/stage
 CREATE TABLE IF NOT EXISTS audience_pool_staging ON CLUSTER '{cluster}' AS audience_pool;
 

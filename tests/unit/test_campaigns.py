@@ -121,6 +121,14 @@ def test_only_whom_the_policy_lets_the_channel_address_is_contacted_and_the_cont
     assert (told.audience, told.contacts, told.controls, told.held_out) == tuple(map(len, (may, contacted, held, held)))
 
 
+def test_an_assignment_says_from_when_on_each_may_be_told_though_its_day_begins_at_night(tmp_path: Path) -> None:
+    asked = day(write_lake(tmp_path), {}, {"name": "deposits", "product": "deposit_year", "channel": "mobile"})
+    assign_day(asked)
+    morning = datetime.combine(DAY, time(9), ZoneInfo("Europe/Moscow"))
+    assert {row["send_after"] for row in records.rows_of(asked.folder, "loans").to_pylist()} == {morning}
+    assert {row["send_after"] for row in records.rows_of(asked.folder, "deposits").to_pylist()} == {None}
+
+
 def test_a_tight_budget_is_spent_on_the_best_and_the_control_group_recorded_compares_with_them(tmp_path: Path) -> None:
     asked = day(write_lake(tmp_path), {"budget": 100, "control_share": 0.3})
     told = assign_day(asked)

@@ -1,8 +1,9 @@
 """The contact policy beside a brute-force checker that reads it line by line."""
 
 from dataclasses import dataclass
-from datetime import time
+from datetime import UTC, datetime, time, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from api.layout import Question, UserData
 from api.overlay_changes import Changes
 from api.recommend import recommend
 from data_contracts.contact_policy import Cap, ContactPolicy, CoolDown, QuietHours, contact_policy
-from data_contracts.contacts import Refusal, contact_allowed
+from data_contracts.contacts import Refusal, contact_allowed, send_after, without_own
 from data_contracts.errors import InputError
 from data_contracts.overlay import overlay
 from data_contracts.overlay.kinds import CAMPAIGNS, FEEDBACK
+from data_contracts.overlay.rows import micros
 from data_contracts.vocabulary import Channel, Kind
 from tests.day_world import ALICE, BOB, LISTS, STATES
 from tests.unit.test_api_overlay import NOON, SERVING, happened
@@ -31,10 +33,10 @@ events = st.lists(
     st.builds(
         Event,
         st.sampled_from([CAMPAIGNS, FEEDBACK]),
-        st.sampled_from(["sent", "held_out", "dismissed", "complained", "clicked"]),
+        st.sampled_from(["sent", "held_out", "dismissed", "complained", "clicked", "reserved", "released"]),
         item_id=st.sampled_from(["", "card", "loan", "mortgage"]),
         event_time=st.integers(NOW - 12 * DAY, NOW + HOUR),
-        event_id=st.sampled_from([f"e{number}" for number in range(12)]),
+        event_id=st.sampled_from([f"maker{number % 3}/{number}" for number in range(12)]),
         user_id=st.integers(1, 4),
         channel=st.sampled_from(["mobile", "crm", "pager"]),
     ),
@@ -79,8 +81,15 @@ class Reader:
     item: str
     channel: Channel
 
+    def counts_as(self, one: Event) -> str:
+        """What was reserved as sent, what was settled as nothing."""
+        made = {other.event_type for other in self.own if other.event_id.split("/")[0] == one.event_id.split("/")[0]}
+        if one.event_type == "reserved":
+            return "" if made & {"released", "sent"} else "sent"
+        return "" if one.event_type == "held_out" and "released" in made else one.event_type
+
     def of(self, word: str, days: float, per: str) -> list[Event]:
-        recent = [one for one in self.own if one.event_type == word and NOW - one.event_time < days * DAY]
+        recent = [one for one in self.own if self.counts_as(one) == word and NOW - one.event_time < days * DAY]
         return [one for one in recent if per == "user" or (self.item and one.item_id == self.item)]
 
     def is_capped(self, cap: Cap) -> bool:
@@ -129,6 +138,65 @@ def test_whoever_may_be_contacted_is_whom_each_rule_lets(
             region = int(regions[row]) if is_sent else None
             reader = Reader(policy, [one for one in once if one.user_id == user], item, channel)
             assert Refusal(found[row, column]) is reader.verdict(user, region)
+
+
+@given(
+    st.builds(
+        QuietHours,
+        start=st.times().map(lambda one: one.replace(second=0, microsecond=0)),
+        end=st.times().map(lambda one: one.replace(second=0, microsecond=0)),
+        utc_offset=st.sampled_from([3.0, "Europe/Berlin", "America/New_York"]),
+        regions=st.dictionaries(
+            st.integers(0, 2), st.sampled_from([-3.5, 12.0, "Asia/Almaty", "Europe/Berlin", "Australia/Lord_Howe"])
+        ),
+    ),
+    # Two days of each kind: clocks are put forward in Berlin, in New York and back in Berlin, and nothing happens.
+    st.builds(
+        lambda day, minute: micros(datetime(2026, *day, tzinfo=UTC)) + minute * 60_000_000 + 1,
+        st.sampled_from([(3, 28), (3, 7), (10, 24), (10, 31), (4, 4), (6, 1)]),
+        st.integers(0, 2 * 1_440),
+    ),
+)
+def test_something_is_sent_at_the_first_moment_that_is_not_quiet_where_the_user_lives(
+    hours: QuietHours, moment: int
+) -> None:
+    policy = ContactPolicy(sending=(Channel.CRM,), quiet_hours=hours, control_days=1)
+    regions = np.array([-1, 0, 2], dtype=np.int16)
+    found = send_after(policy, Channel.CRM, regions, now=moment).astype("datetime64[us]").tolist()
+    for region, told in zip(regions.tolist(), found, strict=True):
+        zone = hours.regions.get(region, hours.utc_offset)
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment)
+        if not is_quiet_on_the_wall(hours, zone, at):
+            assert told is None
+            continue
+        assert told > at.replace(tzinfo=None)
+        assert not is_quiet_on_the_wall(hours, zone, told.replace(tzinfo=UTC))
+        while at < told.replace(tzinfo=UTC):  # so it is no later than the end of this quiet period
+            assert is_quiet_on_the_wall(hours, zone, at)
+            at += timedelta(minutes=1)
+    assert np.isnat(send_after(policy, Channel.WEB, regions, now=moment)).all()
+
+
+def is_quiet_on_the_wall(hours: QuietHours, zone: float | str, at: datetime) -> bool:
+    where = ZoneInfo(zone) if isinstance(zone, str) else timezone(timedelta(hours=zone))
+    wall = at.astimezone(where).time()
+    return (hours.start <= wall < hours.end) if hours.start <= hours.end else wall >= hours.start or wall < hours.end
+
+
+def test_a_time_zone_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ValueError, match="there is no time zone Mars/Olympus"):
+        QuietHours(start=time(21), end=time(9), utc_offset="Mars/Olympus")
+
+
+def test_an_export_is_asked_about_without_its_own_contacts_and_without_what_was_reserved_later() -> None:
+    def reserved(maker: str, hour: int, word: str = "reserved") -> Event:
+        return Event(CAMPAIGNS, word, "card", event_time=NOW + hour * HOUR, event_id=f"{maker}/1/card/{word}")
+
+    early, mine, late = reserved("early", -3), reserved("mine", -2), reserved("late", -1)
+    sent = reserved("other", 0, "sent")
+    left = without_own(table(early, mine, late, sent), "mine")
+    assert sorted(one.split("/")[0] for one in left["event_id"].to_pylist()) == ["early", "other"]
+    assert without_own(table(early, late, sent), "mine").num_rows == 3
 
 
 def test_nobody_and_nothing_are_no_error() -> None:

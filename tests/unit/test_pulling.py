@@ -27,7 +27,8 @@ def chunk(number: int) -> Chunk:
     shown = Ranks.none(3, 3)
     shown.items[0, :3], shown.items[1, :1] = [1, 2, 0], [3]
     shown.scores[0, :2], shown.reasons[0, 0] = [40_000, 30_000], 1 | 2 << 8
-    return Chunk.of(10 * number + np.arange(3), shown, NAMES)
+    after = np.array(["2026-03-17T06:00", "NaT", "NaT"], "datetime64[us]")
+    return Chunk.of(10 * number + np.arange(3), shown, NAMES, after)
 
 
 def chunks(format_: Format) -> list[bytes]:
@@ -145,4 +146,6 @@ def test_csv_is_quoted_and_no_spreadsheet_takes_an_id_for_a_formula() -> None:
     text = b"".join(chunks(Format.CSV)).decode()
     assert '\r\nlist,10,2,"a ""quoted"", one",' in text
     assert "list,10,1,'=cmd()," in text
+    last = [line.rpartition(",")[2] for line in text.splitlines() if line.startswith("list,1")]
+    assert last == ["2026-03-17T06:00:00Z"] * 3 + [""]
     assert np.all([line.endswith("\r") for line in text.split("\n")[:-1]])
