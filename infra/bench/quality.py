@@ -24,8 +24,8 @@ from infra.rolling import product_folds
 from spark_jobs.evaluation.intervals import Estimate
 from spark_jobs.evaluation.launch import launch_by_truth, launched
 from spark_jobs.evaluation.probabilities import ENOUGH, chance
-from spark_jobs.evaluation.product_log import night_users, rolling_log
-from spark_jobs.evaluation.rolling import SeenUsers
+from spark_jobs.evaluation.product_log import rolling_log
+from spark_jobs.evaluation.rolling import SeenUsers, baselines
 from spark_jobs.evaluation.truth import TruthReport, best_by_truth, truth_report
 from spark_jobs.lake.session import spark_session
 from spark_jobs.ranking.boosting import BoosterParams
@@ -47,8 +47,9 @@ def run() -> list[Figure]:
         params = night_params(folder, world, LAST_DATE, horizon_days=HORIZON_DAYS)
         for job in _JOBS:
             run_job(job, params, big=False)
-        truth, ranker = against_truth(params, world), ProductRanker.load(f"{params.models_uri}/products")
-        launch = launch_against_truth(params, world)
+        seen = seen_tonight(params)
+        truth, ranker = against_truth(params, world, seen), ProductRanker.load(f"{params.models_uri}/products")
+        launch = launch_against_truth(params, world, seen)
         settings = Settings(data_dir=Path(folder), product_horizon_days=HORIZON_DAYS)
         folds = product_folds(settings, LAST_DATE, folds=FOLDS, k=K)
     cases = {family: pair.cases for family, pair in ranker.calibrator.groups.items()}
@@ -56,35 +57,33 @@ def run() -> list[Figure]:
     return [*truth_figures(truth, cases), *launched_figures(launch), *fold_figures(folds["together"], learned)]
 
 
-def against_truth(params: NightParams, world: Path) -> TruthReport:
-    """The night's ranker on all its users."""
+def seen_tonight(params: NightParams, *, hidden: Sequence[str] = ()) -> list[SeenUsers]:
+    """Users as the night sees them, whose openings are not known yet, and those of the two windows it learns from."""
     spark = spark_session("bench quality", master="local[2]", driver_memory="2g")
     try:
-        seen = night_users(spark, params)
+        return rolling_log(spark, params, folds=0, hidden=hidden, tonight=True)
     finally:
         spark.stop()
+
+
+def against_truth(params: NightParams, world: Path, seen: Sequence[SeenUsers]) -> TruthReport:
+    """The night's ranker on all its users; seen: tonight and what it learns from, the newest first."""
+    tonight, *past = seen
     ranker = ProductRanker.load(f"{params.models_uri}/products")
-    truth = true_probabilities(world, seen)
+    truth = true_probabilities(world, tonight)
     best = best_by_truth(
-        seen.users, truth, ranker.layout, params=_BEST, seed=params.seed, threads=params.training_threads
+        tonight.users, truth, ranker.layout, params=_BEST, seed=params.seed, threads=params.training_threads
     )
-    return truth_report(
-        seen.users, told_by(ranker, seen.users, seen.feature_names), best, truth, segment=seen.segment, k=K
-    )
+    told = told_by(ranker, tonight.users, tonight.feature_names)
+    return truth_report(tonight.users, told, best, truth, segment=baselines(tonight, past)["segment"], k=K)
 
 
 def launch_against_truth(
-    params: NightParams, world: Path, *, products: Sequence[str] = ()
+    params: NightParams, world: Path, seen: Sequence[SeenUsers], *, products: Sequence[str] = ()
 ) -> Mapping[str, Mapping[str, Estimate]]:
     """Of `products` hidden together, by model and metric; by default the first of each family."""
-    spark = spark_session("bench launch", master="local[2]", driver_memory="2g")
-    try:
-        seen = rolling_log(spark, params, folds=0, tonight=True)
-        hidden = products or first_of_families(seen[0])
-        unknowing = rolling_log(spark, params, folds=0, hidden=hidden, tonight=True)
-    finally:
-        spark.stop()
-    threads = params.training_threads
+    hidden = products or first_of_families(seen[0])
+    unknowing, threads = seen_tonight(params, hidden=hidden), params.training_threads
     launch = launched(seen, unknowing, hidden, booster=BoosterParams(), seed=params.seed, threads=threads)
     return launch_by_truth(launch, true_probabilities(world, seen[0]), k=K)
 
@@ -103,7 +102,7 @@ def launched_figures(launch: Mapping[str, Mapping[str, Estimate]]) -> list[Figur
     for name in (f"ndcg@{K}", f"recall@{K}"):
         own, family = (launch[model][name] for model in ("launched", "family"))
         beside = "; ".join(f"{model} {launch[model][name].value:.3f}" for model in ("knew", "chance"))
-        note = f"{_interval(own)}; reference: the mean of the family in the segment; {beside}"
+        note = f"{_interval(own)}; reference: the mean of the family in the segment tier; {beside}"
         value, reference = round(own.value, 3), round(family.value, 3)
         figures.append(Figure(f"{name} of hidden products", value, "", reference=reference, better="higher", note=note))
     rate, knew = (launch[model]["predicted_over_true"] for model in ("launched", "knew"))
@@ -133,7 +132,9 @@ def truth_figures(report: TruthReport, cases: Mapping[str, int]) -> list[Figure]
         )
         for name in ("segment", "personal", "best")
     ]
-    note = f"from segment popularity to a model of the same features told the truth; {_interval(report.closed)}"
+    note = (
+        f"from the list of the segment tier to a model of the same features told the truth; {_interval(report.closed)}"
+    )
     figures.append(
         Figure("share of the gap closed", round(report.closed.value, 3), "", goal=0.85, better="higher", note=note)
     )
@@ -156,7 +157,7 @@ def fold_figures(together: Mapping[str, Any], learned: Mapping[str, int]) -> lis
     ranked, segment = (together["figures"]["all"][name] for name in ("ranked", "segment"))
     for metric, better in (("auc", "higher"), ("log_loss", "lower"), (f"ndcg@{K}", "higher")):
         own, other = ranked[metric], segment[metric]
-        note = f"{FOLDS} folds; {own['low']:.4f} to {own['high']:.4f}; reference: the rate in the segment"
+        note = f"{FOLDS} folds; {own['low']:.4f} to {own['high']:.4f}; reference: the segment tier"
         value, reference = round(own["value"], 4), round(other["value"], 4)
         figures.append(Figure(f"{metric} of products", value, "", reference=reference, better=better, note=note))  # type: ignore[arg-type]
     for name, models in together["figures"].items():

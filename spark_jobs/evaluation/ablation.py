@@ -103,7 +103,8 @@ def _others(names: Sequence[str], prefix: str) -> tuple[list[int], tuple[str, ..
 def _lists(log: OfferLog, past: Events, users: Longs, params: BacktestParams) -> tuple[Mapping[str, Ints], Panel]:
     history = build_history(past, as_of=params.cut)
     panel = Panel(history.for_users(users), head=head_items(history), n_items=len(log.item_ids))
-    return night_lists(log, past, history, panel, seed=params.seeds[0], params=params, labels=(_LABEL,))[_LABEL], panel
+    night = night_lists(log, past, history, panel, seed=params.seeds[0], params=params, labels=(_LABEL,))
+    return night[_LABEL].lists, panel
 
 
 def _left_out(is_own: Mask) -> Callable[[Panel, Ints], Mask]:

@@ -4,6 +4,10 @@ Everything (histories, item features, models, training labels) is made from even
 night runs; events after it serve only as the test. Sources as the issue names them: popular, repeat, als, itemcf; their
 fusions, equal (`blend`) and by length of history (`fused`); and `ranked`. For the label "click", popular counts clicks
 and ranked learns clicks.
+
+The probabilities of `ranked` are judged as its boosters tell them: a history of a few days has none left to calibrate
+on, as the night does. They are about the training windows, of users active in them, and those may be shorter than the
+test day.
 """
 
 from collections.abc import Sequence
@@ -17,9 +21,17 @@ from spark_jobs.candidates.blend import blend, fused
 from spark_jobs.candidates.popular import train_popular
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.candidates.sources import SOURCES
-from spark_jobs.evaluation.figures import Lists, head_items, relevant_items, slice_figures, warm_items
+from spark_jobs.evaluation.figures import (
+    RANKED,
+    Dealt,
+    head_items,
+    relevant_items,
+    share_met,
+    slice_figures,
+    warm_items,
+)
 from spark_jobs.evaluation.report import BacktestReport
-from spark_jobs.evaluation.slices import SLICES, Panel
+from spark_jobs.evaluation.slices import Panel, segments_at, slices_of
 from spark_jobs.evaluation.tecd_log import MICROSECONDS_PER_DAY, OfferLog, read_tecd
 from spark_jobs.features.history import (
     MICROSECONDS_PER_HOUR,
@@ -110,16 +122,23 @@ def backtest(log: OfferLog, params: BacktestParams) -> BacktestReport:
     users = np.unique(test.user_id)
     past = log.events.before(params.cut)
     history = build_history(past, as_of=params.cut)
-    warm = warm_items(history, min_users=params.retrieval.als_min_users)
-    panel = Panel(history.for_users(users), head=head_items(history), n_items=len(log.item_ids), warm=warm)
+    own = history.for_users(users)
+    panel = Panel(
+        own,
+        head=head_items(history),
+        n_items=len(log.item_ids),
+        warm=warm_items(history, min_users=params.retrieval.als_min_users),
+        segment=segments_at(own, log.clusters),
+    )
+    share = share_met(history, n_items=log.n_items)
     nights = [night_lists(log, past, history, panel, seed=seed, params=params) for seed in params.seeds]
     figures = {}
     for label in LABELS:
         relevant = relevant_items(test, users, label=label, n_items=len(log.item_ids))
         dealt = [night[label] for night in nights]
         figures[label] = {
-            name: slice_figures(chosen, panel, relevant, dealt, known_items=log.n_items, k=params.k)
-            for name, chosen in SLICES.items()
+            name: slice_figures(chosen, panel, relevant, dealt, share=share, k=params.k)
+            for name, chosen in slices_of(panel).items()
         }
     return BacktestReport(figures)
 
@@ -133,8 +152,8 @@ def night_lists(
     seed: int,
     params: BacktestParams,
     labels: Sequence[str] = LABELS,
-) -> dict[str, Lists]:
-    """Lists of every source for the panel, int32 [U, _LIST_LENGTH], by label. Looks at `past` only."""
+) -> dict[str, Dealt]:
+    """By label, what every source has for the panel, lists of `_LIST_LENGTH`. Looks at `past` only."""
     fitted = fit_retrieval(history, n_items=log.n_items, params=params.retrieval, seed=seed, content=log.content)
     block = user_block(panel.history, fitted)
     found = {NAMES[name]: source(block, fitted, _LIST_LENGTH) for name, source in SOURCES.items()}
@@ -143,7 +162,7 @@ def night_lists(
     lists["blend"] = blend(list(first.values()), _LIST_LENGTH).codes
     lists["fused"] = fused(first, panel.history.sizes, _LIST_LENGTH).codes
     items = item_features(item_sums(history, n_items=log.n_items), attributes=log.attributes)
-    by_label: dict[str, Lists] = {}
+    by_label: dict[str, Dealt] = {}
     for label in labels:
         ranker = train_offer_ranker(
             past,
@@ -156,9 +175,9 @@ def night_lists(
             threads=params.threads,
         )
         models = OfferModels(log.item_ids[: log.n_items], items, fitted, ranker)
-        ranked = rank_offers(panel.history, models, k=_LIST_LENGTH, explain=False).codes
+        ranked = rank_offers(panel.history, models, k=_LIST_LENGTH, explain=False)
         popular = popular_of(label, past, block, fitted, cut=params.cut)
-        by_label[label] = {**lists, "popular": popular, "ranked": ranked}
+        by_label[label] = Dealt({**lists, "popular": popular, RANKED: ranked.codes}, ranked.probabilities)
     return by_label
 
 

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from spark_jobs.candidates.strangers import Doubles, Profiles, stranger_rates
+from spark_jobs.candidates.strangers import Doubles
 from spark_jobs.evaluation.intervals import Estimate, bootstrap
 from spark_jobs.evaluation.metrics import Mask, Relevant, graded_ndcg, ndcg, recall
 from spark_jobs.evaluation.product_figures import best_products
-from spark_jobs.evaluation.rolling import SEGMENT_USERS, SeenUsers
-from spark_jobs.features.portraits import PROFILE
+from spark_jobs.evaluation.rolling import SeenUsers, learned_rates
 from spark_jobs.ranking.boosting import uniform
 
 _COMPARED = ("segment", "popular")
@@ -28,7 +27,7 @@ def cold_users(seen: Sequence[SeenUsers], *, k: int) -> Mapping[str, Mapping[str
     `blended-segment` and the like are paired differences.
     """
     parts = [
-        _measured(test, shown, learned_rates(test, past, taught=side), k=k)
+        _measured(test, shown, rates_of_half(test, past, taught=side), k=k)
         for test, *past in zip(seen, seen[1:], seen[2:], strict=False)
         for side in (False, True)
         for shown in [(half_of(test) != side) & (test.users.labels & test.users.eligible).any(axis=1)]
@@ -44,39 +43,9 @@ def cold_users(seen: Sequence[SeenUsers], *, k: int) -> Mapping[str, Mapping[str
     return figures
 
 
-def learned_rates(test: SeenUsers, past: Sequence[SeenUsers], *, taught: bool) -> dict[str, Doubles]:
-    """[segments, products] by model, from what the users of the half `taught` did in the past."""
-    size = 1 + max(int(one.segment.max(initial=0)) for one in (test, *past))
-    openings, users = np.zeros((size, len(test.users.products.ids))), np.zeros(size)
-    for one in past:
-        teaches = half_of(one) == taught
-        np.add.at(openings, one.segment[teaches], one.users.labels[teaches])
-        users += np.bincount(one.segment[teaches], minlength=size)
-    everybody = (openings.sum(axis=0) + 0.5) / (users.sum() + 1.0)
-    own = (openings + SEGMENT_USERS * everybody) / (users[:, None] + SEGMENT_USERS)
-    likeness = _profiles(test, half_of(test) == taught, segments=size).likeness()
-    popular = np.tile(everybody, (size, 1))
-    return {"blended": stranger_rates(openings, users, likeness), "segment": own, "popular": popular}
-
-
-def _profiles(seen: SeenUsers, chosen: Mask, *, segments: int) -> Profiles:
-    """Of the chosen users."""
-    columns = [seen.feature_names.index(name) for name in PROFILE if name in seen.feature_names]
-    features = seen.users.features[chosen][:, columns].astype(np.float64)
-    of_segment = np.eye(segments)[seen.segment[chosen]]
-    everyone = np.ones((len(features), 1))
-    mean = _means(everyone, features)[0]
-    spread = np.sqrt(_means(everyone, (features - mean) ** 2)[0])
-    return Profiles(_means(of_segment, features), _means(seen.held[chosen], features), mean, spread)
-
-
-def _means(of: Doubles | Mask, features: Doubles) -> Doubles:
-    """Means [g, f] of those of each group of whom a feature is known; of [users, g] and features [users, f]."""
-    known = ~np.isnan(features)
-    members = of.astype(np.float64).T
-    counts = members @ known
-    means: Doubles = np.where(counts > 0, members @ np.nan_to_num(features) / np.maximum(counts, 1), np.nan)
-    return means
+def rates_of_half(test: SeenUsers, past: Sequence[SeenUsers], *, taught: bool) -> dict[str, Doubles]:
+    """`learned_rates` of the users of the half `taught`."""
+    return learned_rates(test, past, teaches=lambda one: half_of(one) == taught)
 
 
 def _measured(test: SeenUsers, shown: Mask, rates: Mapping[str, Doubles], *, k: int) -> dict[tuple[str, str], Doubles]:

@@ -5,7 +5,7 @@ catalogue, and nobody has had them, opened them or heard of them. Judged on who 
 probability × value over the same users, whom the policy lets have it with its past and without:
 
     launched   trained without it          knew     trained with all that was known of it
-    family     the rate of the user's segment; of the product itself, the mean of what else its family sells
+    family     what the segment tier serves; of the product itself, the mean of what else its family sells
     chance     any order of what the user may have: the expectation, not a draw
 """
 
@@ -65,7 +65,7 @@ def launched(
     told = {
         "launched": told_by(unaware, unknowing.users, unknowing.feature_names),
         "knew": told_by(knew, test.users, test.feature_names),
-        "family": family_rates(known[1], test, columns),
+        "family": family_rates(known[1:3], test, columns),
     }
     return Launch(test.users, columns, test.users.eligible & unknowing.users.eligible, told)
 
@@ -165,11 +165,14 @@ def without_columns(users: LabelledUsers, columns: Sequence[int]) -> LabelledUse
     )
 
 
-def family_rates(past: SeenUsers, test: SeenUsers, columns: Sequence[int]) -> F32:
-    """(n, p): rates of the users' segments; of the products themselves, the mean of what else their families sold."""
-    rates = baselines(past, test)["segment"].copy()
+def family_rates(past: Sequence[SeenUsers], test: SeenUsers, columns: Sequence[int]) -> F32:
+    """(n, p): rates of the users' segments; of the products themselves, the mean of what else their families sold.
+
+    past: the newest window first.
+    """
+    rates = baselines(test, past)["segment"]
     table = test.users.products
-    sold = past.users.eligible.any(axis=0) & ~np.isin(np.arange(len(table.ids)), columns)
+    sold = past[0].users.eligible.any(axis=0) & ~np.isin(np.arange(len(table.ids)), columns)
     for column in columns:
         others = sold & (table.families == table.families[column])
         rates[:, column] = rates[:, others if others.any() else sold].mean(axis=1)

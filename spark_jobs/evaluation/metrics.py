@@ -1,8 +1,7 @@
 """Ranking metrics on arrays: lists of U users, and what they really met. Binary relevance throughout.
 
-Definitions as in Manning, Raghavan and Schütze, "Introduction to Information Retrieval", chapter 8; NDCG after Järvelin
-and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002. A user without relevant items has no metric
-(NaN) and takes no part in means. How good probabilities are is told in `probabilities`.
+A user without relevant items has no metric (NaN) and takes no part in means. `IIR` is Manning, Raghavan and Schütze,
+"Introduction to Information Retrieval", 2008. How good probabilities are is told in `probabilities`.
 """
 
 from collections.abc import Callable
@@ -46,29 +45,40 @@ class Relevant:
 
 
 def precision(hits: Mask, sizes: Longs) -> Doubles:
-    """Share of the list's k places that hold a relevant item; an empty place holds none."""
+    """Share of the list's k places that hold a relevant item; an empty place holds none. IIR, section 8.4."""
     return _where_relevant(hits.sum(axis=1), np.where(sizes > 0, hits.shape[1], 0))
 
 
 def recall(hits: Mask, sizes: Longs) -> Doubles:
-    """Share of the relevant items that are on the list."""
+    """Share of the relevant items that are on the list. IIR, section 8.3."""
     return _where_relevant(hits.sum(axis=1), sizes)
 
 
 def hit_rate(hits: Mask, sizes: Longs) -> Doubles:
-    """1 where at least one relevant item is on the list."""
+    """1 where at least one relevant item is on the list.
+
+    Deshpande and Karypis, "Item-based top-N recommendation algorithms", 2004, of any number of relevant items.
+    """
     return _where_relevant(hits.any(axis=1), np.minimum(sizes, 1))
 
 
 def ndcg(hits: Mask, sizes: Longs) -> Doubles:
-    """Discounted gain over that of an ideal list: relevant items first, as many as there are and fit."""
+    """Discounted gain over that of an ideal list: relevant items first, as many as there are and fit.
+
+    Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002, with the discount 1 / log2(1 +
+    place) of Burges and others, "Learning to rank using gradient descent", 2005.
+    """
     discounts = 1.0 / np.log2(np.arange(hits.shape[1]) + 2.0)
     ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(sizes, hits.shape[1])]
     return _where_relevant(hits @ discounts, ideal)
 
 
 def average_precision(hits: Mask, sizes: Longs) -> Doubles:
-    """Mean, over the relevant items that fit on the list, of the precision at each one's place."""
+    """Mean, over the relevant items that fit on the list, of the precision at each one's place; its mean is MAP@k.
+
+    IIR, section 8.4, cut at k: what is divided by is at most k, as in Kaggle's MAP@k and `implicit.evaluation`, so that
+    a list of relevant items alone has 1.
+    """
     precision = np.cumsum(hits, axis=1) / (np.arange(hits.shape[1]) + 1.0)
     return _where_relevant((precision * hits).sum(axis=1), np.minimum(sizes, hits.shape[1]))
 
@@ -86,7 +96,8 @@ def simulated_ctr(hits: Mask, sizes: Longs) -> Doubles:
 def graded_ndcg(gains: Doubles, codes: Ints) -> Doubles:
     """NDCG with graded, linear gains: gains float64 [U, I] ≥ 0 of all items, codes int32 [U, k] padded with -1.
 
-    The ideal list holds the k largest gains; NaN for users whose gains are all 0.
+    As `ndcg`, from Järvelin and Kekäläinen, 2002. The ideal list holds the k largest gains; NaN for users whose gains
+    are all 0.
     """
     k = codes.shape[1]
     discounts = 1.0 / np.log2(np.arange(k) + 2.0)
@@ -108,7 +119,11 @@ def novelty(codes: Ints, share: Doubles) -> Doubles:
 
 
 def coverage(codes: Ints, *, n_items: int) -> float:
-    """Share of all items that are on somebody's list."""
+    """Share of all items that are on somebody's list: catalogue coverage.
+
+    Ge, Delgado-Battenfeld and Jannach, "Beyond accuracy: evaluating recommender systems by coverage and serendipity",
+    2010.
+    """
     return len(np.unique(codes[codes >= 0])) / max(n_items, 1)
 
 

@@ -2,7 +2,9 @@
 
 Rows are (user, item) cases; intervals resample users, since users are what was drawn. AUC and log loss are the ones
 that training knows (`ranking.calibration`); their intervals bootstrap the influence of each user: for AUC the placement
-values of DeLong, DeLong and Clarke-Pearson, 1988, added up by user as in Obuchowski, 1997.
+values of DeLong, DeLong and Clarke-Pearson, 1988, added up by user as in Obuchowski, 1997. Predicted over observed is
+the ratio of expected to observed events of Debray and others, "A guide to systematic review and meta-analysis of
+prediction model performance", 2017.
 """
 
 from dataclasses import dataclass
@@ -89,7 +91,8 @@ def chance(learned: int, rate: Estimate) -> float:
 def expected_calibration_error(cases: Cases, *, bins: int = BINS) -> float:
     """Mean distance of predicted and observed over the bins of the calibration curve, each counting by its cases.
 
-    Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", 2015.
+    Naeini, Cooper and Hauskrecht, "Obtaining well calibrated probabilities using Bayesian binning", 2015; over bins of
+    equal size, as in Nixon and others, "Measuring calibration in deep learning", 2019.
     """
     curve = calibration_curve(cases, bins=bins)
     return sum(abs(one.predicted - one.observed) * one.cases for one in curve) / len(cases.happened)

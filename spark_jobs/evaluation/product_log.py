@@ -30,7 +30,6 @@ from spark_jobs.features.sources import is_held
 from spark_jobs.features.streams import happenings
 from spark_jobs.lake.collect import collected
 from spark_jobs.lake.reference import Reference, read_reference
-from spark_jobs.lake.tables import read_table
 from spark_jobs.ranking.kernel import I64
 from spark_jobs.ranking.product_cases import CaseParams, cases_of_night, labelled_users
 from spark_jobs.ranking.user_blocks import aligned_features, aligned_pairs
@@ -75,13 +74,6 @@ def rolling_log(
         windows = (_tonight(params), *windows)
     behaviour = _behaviour(silver, [window.as_of for window in windows], params).localCheckpoint()
     return [_seen(silver, behaviour, window, reference, params) for window in windows]
-
-
-def night_users(spark: SparkSession, params: NightParams) -> SeenUsers:
-    """Users as the night itself sees them, from its gold; what they open afterwards is not known here."""
-    silver, reference = _silver(spark, params), read_reference(params.lake)
-    features = read_table(spark, params.lake, "gold.user_features")
-    return _labelled(silver, features.where(F.col(AS_OF) == F.lit(params.as_of)), _tonight(params), reference, params)
 
 
 def without_product(silver: Silver, product_id: str) -> Silver:

@@ -2,18 +2,20 @@
 
     A3 older   A2 newer   A1 test   as_of        a fold; the next one begins a horizon and gap earlier
 The ranker learns from the two older windows. Labels of each as-of start `gap_hours` after it and end before the next
-looks. Baselines are learned from the same past: `segment` and `popular` are rates of opening among the eligible of the
-newer of the two.
+looks. Baselines are learned from the same past: `segment` is what the segment tier serves, `popular` everybody's rate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 
+from spark_jobs.candidates.strangers import Doubles, Profiles, stranger_rates
+from spark_jobs.evaluation.metrics import Mask
 from spark_jobs.evaluation.product_figures import Outcomes, ProductReport, joined, product_report
+from spark_jobs.features.portraits import PROFILE
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.kernel import F32
 from spark_jobs.ranking.product_training import train_on
@@ -85,7 +87,7 @@ def rolling_report(
     tests, reports = [], []
     for test, calibrate, train in zip(seen, seen[1:], seen[2:], strict=False):
         ranker = train_on(train, calibrate, params=booster, seed=seed, threads=threads)
-        told = {"ranked": told_by(ranker, test.users, test.feature_names), **baselines(calibrate, test)}
+        told = {"ranked": told_by(ranker, test.users, test.feature_names), **baselines(test, (calibrate, train))}
         tests.append((outcomes_of(test), told))
         report = product_report(*tests[-1], k=k)
         learned = {family: pair.cases for family, pair in ranker.calibrator.groups.items()}
@@ -94,18 +96,55 @@ def rolling_report(
     return RollingReport(tuple(reports), product_report(joined([one for one, _ in tests]), together, k=k))
 
 
-def baselines(past: SeenUsers, test: SeenUsers) -> dict[str, F32]:
-    """What knows no person: the rate of a product in the segment, drawn to everybody's where few are; everybody's."""
-    eligible, opened = past.users.eligible, past.users.eligible & past.users.labels
-    everybody = (opened.sum(axis=0) + 0.5) / (eligible.sum(axis=0) + 1.0)
-    segments = int(max(past.segment.max(initial=0), test.segment.max(initial=0))) + 1
-    rates = np.tile(everybody, (segments, 1))
-    for segment in np.unique(past.segment):
-        mine = past.segment == segment
-        own = opened[mine].sum(axis=0) + SEGMENT_USERS * everybody
-        rates[segment] = own / (eligible[mine].sum(axis=0) + SEGMENT_USERS)
-    by_user = {"segment": rates[test.segment], "popular": np.tile(everybody, (len(test.segment), 1))}
-    return {name: rate.astype(np.float32) for name, rate in by_user.items()}
+def baselines(test: SeenUsers, past: Sequence[SeenUsers]) -> dict[str, F32]:
+    """Openings a horizon (n, p) by what knows no person: `segment`, as the night tells its segment tier from the last
+    two windows, the lists of every segment baseline here; and `popular`, everybody's.
+    """
+    rates = learned_rates(test, past, teaches=lambda one: np.ones(len(one.segment), bool))
+    by_name = {"segment": rates["blended"], "popular": rates["popular"]}
+    return {name: by_segment[test.segment].astype(np.float32) for name, by_segment in by_name.items()}
+
+
+def learned_rates(
+    test: SeenUsers, past: Sequence[SeenUsers], *, teaches: Callable[[SeenUsers], Mask]
+) -> dict[str, Doubles]:
+    """[segments, products] by model, from what the users that teach did in the past, and who they are at the test.
+
+    `blended` is what a night makes (`candidates.strangers`), `segment` the segment's own rate, drawn to everybody's
+    where users are few, `popular` everybody's. All are of whoever is in a segment, eligible or not: the policy decides
+    later.
+    """
+    size = 1 + max(int(one.segment.max(initial=0)) for one in (test, *past))
+    openings, users = np.zeros((size, len(test.users.products.ids))), np.zeros(size)
+    for one in past:
+        mask = teaches(one)
+        np.add.at(openings, one.segment[mask], one.users.labels[mask])
+        users += np.bincount(one.segment[mask], minlength=size)
+    everybody = (openings.sum(axis=0) + 0.5) / (users.sum() + 1.0)
+    own = (openings + SEGMENT_USERS * everybody) / (users[:, None] + SEGMENT_USERS)
+    likeness = _profiles(test, teaches(test), segments=size).likeness()
+    popular = np.tile(everybody, (size, 1))
+    return {"blended": stranger_rates(openings, users, likeness), "segment": own, "popular": popular}
+
+
+def _profiles(seen: SeenUsers, chosen: Mask, *, segments: int) -> Profiles:
+    """Of the chosen users."""
+    columns = [seen.feature_names.index(name) for name in PROFILE if name in seen.feature_names]
+    features = seen.users.features[chosen][:, columns].astype(np.float64)
+    of_segment = np.eye(segments)[seen.segment[chosen]]
+    everyone = np.ones((len(features), 1))
+    mean = _means(everyone, features)[0]
+    spread = np.sqrt(_means(everyone, (features - mean) ** 2)[0])
+    return Profiles(_means(of_segment, features), _means(seen.held[chosen], features), mean, spread)
+
+
+def _means(of: Doubles | Mask, features: Doubles) -> Doubles:
+    """Means [g, f] of those of each group of whom a feature is known; of [users, g] and features [users, f]."""
+    known = ~np.isnan(features)
+    members = of.astype(np.float64).T
+    counts = members @ known
+    means: Doubles = np.where(counts > 0, members @ np.nan_to_num(features) / np.maximum(counts, 1), np.nan)
+    return means
 
 
 def outcomes_of(seen: SeenUsers) -> Outcomes:

@@ -20,7 +20,7 @@ from data_contracts.errors import InputError
 from data_contracts.night import NightParams, Sources
 from data_contracts.vocabulary import ACTION_SPELLINGS, Domain
 from spark_jobs.candidates.content import BRAND_ID, CONTENT_COLUMNS, EMBEDDING, ItemContent, content_of
-from spark_jobs.features.history import ACTION_CODES, Events
+from spark_jobs.features.history import ACTION_CODES, Events, Longs
 from spark_jobs.features.item_features import ItemAttributes
 from spark_jobs.features.offer_tables import Strings, attributes_of
 from spark_jobs.ingest.contents import Checked, check_deliveries
@@ -30,7 +30,22 @@ from spark_jobs.lake.files import file_system
 MICROSECONDS_PER_DAY = 86_400_000_000
 _EVENT_COLUMNS = ["timestamp", USER_ID, ITEM_ID, "action_type"]
 _EMBEDDED = {ITEM_ID: pa.string(), BRAND_ID: pa.int64(), EMBEDDING: pa.list_(pa.float32())}
+_USER_COLUMNS = [USER_ID, "socdem_cluster"]
 _ITEM_COLUMNS = [ITEM_ID, "brand_id", "category", "subcategory", "price"]
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """T-ECD's socio-demographic clusters, int16, of the users (ascending) of whom one is known."""
+
+    user_ids: Longs = field(default_factory=lambda: np.empty(0, np.int64))
+    numbers: npt.NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
+
+    def of(self, user_ids: Longs) -> npt.NDArray[np.int16]:
+        """-1 where it is not known."""
+        at = np.searchsorted(self.user_ids, user_ids)
+        known = np.append(self.user_ids, -1)[at] == user_ids
+        return np.where(known, np.append(self.numbers, np.int16(-1))[at], np.int16(-1))
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,7 @@ class OfferLog:
     attributes: ItemAttributes
     content: ItemContent = field(default_factory=ItemContent)
     item_domain: npt.NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, dtype=np.int8))
+    clusters: Clusters = field(default_factory=Clusters)
 
 
 def read_tecd(folder: str, *, domains: Sequence[Domain], test_day: int, cut: int) -> OfferLog:
@@ -73,7 +89,7 @@ def read_tecd(folder: str, *, domains: Sequence[Domain], test_day: int, cut: int
     events = _coded(rows, item_ids)
     item_domain = np.full(len(item_ids), -1, dtype=np.int8)  # of items that nobody met
     item_domain[events.item_code] = rows["domain"]
-    return OfferLog(events, item_ids, len(known), attributes_of(items, known), content, item_domain)
+    return OfferLog(events, item_ids, len(known), attributes_of(items, known), content, item_domain, _clusters(checked))
 
 
 def _events(one: Checked, params: NightParams) -> pd.DataFrame:
@@ -101,6 +117,17 @@ def _items(deliveries: Iterable[Checked]) -> pd.DataFrame:
     frames = [_read(content.file.uri, _ITEM_COLUMNS) for one in deliveries for content in one.contents]
     together = pd.concat([pd.DataFrame(columns=_ITEM_COLUMNS), *frames]).drop_duplicates(ITEM_ID)
     return together.dropna(subset=ITEM_ID).set_index(ITEM_ID)
+
+
+def _clusters(checked: Iterable[Checked]) -> Clusters:
+    """Of `users.pq`, where it was delivered; first come first kept."""
+    users = [one for one in checked if one.delivery.source.name == "users"]
+    frames = [_read(content.file.uri, _USER_COLUMNS) for one in users for content in one.contents]
+    if not frames:
+        return Clusters()
+    told = pd.concat(frames).dropna().drop_duplicates(USER_ID)
+    ordered = told.astype({USER_ID: "int64", "socdem_cluster": "int16"}).sort_values(USER_ID)
+    return Clusters(ordered[USER_ID].to_numpy(), ordered["socdem_cluster"].to_numpy())
 
 
 def _brands(checked: Iterable[Checked]) -> pa.Table:

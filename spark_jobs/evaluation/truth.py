@@ -1,20 +1,19 @@
 """The product ranker held against the sample world's true probabilities: how much of what can be known it knows.
 
-Two ends are told beside it: `segment`, what a stranger of the segment is shown (the ranker's mean probability there),
-and `best`, a booster of the same features and size trained on the true probabilities of other users: no model of these
-observables can be expected to do better. Lists are by probability × value; what only holds within a list (caps,
-prohibited mixes) is left out, alike for all. Nothing here is seen by a night.
+Two ends are told beside it: `segment`, what a stranger of the segment is shown (`rolling.baselines`), and `best`, a
+booster of the same features and size trained on the true probabilities of other users: no model of these observables
+can be expected to do better. Lists are by probability × value; what only holds within a list (caps, prohibited mixes)
+is left out, alike for all. Nothing here is seen by a night.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from data_contracts.vocabulary import Family
 from spark_jobs.evaluation.intervals import Estimate, bootstrap, resampled_means
-from spark_jobs.evaluation.metrics import Doubles, Mask, graded_ndcg
+from spark_jobs.evaluation.metrics import Doubles, graded_ndcg
 from spark_jobs.evaluation.probabilities import Cases, probability_figures
 from spark_jobs.evaluation.product_figures import best_products
 from spark_jobs.ranking.boosting import BoosterParams, train_booster, uniform
@@ -41,12 +40,10 @@ class TruthReport:
     floor: Mapping[str, Estimate]
 
 
-def truth_report(
-    users: LabelledUsers, told: F32, best: F32, truth: Doubles, *, segment: npt.NDArray[np.int16], k: int
-) -> TruthReport:
-    """told, best and truth: probabilities (n, p). Users who will open nothing (truth all 0) are left out."""
+def truth_report(users: LabelledUsers, told: F32, best: F32, truth: Doubles, *, segment: F32, k: int) -> TruthReport:
+    """segment, told, best and truth: probabilities (n, p). Users who will open nothing (truth all 0) are left out."""
     gains = np.where(users.eligible, truth * users.products.values, 0.0)
-    by_model = {"segment": segment_mean(told, users.eligible, segment), "personal": told, "best": best}
+    by_model = {"segment": segment, "personal": told, "best": best}
     columns = {
         name: graded_ndcg(gains, best_products(p * users.products.values, users.eligible, k=k))
         for name, p in by_model.items()
@@ -80,16 +77,6 @@ def family_rates(told: F32, truth: Doubles, users: LabelledUsers) -> dict[str, f
         if truth[pairs].sum() > 0:
             rates[family] = float(told[pairs].sum() / truth[pairs].sum())
     return rates
-
-
-def segment_mean(told: F32, eligible: Mask, segment: npt.NDArray[np.int16]) -> F32:
-    """Each user's segment's mean probability of each product, who may not be shown it counting 0: as served."""
-    shown = np.where(eligible, told, np.float32(0))
-    means = np.zeros_like(shown)
-    for number in np.unique(segment):
-        mine = segment == number
-        means[mine] = shown[mine].mean(axis=0)
-    return means
 
 
 def best_by_truth(

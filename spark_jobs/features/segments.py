@@ -9,6 +9,8 @@ A segment is a pure function of the user's own features, so that it can be told 
 
 from itertools import product
 
+import numpy as np
+import numpy.typing as npt
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -19,7 +21,8 @@ STAGES = ("student", "young", "middle", "mature", "retired", "stage unknown")
 INCOMES = ("low income", "middle income", "high income", "income unknown")
 CLUSTERS = 22
 ACTIVITIES = ("seen once or twice", "occasional", "regular", "heavy")
-# Lower bounds of the last three activities: decayed events of the last days, half-life 7 days, in all domains.
+# Lower bounds of the last three activities: decayed events of the last days, in all domains, by their half-life.
+ACTIVITY_HOURS = 168.0
 _ACTIVITY_BOUNDS = (3.0, 15.0, 60.0)
 
 _FIRST_CLUSTER = len(STAGES) * len(INCOMES)
@@ -54,6 +57,16 @@ def segments(features: DataFrame) -> DataFrame:
         .otherwise(F.lit(0))
     )
     return features.select(USER_ID, AS_OF, number.cast("smallint").alias(SEGMENT))
+
+
+def segments_of_unknown(cluster: npt.NDArray[np.int16], events: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
+    """The same of users of whom the bank knows nothing, without Spark.
+
+    cluster: of T-ECD, -1 where it is not known; events: decayed with a half-life of `ACTIVITY_HOURS`.
+    """
+    active = np.searchsorted(_ACTIVITY_BOUNDS, events, side="right") + _FIRST_ACTIVITY
+    is_clustered = (cluster >= 0) & (cluster < CLUSTERS)
+    return np.where(is_clustered, cluster + _FIRST_CLUSTER, np.where(events > 0, active, 0)).astype(np.int16)
 
 
 def _stage() -> Column:

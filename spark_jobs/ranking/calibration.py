@@ -110,7 +110,10 @@ def sigmoid(x: F64) -> F64:
 
 
 def auc(scores: F32, labels: F32) -> float:
-    """Area under the ROC curve: how often a positive scores above a negative, ties counting half (Mann-Whitney)."""
+    """Area under the ROC curve: how often a positive scores above a negative, ties counting half (Mann-Whitney).
+
+    Hanley and McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC) curve", 1982.
+    """
     _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(count) - (count - 1) / 2)[place]
     positives = labels.sum(dtype=np.float64)
@@ -119,7 +122,10 @@ def auc(scores: F32, labels: F32) -> float:
 
 
 def log_loss(probability: F64, labels: F32, *, weights: F64 | None = None) -> float:
-    """Mean negative log likelihood, natural logarithm; weights: for how many cases each stands."""
+    """Mean negative log likelihood, natural logarithm; weights: for how many cases each stands.
+
+    The logarithmic score of Good, "Rational decisions", 1952.
+    """
     p = np.clip(probability, 1e-15, 1 - 1e-15)
     return float(-np.average(np.where(labels > 0, np.log(p), np.log1p(-p)), weights=weights))
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spark_jobs.ranking.boosting import uniform
 from spark_jobs.ranking.kernel import F32, I64
 
 F64 = NDArray[np.float64]
+_HALVES_SEED = 20240229
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Judged:
     fold: Fold
     own: F64
     beside: F64 | None = None
+
+
+def is_in_first(user_ids: I64) -> NDArray[np.bool_]:
+    """Which half each user is in, whatever the night or seed."""
+    return np.asarray(uniform(user_ids, np.zeros_like(user_ids), _HALVES_SEED) < 0.5)
 
 
 def log_odds_of(probability: F32) -> F64:

@@ -2,6 +2,10 @@
 
 A training cut is a miniature of the night: everything (history, item features, retrieval models) is made from events
 before its as-of; labels are what happened in its window, after a gap. No window reaches beyond the night's cut-off.
+
+The newest window calibrates the ranker, and is what it is judged by beside another. Its boosters have not seen this
+window. To spend one more on its calibrator would leave a day's history too short, so the calibrator is cross-fitted
+instead: what is judged of each half of the users is calibrated on the other half.
 """
 
 from collections.abc import Sequence
@@ -19,7 +23,7 @@ from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, Floats, L
 from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums
 from spark_jobs.ranking.boosting import booster_bytes, booster_from, train_booster, uniform
 from spark_jobs.ranking.calibration import Platt, auc, fit_platt
-from spark_jobs.ranking.newest import F64, Fold, Judged, log_odds_of
+from spark_jobs.ranking.newest import F64, Fold, Judged, is_in_first, log_odds_of
 from spark_jobs.ranking.offers import OfferParams, OfferRanker
 from spark_jobs.ranking.offers_features import feature_matrix, union, usable_features
 
@@ -129,7 +133,10 @@ def train_and_judge(
     content: ItemContent | None = None,
     beside: OfferRanker | None = None,
 ) -> tuple[OfferRanker, Judged | None]:
-    """A ranker, and what it and the one `beside` it say of the pairs that it was calibrated on, if it was."""
+    """A ranker, and what it and the one `beside` it say of the newest pairs, if it is calibrated on any.
+
+    Both are asked about users who have not calibrated them: the ranker by halves, see `told_by_halves`.
+    """
     names = usable_features(lookback_hours=plan.lookback_hours, full_hours=plan.full_hours)
     look = partial(
         labelled_pairs,
@@ -162,23 +169,36 @@ def train_and_judge(
         return ranker, None
     newest = partial(look, plan.calibrate, negative_share=1.0, only_active=False)
     later = newest()
-    ranker = calibrated(ranker, later)
     fold = Fold(later.user_ids, later.labels, np.zeros(len(later.labels), np.int64), ("offers",))
-    judged = Judged(fold, own=later.judged_by(ranker))
+    judged = Judged(fold, own=told_by_halves(ranker, later))
     if beside is not None:
         # What may be looked back on grows, and usable features with it: the pairs are the same.
         theirs = later if beside.feature_names == names else newest(names=beside.feature_names)
         judged = replace(judged, beside=theirs.judged_by(beside))
-    return ranker, judged
+    return calibrated(ranker, later), judged
 
 
 def calibrated(ranker: OfferRanker, later: LabelledPairs) -> OfferRanker:
-    """The ranker with probabilities that hold on later cases."""
+    """The ranker with probabilities that hold on later cases; AUC is that of its boosters, which have not seen them."""
     margins, labels = ranker.margins(later.rows), later.labels.astype(np.float32)
     facts = {**ranker.facts, "calibration_rows": float(len(labels)), "calibration_positives": float(labels.sum())}
     if 0 < labels.sum() < len(labels):
         facts["auc"] = auc(margins, labels)
     return replace(ranker, calibrator=fit_platt(margins, labels), facts=facts)
+
+
+def told_by_halves(ranker: OfferRanker, later: LabelledPairs) -> F64:
+    """Log odds [P] of later cases, each user's by a calibrator that the other half of the users has fitted.
+
+    Cross-fitting, as in Chernozhukov and others, "Double/debiased machine learning", 2018. The calibrator that is kept
+    is fitted on both halves, so it is judged by ones that know half as much as it does.
+    """
+    margins, labels = ranker.margins(later.rows), later.labels.astype(np.float32)
+    first, odds = is_in_first(later.user_ids), np.empty(len(labels))
+    for asked in (first, ~first):
+        half = replace(ranker, calibrator=fit_platt(margins[~asked], labels[~asked]))
+        odds[asked] = log_odds_of(half.probabilities(margins[asked]))
+    return odds
 
 
 def labelled_pairs(

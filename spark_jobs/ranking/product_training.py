@@ -15,7 +15,8 @@ from data_contracts.errors import InputError
 from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, booster_from, train_booster, uniform
 from spark_jobs.ranking.calibration import Calibrator, auc, fit_calibrator, log_loss, sigmoid
 from spark_jobs.ranking.kernel import F32, I64, margins
-from spark_jobs.ranking.products import BLOCK, FAMILIES, LabelledUsers, ProductRanker, is_in_first
+from spark_jobs.ranking.newest import is_in_first
+from spark_jobs.ranking.products import BLOCK, FAMILIES, LabelledUsers, ProductRanker
 from spark_jobs.ranking.rows import RowBuffer, RowLayout, met_columns, row_layout
 
 # Share of negative cases that training keeps.

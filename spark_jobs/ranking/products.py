@@ -21,15 +21,14 @@ from numpy.typing import NDArray
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Family
 from spark_jobs.lake.files import read_bytes, write_bytes
-from spark_jobs.ranking.boosting import booster_bytes, booster_from, uniform
+from spark_jobs.ranking.boosting import booster_bytes, booster_from
 from spark_jobs.ranking.calibration import Calibrator, Platt, sigmoid
 from spark_jobs.ranking.kernel import F32, I64, margins
-from spark_jobs.ranking.newest import Fold, Judged, log_odds_of
+from spark_jobs.ranking.newest import Fold, Judged, is_in_first, log_odds_of
 from spark_jobs.ranking.rows import ProductTable, RowBuffer, RowLayout, row_layout
 
 _BOOSTER, _DOCUMENT = "booster.ubj", "ranker.json"
 _HALVES = ("booster_without_first.ubj", "booster_of_first.ubj")
-_HALVES_SEED = 20240229
 BLOCK = 1024
 FAMILIES = [family.value for family in Family]
 
@@ -146,11 +145,6 @@ class Cases:
     users: LabelledUsers
     feature_names: tuple[str, ...]
     pair_names: tuple[str, ...]
-
-
-def is_in_first(user_ids: I64) -> NDArray[np.bool_]:
-    """Which half each user is in, whatever the night or seed."""
-    return np.asarray(uniform(user_ids, np.zeros_like(user_ids), _HALVES_SEED) < 0.5)
 
 
 def judged_products(

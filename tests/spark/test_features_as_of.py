@@ -18,7 +18,7 @@ from data_contracts.vocabulary import CampaignEvent, Channel, Family, ProductEve
 from spark_jobs.features.base import Moment
 from spark_jobs.features.portraits import portraits
 from spark_jobs.features.product_signals import SIGNALS, dense_signals
-from spark_jobs.features.segments import segment_names, segments
+from spark_jobs.features.segments import segment_names, segments, segments_of_unknown
 from spark_jobs.features.silver import Silver
 from spark_jobs.features.training_set import training_set
 from spark_jobs.lake.collect import collected
@@ -278,13 +278,17 @@ def test_without_bank_data_a_cluster_or_activity_is_the_segment(spark: SparkSess
     view = {"weight": 1.0, "domain": "marketplace", "action": "view", "item_id": "nfmcg_1"}
     silver = Lake(
         {
-            "interactions": [event(when, user_id=user, **view) for user in (1, 2)],
+            "interactions": [event(when, user_id=user, **view) for user in (1, 2, *[3] * 5, *[4] * 20, *[5] * 70)],
             "people": [{"user_id": 1, "socdem_cluster": 4}],
         }
     ).silver(spark)
     bare = replace(silver, products=())
     frame = features_at(bare, AS_OF).cache()
-    numbers = {row["user_id"]: segment_names()[row["segment"]] for row in segments(frame).collect()}
-    assert numbers == {1: "T-ECD cluster 4", 2: "seen once or twice"}
+    numbers = {row["user_id"]: row["segment"] for row in segments(frame).collect()}
+    told = ["T-ECD cluster 4", "seen once or twice", "occasional", "regular", "heavy"]
+    assert [segment_names()[numbers[user]] for user in range(1, 6)] == told
+    cluster = np.array([4, -1, -1, -1, -1], np.int16)
+    events = np.array([1, 1, 5, 20, 70]) * 0.5 ** (0.5 / 7)
+    assert segments_of_unknown(cluster, events).tolist() == [numbers[user] for user in range(1, 6)]
     assert not any(row["pair_signals"] for row in frame.collect())
     frame.unpersist()

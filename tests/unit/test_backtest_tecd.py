@@ -10,11 +10,12 @@ import pytest
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Domain
 from spark_jobs.candidates.base import RetrievalParams
-from spark_jobs.evaluation import backtest as subject
 from spark_jobs.evaluation.backtest import BacktestParams, backtest, backtest_plan, backtest_tecd, night_lists
-from spark_jobs.evaluation.figures import warm_items
-from spark_jobs.evaluation.slices import SLICES, Panel
-from spark_jobs.evaluation.tecd_log import MICROSECONDS_PER_DAY, OfferLog, read_tecd
+from spark_jobs.evaluation.figures import Dealt, share_met, slice_figures, warm_items
+from spark_jobs.evaluation.metrics import Relevant
+from spark_jobs.evaluation.probabilities import Cases, probability_figures
+from spark_jobs.evaluation.slices import SLICES, Panel, segments_at, slices_of
+from spark_jobs.evaluation.tecd_log import MICROSECONDS_PER_DAY, Clusters, OfferLog, read_tecd
 from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, build_history
 from spark_jobs.features.item_features import ItemAttributes
 from spark_jobs.ranking.boosting import BoosterParams
@@ -27,6 +28,7 @@ RETRIEVAL = RetrievalParams(als_factors=8, als_regularization=1.0, als_min_users
 OFFERS = OfferParams(
     candidates={"repeat": 20, "item_item": 20, "als": 10, "popular": 20}, booster=BoosterParams(rounds=10, depth=3)
 )
+PROBABILITIES = {"auc", "log_loss", "ece", "predicted_over_observed"}
 SOURCES = {"popular", "repeat", "als", "itemcf", "blend", "fused", "ranked"}
 REAL = Path(__file__).parents[3] / "shared" / "data" / "tecd"
 
@@ -78,12 +80,14 @@ def test_the_report_has_every_label_slice_source_and_metric() -> None:
     assert set(figures) == {"any", "click"}
     for slices in figures.values():
         by_length = {"short", "middle", "long"}
-        assert set(slices) == set(SLICES) == {"all", "history", "tail", "new", "cold", *by_length}
-        for sources in slices.values():
+        assert set(SLICES) == {"all", "history", "tail", "new", "cold", *by_length}
+        assert set(slices) == {*SLICES, "segment 47"}
+        for name, sources in slices.items():
             assert {*SOURCES, "ranked-blend", "ranked-popular", "fused-itemcf", "ranked dealt"} <= set(sources)
             for source in SOURCES:
-                of_lists = {"precision@5", "recall@5", "ndcg@5", "map@5", "hit_rate@5", "simulated_ctr@5"}
-                assert set(sources[source]) == {*of_lists, "coverage@5"}
+                of_lists = {"precision@5", "recall@5", "ndcg@5", "map@5", "hit_rate@5", "simulated_ctr@5", "novelty@5"}
+                told = PROBABILITIES if source == "ranked" and sources["ranked"]["coverage@5"]["value"] else set()
+                assert set(sources[source]) == {*of_lists, "coverage@5", *told}, name
     ndcg = figures["any"]["history"]["ranked"]["ndcg@5"]
     assert 0 < ndcg["low"] <= ndcg["value"] <= ndcg["high"] < 1
     assert len(report.rows()) > 100
@@ -97,9 +101,63 @@ def test_taste_is_found_and_dealing_lists_to_others_loses_it() -> None:
 
 
 def test_several_seeds_are_reported_beside_their_mean() -> None:
-    estimate = backtest(log(offer_events()), params(seeds=(1, 2))).figures["any"]["history"]["ranked"]["ndcg@5"]
-    assert len(estimate.seeds) == 2
-    assert estimate.value == pytest.approx(np.mean(estimate.seeds))
+    ranked = backtest(log(offer_events()), params(seeds=(1, 2))).figures["any"]["history"]["ranked"]
+    for metric in ("ndcg@5", "auc", "log_loss"):
+        assert len(set(ranked[metric].seeds)) == 2
+        assert ranked[metric].value == pytest.approx(np.mean(ranked[metric].seeds))
+        assert ranked[metric].low < ranked[metric].value < ranked[metric].high
+
+
+def test_probabilities_are_judged_on_all_listed_pairs_of_a_slice_and_novelty_by_who_met_an_item() -> None:
+    history = build_history(offer_events(), as_of=TEST_DAY * DAY)
+    panel = Panel(history, head=np.arange(5, dtype=np.int32), n_items=N_ITEMS)
+    draws = np.random.default_rng(2)
+    codes = np.array([draws.permutation(N_ITEMS)[:8] for _ in range(len(history))], np.int32)
+    codes[:, 6:] = -1
+    probability = draws.random(codes.shape).astype(np.float32)
+    is_met = draws.random((len(history), N_ITEMS)) < 0.3
+    is_met[:20] = False
+    relevant = Relevant.of(*np.nonzero(is_met), n_users=len(history), n_items=N_ITEMS)
+    share = share_met(history, n_items=N_ITEMS)
+    dealt = [Dealt(dict.fromkeys(SOURCES, codes), probability)]
+    found = slice_figures(SLICES["tail"], panel, relevant, dealt, share=share, k=3)["ranked"]
+    pairs = [
+        (user, codes[user, place], probability[user, place])
+        for user in range(len(history))
+        for place in range(6)
+        if codes[user, place] >= 5
+    ]
+    happened = np.array([is_met[user, code] for user, code, _ in pairs])
+    cases = Cases(np.array([user for user, *_ in pairs]), np.array([p for *_, p in pairs], np.float64), happened)
+    expected = probability_figures(cases)
+    assert {name: found[name].value for name in PROBABILITIES} == pytest.approx(
+        {name: expected[name].value for name in PROBABILITIES}
+    )
+    assert found["auc"].users == len({user for user, *_ in pairs}) > found["ndcg@3"].users
+    met_by = [(np.sum(history.item_code == code) + 0.5) / (len(history) + 1) for code in range(N_ITEMS)]
+    novel = [
+        np.mean([-np.log2(met_by[code]) for code in codes[user, :6][codes[user, :6] >= 5][:3]])
+        for user in np.flatnonzero(is_met[:, 5:].any(axis=1))
+    ]
+    assert found["novelty@3"].value == pytest.approx(np.mean(novel))
+
+
+def test_segments_are_those_of_a_night_that_knows_a_cluster_or_how_active_somebody_was() -> None:
+    """Users 1 to 40 met items once to 40 times; every tenth has a cluster, and nobody has met user 99."""
+    user = np.repeat(np.arange(1, 41), np.arange(1, 41))
+    zeros = np.zeros(len(user), np.int64)
+    item = (np.arange(len(user)) % N_ITEMS).astype(np.int32)
+    events = Events(user, item, zeros.astype(np.int8), zeros, np.ones(len(user), np.float32))
+    history = build_history(events, as_of=1).for_users(np.append(np.arange(1, 41), 99))
+    clusters = Clusters(np.arange(10, 50, 10), np.array([4, 21, 0, 22], np.int16))
+    told = segments_at(history, clusters)
+    assert told[[0, 1, 2, 13, 14, 38, 40]].tolist() == [46, 46, 47, 47, 48, 48, 0]
+    assert told[[9, 19, 29, 39]].tolist() == [28, 45, 24, 48]  # 22 is no cluster
+    panel = Panel(history, head=np.empty(0, np.int32), n_items=N_ITEMS, segment=told)
+    assert set(slices_of(panel)) == set(SLICES)
+    many = Panel(history, head=panel.head, n_items=N_ITEMS, segment=np.where(told >= 46, 46, told).astype(np.int16))
+    assert set(slices_of(many)) == {*SLICES, "segment 46"}
+    np.testing.assert_array_equal(slices_of(many)["segment 46"].users(many), told >= 46)
 
 
 def test_changing_everything_after_the_cut_changes_no_list() -> None:
@@ -113,15 +171,16 @@ def test_changing_everything_after_the_cut_changes_no_list() -> None:
     changed.user_id[is_later] = draws.permutation(changed.user_id[is_later])
     changed.time[is_later] = draws.integers(wanted.cut, wanted.end, n)
 
-    def lists(events: Events) -> dict[str, subject.Lists]:
+    def lists(events: Events) -> dict[str, Dealt]:
         past = events.before(wanted.cut)
         history = build_history(events, as_of=wanted.cut)
         panel = Panel(history, head=history.item_code[:1], n_items=N_ITEMS + 1)
         return night_lists(log(events), past, history, panel, seed=1, params=wanted)
 
     for (label, before), after in zip(lists(known).items(), lists(changed).values(), strict=True):
-        for source, codes in before.items():
-            np.testing.assert_array_equal(codes, after[source], err_msg=f"{label} {source}")
+        for source, codes in before.lists.items():
+            np.testing.assert_array_equal(codes, after.lists[source], err_msg=f"{label} {source}")
+        np.testing.assert_array_equal(before.probability, after.probability)
 
 
 def test_the_new_slice_holds_no_seen_item_and_the_tail_no_popular_one() -> None:
@@ -175,6 +234,16 @@ def test_day_files_are_read_once_each_and_coded_by_what_was_known(unit: str, tmp
     assert len(found.events) == len(distinct)
     assert found.events.item_code[found.events.time < cut].max() < found.n_items
     assert found.item_ids[: found.n_items].tolist() == sorted(found.item_ids[: found.n_items].tolist())
+    assert not len(found.clusters.user_ids)
+
+
+def test_clusters_are_read_where_users_were_delivered(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    people = pd.DataFrame({"user_id": [9, 2, 5, 2], "socdem_cluster": [3, 21, None, 4], "region": [1, 1, 1, 1]})
+    people.astype({"user_id": "uint64", "socdem_cluster": "UInt8", "region": "uint8"}).to_parquet(f"{folder}/users.pq")
+    cut = TEST_DAY * MICROSECONDS_PER_DAY - MICROSECONDS_PER_DAY // 2
+    found = read_tecd(folder, domains=[Domain.MARKETPLACE], test_day=TEST_DAY, cut=cut)
+    assert found.clusters.of(np.array([1, 2, 5, 9, 10])).tolist() == [-1, 21, -1, 3, -1]
 
 
 def test_a_day_that_is_not_there_is_refused(tmp_path: Path) -> None:

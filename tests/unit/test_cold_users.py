@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from spark_jobs.candidates.strangers import Profiles, stranger_rates
-from spark_jobs.evaluation.cold_users import cold_users, half_of, learned_rates
+from spark_jobs.evaluation.cold_users import cold_users, half_of, rates_of_half
 from spark_jobs.evaluation.rolling import SeenUsers
 from spark_jobs.features.portraits import PROFILE
 from spark_jobs.ranking.products import LabelledUsers
@@ -52,14 +52,14 @@ def test_portraits_help_strangers_of_segments_that_opened_little() -> None:
 
 
 def test_nobody_is_told_what_their_own_half_did() -> None:
-    of_half = learned_rates(SEEN[0], SEEN[1:], taught=True)
+    of_half = rates_of_half(SEEN[0], SEEN[1:], taught=True)
     changed = []
     for one in SEEN:
         own = ~half_of(one)
         labels, held, features = (x.copy() for x in (one.users.labels, one.held, one.users.features))
         labels[own], held[own], features[own] = True, True, 9.0
         changed.append(replace(one, users=replace(one.users, labels=labels, features=features), held=held))
-    after = learned_rates(changed[0], changed[1:], taught=True)
+    after = rates_of_half(changed[0], changed[1:], taught=True)
     for model, rates in of_half.items():
         np.testing.assert_allclose(rates, after[model], err_msg=model)
 

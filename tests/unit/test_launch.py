@@ -94,7 +94,7 @@ def test_a_product_is_taken_out_of_all_that_is_learned_from() -> None:
 
 
 def test_the_familys_rate_is_the_mean_of_what_else_it_sells() -> None:
-    rates = family_rates(KNOWN[1], KNOWN[0], [2])
+    rates = family_rates(KNOWN[1:3], KNOWN[0], [2])
     assert rates[:, 2] == pytest.approx(rates[:, [0, 1, 3]].mean(axis=1))
 
 

@@ -1,5 +1,6 @@
 """The offer ranker: what it learns from, what it lists, and that it can be kept and had again."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,19 @@ from spark_jobs.candidates.retrieval import fit_retrieval
 from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, UserHistory, build_history, members
 from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums
 from spark_jobs.ranking.boosting import BoosterParams
+from spark_jobs.ranking.newest import is_in_first
 from spark_jobs.ranking.offers import OfferModels, OfferParams, OfferRanker, RankedOffers, rank_offers
 from spark_jobs.ranking.offers_features import FEATURES, usable_features
 from spark_jobs.ranking.offers_store import load_offer_models, save_offer_ranker, save_retrieval
-from spark_jobs.ranking.offers_training import Cut, Plan, night_plan, train_offer_ranker
+from spark_jobs.ranking.offers_training import (
+    Cut,
+    Plan,
+    labelled_pairs,
+    night_plan,
+    told_by_halves,
+    train_and_judge,
+    train_offer_ranker,
+)
 from tests.unit.offer_events import DAY, N_ITEMS, offer_events, shuffled
 
 RETRIEVAL = RetrievalParams(als_factors=8, als_regularization=1.0, als_min_users=1, popular=30)
@@ -86,18 +96,47 @@ def test_who_has_no_history_gets_a_list_too(night: tuple[UserHistory, OfferModel
     assert (rank_offers(nobody, night[1], k=8).codes >= 0).all()
 
 
-def test_probabilities_hold_on_later_data(night: tuple[UserHistory, OfferModels]) -> None:
-    """On the day that calibrated: the mean probability is the share of pairs that came true, within a fifth."""
-    last = plan().calibrate
-    assert last is not None
-    history, models = models_at(offer_events(), last.as_of, night[1].ranker)
+def test_probabilities_hold_on_a_day_that_nothing_was_learned_from() -> None:
+    """The mean probability is the share of pairs that came true, within a fifth."""
+    events = offer_events(days=6)
+    history, models = models_at(events, CUT_OFF, train(events))
     listed = rank_offers(history, models, k=N_ITEMS)
-    later = offer_events().between(last.start, last.end)
+    later = events.between(CUT_OFF + DAY // 2, CUT_OFF + DAY * 3 // 2)
     met = set(zip(later.user_id.tolist(), later.item_code.tolist(), strict=True))
     rows, places = np.nonzero(listed.codes >= 0)
     pairs = zip(history.user_ids[rows].tolist(), listed.codes[rows, places].tolist(), strict=True)
     came_true = np.mean([pair in met for pair in pairs])
     assert listed.probabilities[rows, places].mean() == pytest.approx(came_true, rel=0.2)
+
+
+def test_what_a_user_did_does_not_calibrate_what_is_judged_of_that_user() -> None:
+    events, last = offer_events(), plan().calibrate
+    assert last is not None
+    ranker, judged = train_and_judge(
+        events, attributes=ATTRIBUTES, plan=plan(), retrieval=RETRIEVAL, params=OFFERS, seed=1, threads=1
+    )
+    later = labelled_pairs(
+        events,
+        last,
+        attributes=ATTRIBUTES,
+        retrieval=RETRIEVAL,
+        params=OFFERS,
+        names=ranker.feature_names,
+        negative_share=1.0,
+        only_active=False,
+        seed=1,
+    )
+    assert judged is not None
+    np.testing.assert_array_equal(judged.fold.user_ids, later.user_ids)
+    np.testing.assert_array_equal(judged.own, told_by_halves(ranker, later))
+    first = is_in_first(later.user_ids)
+    otherwise = told_by_halves(ranker, replace(later, labels=later.labels ^ first))
+    np.testing.assert_array_equal(otherwise[first], judged.own[first])
+    assert (otherwise[~first] != judged.own[~first]).all()
+    observed = later.labels.mean()
+    as_fitted, as_judged = (np.mean(1 / (1 + np.exp(-odds))) for odds in (later.judged_by(ranker), judged.own))
+    assert as_fitted == pytest.approx(observed, rel=0.01)  # which is why it is not judged so
+    assert abs(as_judged / observed - 1) < 0.2
 
 
 def test_the_features_of_listed_pairs_explain_them(

@@ -1,7 +1,12 @@
 """How good probabilities are, against scikit-learn and against what an interval promises."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from sklearn.calibration import calibration_curve as sklearn_curve
 from sklearn.metrics import log_loss, roc_auc_score
 
@@ -32,6 +37,58 @@ def test_figures_agree_with_scikit_learn() -> None:
     np.testing.assert_allclose([one.observed for one in curve], observed, atol=0.02)
     np.testing.assert_allclose([one.predicted for one in curve], predicted, atol=0.02)
     assert sum(one.cases for one in curve) == len(cases.happened)
+
+
+@st.composite
+def told_and_happened(draw: st.DrawFn) -> Cases:
+    """Ties and all: probabilities of few or many steps, of either label at least one."""
+    size, steps = draw(st.integers(2, 60)), draw(st.sampled_from([3, 10, 10_000]))
+    probability = draw(arrays.arrays(np.int64, size, elements=st.integers(1, steps - 1))) / steps
+    happened = draw(arrays.arrays(np.bool_, size))
+    happened[0], happened[-1] = False, True
+    return Cases(np.arange(size) // 3, probability, happened)
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases=told_and_happened())
+def test_figures_of_any_cases_agree_with_scikit_learn(cases: Cases) -> None:
+    figures, happened, probability = probability_figures(cases), cases.happened, cases.probability
+    assert figures["auc"].value == pytest.approx(roc_auc_score(happened, probability), abs=1e-6)
+    assert figures["log_loss"].value == pytest.approx(log_loss(happened, probability))
+    assert figures["predicted_over_observed"].value == pytest.approx(probability.sum() / happened.sum())
+    curve = calibration_curve(cases)
+    observed, predicted = sklearn_curve(happened, probability, n_bins=10, strategy="quantile")
+    np.testing.assert_allclose([one.observed for one in curve], observed)
+    np.testing.assert_allclose([one.predicted for one in curve], predicted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases=told_and_happened(), bins=st.integers(1, 12))
+def test_the_calibration_error_is_its_definition_over_tenths_by_rank(cases: Cases, bins: int) -> None:
+    """Case by case: a bin is how many of the inner quantiles (linear between neighbours) lie below a probability."""
+    ordered = sorted(cases.probability.tolist())
+    gaps: dict[int, list[float]] = {}
+    edges = []
+    for number in range(1, bins):
+        place = number / bins * (len(ordered) - 1)
+        below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
+        edges.append(below + (above - below) * (place - math.floor(place)))
+    for probability, happened in zip(cases.probability.tolist(), cases.happened.tolist(), strict=True):
+        at = sum(edge < probability - 1e-12 for edge in edges)
+        gaps.setdefault(at, []).append(probability - happened)
+    expected = sum(abs(sum(gap)) for gap in gaps.values()) / len(ordered)
+    assert expected_calibration_error(cases, bins=bins) == pytest.approx(expected)
+
+
+def test_distinct_probabilities_fall_into_bins_of_equal_size() -> None:
+    draws = np.random.default_rng(5)
+    cases = Cases(np.arange(200), draws.permutation(200) / 250, draws.random(200) < 0.3)
+    order = np.argsort(cases.probability)
+    parts = [(cases.probability[part], cases.happened[part]) for part in np.split(order, 10)]
+    assert expected_calibration_error(cases) == pytest.approx(
+        np.mean([abs(probability.mean() - happened.mean()) for probability, happened in parts])
+    )
+    assert [one.cases for one in calibration_curve(cases)] == [20] * 10
 
 
 def test_probabilities_that_are_too_high_are_told() -> None:

@@ -11,12 +11,12 @@ from data_contracts.errors import InputError
 from data_contracts.vocabulary import Channel, Family
 from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, uniform
 from spark_jobs.ranking.calibration import sigmoid
+from spark_jobs.ranking.newest import is_in_first
 from spark_jobs.ranking.product_training import cases, train_product_ranker
 from spark_jobs.ranking.products import (
     LabelledUsers,
     ProductRanker,
     ProductScorer,
-    is_in_first,
     judged_products,
     told_by,
     told_to_strangers,

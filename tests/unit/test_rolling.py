@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 
+from spark_jobs.candidates.strangers import stranger_rates
 from spark_jobs.evaluation.product_figures import best_products, product_report
 from spark_jobs.evaluation.rolling import FoldReport, SeenUsers, baselines, outcomes_of, rolling_report, rolling_windows
 from spark_jobs.ranking.boosting import BoosterParams
@@ -109,10 +110,21 @@ def test_a_list_holds_the_best_eligible_products_and_is_padded() -> None:
 
 
 def test_a_small_segment_is_drawn_to_everybodys_rate() -> None:
-    rates = baselines(SEEN[1], SEEN[0])
-    own = SEEN[1].users.labels[SEEN[1].segment == 2, 0].mean()
+    rates = baselines(SEEN[0], SEEN[1:3])
+    own = np.mean([one.users.labels[one.segment == 2, 0].mean() for one in SEEN[1:3]])
     told = rates["segment"][SEEN[0].segment == 2, 0][0]
     assert rates["popular"][0, 0] < told < own
+
+
+def test_the_segment_baseline_is_what_the_night_makes_of_its_last_two_horizons() -> None:
+    """As the night counts: openings of whoever is in a segment, eligible or not, and users once a horizon."""
+    past = [replace(one, users=replace(one.users, eligible=one.users.eligible & False)) for one in SEEN[1:3]]
+    openings = np.zeros((3, PRODUCTS))
+    for one, number in product(past, range(3)):
+        openings[number] += one.users.labels[one.segment == number].sum(axis=0)
+    users = np.array([0, USERS, USERS], np.float64)  # a half of them each, twice
+    made = stranger_rates(openings, users, np.zeros((3, PRODUCTS)))
+    np.testing.assert_allclose(baselines(SEEN[0], past)["segment"], made[SEEN[0].segment], rtol=1e-6)
 
 
 def test_perfect_probabilities_have_perfect_lists() -> None:

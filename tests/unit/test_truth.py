@@ -7,7 +7,7 @@ import pytest
 
 from infra.bench.quality import fold_figures, launched_figures, truth_figures
 from spark_jobs.evaluation.intervals import Estimate
-from spark_jobs.evaluation.truth import best_by_truth, family_rates, segment_mean, truth_report
+from spark_jobs.evaluation.truth import best_by_truth, family_rates, truth_report
 from spark_jobs.ranking.boosting import BoosterParams
 from tests.unit.scoring_samples import labelled_users, small_ranker
 
@@ -15,7 +15,10 @@ USERS = replace(labelled_users(1500, 5), labels=np.zeros((1500, 5), bool))
 LAYOUT = small_ranker().layout
 _OWN = USERS.features[:, [2, 2, 0, 3, 3]]
 TRUTH = 1 / (1 + np.exp(3.0 - 1.5 * _OWN - USERS.pairs[:, :, 0])).astype(np.float64)
-SEGMENT = (np.arange(1500) % 3).astype(np.int16)
+# Two products change places for a third of the users.
+SEGMENT = np.where(np.arange(1500)[:, None] % 3 == 1, TRUTH.mean(axis=0)[[1, 0, 2, 3, 4]], TRUTH.mean(axis=0)).astype(
+    np.float32
+)
 BEST = best_by_truth(USERS, TRUTH, LAYOUT, params=BoosterParams(rounds=60, learning_rate=0.2), seed=1, threads=1)
 
 
@@ -28,8 +31,7 @@ def test_a_model_told_the_truth_of_others_orders_lists_almost_as_the_truth_does(
 
 @pytest.mark.parametrize(("blend", "least", "most"), [(0.0, -0.01, 0.01), (0.5, 0.1, 0.99), (1.0, 0.999, 1.001)])
 def test_the_share_of_the_gap_runs_from_the_segments_list_to_the_best(blend: float, least: float, most: float) -> None:
-    stranger = segment_mean(BEST, USERS.eligible, SEGMENT)
-    told = (blend * BEST + (1 - blend) * stranger).astype(np.float32)
+    told = (blend * BEST + (1 - blend) * SEGMENT).astype(np.float32)
     report = truth_report(USERS, told, BEST, TRUTH, segment=SEGMENT, k=3)
     assert least <= report.closed.value <= most
     assert report.closed.low <= report.closed.value <= report.closed.high
