@@ -23,7 +23,7 @@ test: setup ## the whole test suite
 
 test-cloud: setup ## what production adds: its seams, against the nearest real thing
 	@infra/setup.sh cloud
-	@$(BIN)/python -m pytest tests/cloud
+	@PATH="$(CURDIR)/.local/bin:$$PATH" $(BIN)/python -m pytest tests/cloud
 
 check: setup ## format, lint, types, layers, SQL, the asset graph
 	@$(BIN)/ruff format --check -q . || { echo "check: formatting differs; run make format"; exit 1; }

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from api.changing import changed, in_store
+from api.changing import ELSEWHERE, changed, decided
 from api.operator_models import (
     BlockedItem,
     Blocks,
@@ -38,6 +38,7 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
     404: documented("The lake has no such snapshot."),
     409: documented("It failed a check that nobody may override, or ClickHouse holds something else."),
     422: documented("It passed its gate, nobody else asked within a day, or a reason is missing."),
+    **ELSEWHERE,
     **_AWAY,
 }
 # To load and verify a snapshot takes a while.
@@ -89,7 +90,7 @@ async def ask_override(
         overrides.ask(store, manifest, actor=caller.client, reason=why)
         return manifest
 
-    return _overridden(await changed(request, ask), published=False)
+    return _overridden(await decided(request, ask), published=False)
 
 
 @router.post("/snapshots/{snapshot_id}/override/approve", responses=_REFUSED, tags=["operators"])
@@ -105,7 +106,7 @@ async def approve_override(
         publish_overridden(store, manifest, snapshot_uri=uri, actor=caller.client, now=now)
         return manifest
 
-    return _overridden(await in_store(_settings(request), approve, seconds=_LOAD_SECONDS), published=True)
+    return _overridden(await decided(request, approve, seconds=_LOAD_SECONDS), published=True)
 
 
 @router.get("/blocks", responses=_AWAY, dependencies=[requires(Scope.RULES_WRITE)], tags=["operators"])

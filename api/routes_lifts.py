@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.changing import changed
+from api.changing import ELSEWHERE, changed, decided
 from api.models import LARGEST_BATCH, UserId
 from api.problems import documented
 from api.refusals import ConflictError, InvalidError, UnknownError
@@ -42,6 +42,7 @@ class Lifted(BaseModel):
     "/api/v1/suppressions/{suppression_id}/lift",
     responses={
         404: documented("Nothing was accepted under this id."),
+        **ELSEWHERE,
         409: documented("An erasure was asked for, which nothing lifts."),
         422: documented("A field is wrong, or the Idempotency-Key was used for another lift."),
         503: documented("ClickHouse does not answer: it may or may not have been lifted; ask again."),
@@ -66,7 +67,7 @@ async def lift(
         return lifts.lift(store, wish, refuse=caller.refuse_other_channel)
 
     try:
-        done = await changed(request, take_back)
+        done = await decided(request, take_back)
     except lifts.NoSuchSuppressionError as error:
         raise UnknownError(str(error)) from error
     except lifts.ErasedError as error:

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import metrics
-from api.changing import changed
+from api.changing import ELSEWHERE, decided
 from api.problems import documented
 from api.security import Principal, Scope, requires
 from sql import pointer, rules
@@ -17,7 +17,7 @@ from sql.client import Store
 router = APIRouter()
 Why = Annotated[str, Field(max_length=500, pattern=r"^[^\x00]*$", description="kept with the change")]
 SnapshotId = Annotated[str, Path(max_length=40, pattern=r"^\d{4}-\d{2}-\d{2}\.\d{1,6}$", examples=["2026-03-15.1"])]
-_AWAY: dict[int | str, dict[str, Any]] = {503: documented("ClickHouse does not answer.")}
+_AWAY: dict[int | str, dict[str, Any]] = {**ELSEWHERE, 503: documented("ClickHouse does not answer.")}
 _REFUSED: dict[int | str, dict[str, Any]] = {
     409: documented("The snapshot is not verified against its manifest."),
     422: documented("There is no such snapshot in ClickHouse, or a field is wrong."),
@@ -59,7 +59,7 @@ Reason = Annotated[Move | None, Body()]
 async def publish(request: Request, snapshot_id: SnapshotId, caller: Publisher, move: Reason = None) -> Moved:
     """Make a snapshot current that ClickHouse holds verified."""
     why = (move or Move()).why
-    await changed(request, lambda store: pointer.publish(store, snapshot_id, actor=caller.client, why=why))
+    await decided(request, lambda store: pointer.publish(store, snapshot_id, actor=caller.client, why=why))
     return Moved(snapshot_id=snapshot_id, action="publish")
 
 
@@ -67,7 +67,7 @@ async def publish(request: Request, snapshot_id: SnapshotId, caller: Publisher, 
 async def rollback(request: Request, snapshot_id: SnapshotId, caller: Publisher, move: Reason = None) -> Moved:
     """Go back to an earlier snapshot. Blocks and rules stay as they are."""
     why = (move or Move()).why
-    await changed(request, lambda store: pointer.rollback(store, to=snapshot_id, actor=caller.client, why=why))
+    await decided(request, lambda store: pointer.rollback(store, to=snapshot_id, actor=caller.client, why=why))
     return Moved(snapshot_id=snapshot_id, action="rollback")
 
 
@@ -81,7 +81,7 @@ async def block(request: Request, order: BlockOrder, caller: Ruler) -> Blocked:
 
     One is enough to stop; to end a stop takes two: it goes on until somebody else asks for the same within a day.
     """
-    return await changed(request, lambda store: _ordered(store, order, actor=caller.client))
+    return await decided(request, lambda store: _ordered(store, order, actor=caller.client))
 
 
 def _ordered(store: Store, order: BlockOrder, *, actor: str) -> Blocked:

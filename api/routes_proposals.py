@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.changing import changed
+from api.changing import ELSEWHERE, decided
 from api.operator_models import ProposalInfo
 from api.problems import documented
 from api.refusals import ConflictError, InvalidError, UnknownError
@@ -22,12 +22,14 @@ Most = Annotated[int, Query(ge=1, le=100, description="how many at most")]
 AWAY: dict[int | str, dict[str, Any]] = {503: documented("ClickHouse does not answer.")}
 ASKED: dict[int | str, dict[str, Any]] = {
     422: documented("The document is wrong by itself or beside others: field and line tell."),
+    **ELSEWHERE,
     **AWAY,
 }
 DECIDED: dict[int | str, dict[str, Any]] = {
     404: documented("There is no such proposal."),
     409: documented("It does not wait any more, or who asks proposed it."),
     422: documented("It contradicts the catalogue or others by now, or a reason is missing."),
+    **ELSEWHERE,
     **AWAY,
 }
 
@@ -52,7 +54,7 @@ def decision_of(service: Service, caller: Principal, proposal_id: str, step: Ste
 async def acted(request: Request, act: Callable[[Store], ProposalInfo]) -> ProposalInfo:
     """What `act` returns. Raises RefusalError."""
     try:
-        return await changed(request, act)
+        return await decided(request, act)
     except DocumentError as error:
         raise _fault(error) from error
     except NoSuchProposalError as error:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from api.changing import changed
+from api.changing import ELSEWHERE, decided
 from api.models import LARGEST_BATCH, UserId
 from api.problems import documented
 from api.refusals import InvalidError
@@ -117,6 +117,7 @@ Ordered = Annotated[Order, Depends(_ordered)]
     response_model=Suppressed,
     responses={
         202: _REFUSED_ROWS,
+        **ELSEWHERE,
         422: documented("A field is wrong, nobody knows the product, or the Idempotency-Key was used for another."),
         503: documented("ClickHouse does not answer: nothing was accepted."),
     },
@@ -162,7 +163,7 @@ async def _take(request: Request, given: SuppressionOrder, order: Order) -> Supp
             raise InvalidError("product_id: nobody knows it", field="product_id")
         return suppress(store, wanted, order)
 
-    return Suppressed(id=await changed(request, take), accepted=len(wanted))
+    return Suppressed(id=await decided(request, take), accepted=len(wanted))
 
 
 async def _take_file(request: Request, body: bytes, order: Order) -> Suppressed | Response:
@@ -175,7 +176,7 @@ async def _take_file(request: Request, body: bytes, order: Order) -> Suppressed 
         return suppress_file(store, lines, order)
 
     try:
-        suppression_id, file = await changed(request, take)
+        suppression_id, file = await decided(request, take)
     except OtherKeyError:
         raise
     except InputError as error:

@@ -17,7 +17,7 @@ def launching(settings: Settings, *, wait_seconds: float = 0) -> Iterator[Any]:
     if settings.spark_runner == "dataproc":
         from dagster_project.dataproc.runner import DataprocSparkRunner  # noqa: PLC0415 (an SDK takes a second to load)
 
-        with DataprocSparkRunner.running(settings) as remote:
+        with lake_lock(settings.lake_uri, wait_seconds=wait_seconds), DataprocSparkRunner.running(settings) as remote:
             yield remote
         return
     with (

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     )
     clickhouse_user: str = Field("default", description="ClickHouse user")
     clickhouse_password: SecretStr = Field(SecretStr(""), description="ClickHouse password")
+    clickhouse_operator_user: str = Field(
+        "", description="ClickHouse user for what operators decide through the API; default the service's own"
+    )
+    clickhouse_operator_password: SecretStr = Field(SecretStr(""), description="password of that user")
     clickhouse_database: str = Field("recs", description="ClickHouse database")
     clickhouse_ca_file: Path | None = Field(
         None, description="certificate of ClickHouse's authority, where its URL is https; default the machine's"
@@ -194,6 +198,11 @@ class Settings(BaseSettings):
     )
     feedback: Literal["on", "off"] = Field(
         "on", description="whether feedback is taken here; off where no disk outlives the process: it is refused then"
+    )
+    operators: Literal["on", "off"] = Field(
+        "on",
+        description="whether operators' decisions are taken here (publish, roll back, block, propose, suppress); off "
+        "where ClickHouse lets the service's user make none: they are refused then",
     )
     feedback_outbox_events: int = Field(
         1_000_000, ge=1, description="feedback that may wait on disk; beyond it the service answers 503"

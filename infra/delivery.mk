@@ -8,7 +8,11 @@ HELM = helm --kube-context $(KUBE_CONTEXT) --namespace recs
 VALUES ?= infra/helm/recs/values-prod.yaml
 IMAGES := day night
 
-.PHONY: images scan push chart canary uncanary release rollback audit sbom notes
+.PHONY: ci-image images scan push chart canary uncanary release rollback audit sbom notes
+
+ci-image: ## build and publish where GitLab's jobs run, VERSION=v1.2.3; once, and when infra/images/ci.Dockerfile changes
+	@docker build -f infra/images/ci.Dockerfile --build-arg PYTHON=$(PYTHON_IMAGE) -t $(REGISTRY)/ci:$(NUMBER) infra/images
+	@docker push $(REGISTRY)/ci:$(NUMBER)
 
 images: ## build both images, VERSION=v1.2.3
 	@for name in $(IMAGES); do docker build -f infra/images/$$name.Dockerfile --build-arg PYTHON=$(PYTHON_IMAGE) \
@@ -28,8 +32,8 @@ chart: ## publish the chart to CHARTS (oci://…)
 canary: ## one pod of each behind production's Services, so for a share of its requests; comes off when it does not get ready
 	@$(HELM) upgrade --install recs-canary infra/helm/recs -f $(VALUES) --atomic --timeout 10m \
 	  --set images.repository=$(REGISTRY),images.day=$(NUMBER),images.night=$(NUMBER) \
-	  --set lookup.replicas=1,grpc.replicas=1,feedback.replicas=1,overlay.replicas=1,land.replicas=1 \
-	  --set serves=recs,tls.secret=recs-canary-tls,dagster.enabled=false,mlflow.enabled=false,ingress.enabled=false
+	  --set lookup.replicas=1,grpc.replicas=1,feedback.replicas=1,operators.replicas=1,overlay.replicas=1,land.replicas=1 \
+	  --set serves=recs,tls.secret=recs-canary-tls,dagster.enabled=false,mlflow.enabled=false,backup.enabled=false,ingress.enabled=false
 
 uncanary: ## take it off
 	@$(HELM) uninstall recs-canary --wait --ignore-not-found

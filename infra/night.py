@@ -24,7 +24,7 @@ from dagster_project.runner import SparkRunner
 from dagster_project.storage import YAML as DATABASE_YAML
 from data_contracts.errors import BusyError, GateError, InputError, RecsError, UnavailableError
 from data_contracts.settings import Settings
-from infra.dagster_runs import close_dead_runs, process_tag
+from infra.dagster_runs import beating, close_dead_runs, process_tags
 
 _POLL_SECONDS = 0.3
 _DAGSTER_YAML = Path(__file__).parent / "local" / "dagster.yaml"
@@ -88,13 +88,14 @@ def _run(
     ):
         job = build_defs(settings, resources={"spark_runner": spark}).resolve_job_def(name)
         run_id = str(uuid.uuid4())
-        with _watched(instance, run_id, total=len(list(job.asset_layer.executable_asset_keys)), on_asset=on_asset):
+        total = len(list(job.asset_layer.executable_asset_keys))
+        with beating(instance, run_id), _watched(instance, run_id, total=total, on_asset=on_asset):
             result = job.execute_in_process(
                 run_config=_QUIET,
                 partition_key=partition_key,
                 instance=instance,
                 run_id=run_id,
-                tags={**tags, **process_tag()},
+                tags={**tags, **process_tags()},
                 raise_on_error=False,
             )
         if not result.success:

@@ -86,6 +86,26 @@ s3_jars() { # 280 MB that a cluster's image has, and only the tests of the cloud
   mark_done s3-jars "$want"
 }
 
+chart_tools() { # what renders and checks the chart: built where Go is (two minutes and 2 GB of its cache, once)
+  local want schemas=$local_dir/kubernetes-schemas part=$local_dir/kubernetes-schemas.part tool
+  want=$(key infra/setup.sh infra/helm/schemas.lock)
+  is_done chart-tools "$want" && [ -x "$local_dir/bin/kubeconform" ] && return
+  command -v go >/dev/null || { echo "setup: no go on the PATH: the chart is not rendered anew, nor seen by kubeconform" && return; }
+  echo "setup: helm, kubeconform and Kubernetes' schemas"
+  rm -rf "$stamps/chart-tools" "$part" "$schemas"
+  for tool in helm.sh/helm/v3/cmd/helm@v3.16.4 github.com/yannh/kubeconform/cmd/kubeconform@v0.6.7; do
+    GOBIN="$PWD/$local_dir/bin" go install "$tool" >>"$log" 2>&1 ||
+      { echo "setup: $tool could not be built (log: $log): its tests will be skipped" && return; }
+  done
+  .venv/bin/uv pip install -q --no-deps --require-hashes --target "$part" -r infra/helm/schemas.lock >>"$log" 2>&1 ||
+    fail "Kubernetes' schemas" "$(tail -n 1 "$log")" "Check the network, then run make test-cloud again"
+  # Its schemas refer to each other by addresses; beside each other they are found without a network.
+  mv "$part/kubernetes_validate/kubernetes-json-schema/v1.31.0-local-strict" "$schemas"
+  sed -i 's#"$id": #"$comment": #; s#"/api/_definitions.json#"_definitions.json#' "$schemas"/*.json
+  rm -rf "$part"
+  mark_done chart-tools "$want"
+}
+
 mkdir -p "$stamps"
 exec 9>"$local_dir/setup.lock"
 flock 9 # two make at once: the second waits and then finds everything done
@@ -93,4 +113,4 @@ python_packages
 .venv/bin/python -m compileall -q api dagster_project data_contracts infra spark_jobs sql
 jars
 spark_classes
-if [ "${1:-}" = cloud ]; then s3_jars; fi
+if [ "${1:-}" = cloud ]; then s3_jars && chart_tools; fi

@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
@@ -78,6 +78,14 @@ class Address:
             replicas=settings.clickhouse_replicas,
             ca_file=settings.clickhouse_ca_file,
         )
+
+    @classmethod
+    def of_operators(cls, settings: Settings) -> Self:
+        """As whom the service writes what operators decide: their own user, where one is set."""
+        address = cls.of(settings)
+        if not settings.clickhouse_operator_user:
+            return address
+        return replace(address, user=settings.clickhouse_operator_user, secret=settings.clickhouse_operator_password)
 
 
 class Store:

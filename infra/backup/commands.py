@@ -17,6 +17,9 @@ Place = Annotated[str | None, typer.Option(help="Folder or s3://bucket/folder. [
 def backup(
     to: Place = None,
     keep: Annotated[int | None, typer.Option(min=1, help="Drop all but so many backups afterwards.")] = None,
+    keep_days: Annotated[
+        int, typer.Option(min=0, help="With --keep: beside them stays the last backup of each of so many days.")
+    ] = 0,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -25,7 +28,7 @@ def backup(
     Only what no backup there has is copied; without its manifest, which is written last, a backup is none. While a
     night runs on this lake it is refused (exit 4).
 
-    Examples: `recs backup`, `recs backup --to s3://bank-backups/recs --keep 30`
+    Examples: `recs backup`, `recs backup --to s3://bank-backups/recs --keep 48 --keep-days 35`
     """
     from infra.backup.backing import back_up
     from infra.backup.vault import Vault
@@ -33,7 +36,7 @@ def backup(
     settings, started = settings_of(data_dir=data_dir, backups=to), time.monotonic()
     vault = Vault(settings.backups_uri)
     made = back_up(settings, vault)
-    dropped = vault.forget(keep=keep, now=datetime.now(UTC)) if keep else ()
+    dropped = vault.forget(keep=keep, days=keep_days, now=datetime.now(UTC)) if keep else ()
     told = {
         "backup": made.backup_id,
         "place": vault.uri,

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -87,10 +87,14 @@ class Vault:
     def finish(self, backup: Backup) -> None:
         write_bytes(self._manifest(backup.backup_id), to_json(backup))
 
-    def forget(self, *, keep: int, now: datetime) -> tuple[str, ...]:
-        """Drop all but the newest backups, and the objects that none of those needs. Returns the ids dropped."""
+    def forget(self, *, keep: int, now: datetime, days: int = 0) -> tuple[str, ...]:
+        """Drop all but the newest `keep` backups and the last of each of the newest `days` days that have one, and the
+        objects that none of those needs. Returns the ids dropped.
+        """
         system, base = self._opened()
-        old, staying = self.ids()[:-keep], self.ids()[-keep:]
+        ids = self.ids()
+        staying = staying_ids(ids, keep=keep, days=days)
+        old = tuple(one for one in ids if one not in staying)
         needed = {sha256 for one in staying for sha256 in self.backup(one).contents}
         for one in old:
             system.delete_file(f"{base}/backups/{one}.json")
@@ -113,6 +117,13 @@ class Vault:
     @staticmethod
     def _object(base: str, content: Content) -> str:
         return f"{base}/objects/{content.sha256[:2]}/{content.sha256}"
+
+
+def staying_ids(ids: Sequence[str], *, keep: int, days: int) -> frozenset[str]:
+    """Of backups in order, oldest first, those that stay; an id begins with its day."""
+    last_of_day = {one.partition("T")[0]: one for one in ids}
+    daily = [last_of_day[day] for day in sorted(last_of_day)]
+    return frozenset((*ids[-keep:], *(daily[-days:] if days else ())))
 
 
 def blocks(stream: Readable) -> Iterator[bytes]:

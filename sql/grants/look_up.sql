@@ -1,5 +1,5 @@
--- The service (REST and gRPC): reads everything, keeps what people say and ask, and moves the pointer, blocks an item
--- or keeps what two people agree to when operators tell it to. It makes no table.
+-- The service (REST and gRPC) and who pulls lists: reads everything, keeps what users say and were shown, and what callers
+-- pull. What operators decide (pointer, rules, stops, overrides, suppressions) it reads and cannot write.
 CREATE ROLE IF NOT EXISTS recs_look_up;
 
 GRANT
@@ -7,16 +7,9 @@ GRANT
     INSERT ON exposures,
     INSERT ON feedback,
     INSERT ON user_events,
-    INSERT ON suppressions,
-    INSERT ON suppression_lifts,
     INSERT ON audiences,
     INSERT ON audience_members,
-    INSERT ON exports,
-    INSERT ON blocks,
-    INSERT ON approvals,
-    INSERT ON proposals,
-    INSERT ON gate_overrides,
-    INSERT ON published_snapshots
+    INSERT ON exports
 TO recs_look_up
 WITH REPLACE OPTION;
 

@@ -1,10 +1,11 @@
--- People: read everything; publish, roll back, block, override a gate, suppress and lift. They load and delete nothing.
+-- People, by commands and through the API: read everything; publish, roll back, block, propose and approve rules, override
+-- a gate, suppress and lift. They load and delete nothing.
 CREATE ROLE IF NOT EXISTS recs_operator;
 
 GRANT
     SELECT ON *,
     INSERT ON published_snapshots,
-    INSERT ON snapshots,
+    INSERT ON rule_sets,
     INSERT ON blocks,
     INSERT ON gate_overrides,
     INSERT ON approvals,
@@ -21,7 +22,7 @@ TO recs_operator;
 
 CREATE QUOTA OR REPLACE recs_operator
 KEYED BY user_name
-FOR INTERVAL 1 hour MAX queries = 5000, errors = 500
+FOR INTERVAL 1 hour MAX queries = 60000, errors = 3000
 TO recs_operator;
 
 CREATE USER IF NOT EXISTS recs_operator IDENTIFIED WITH sha256_password BY {password:String} DEFAULT ROLE recs_operator;

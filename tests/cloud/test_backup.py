@@ -26,7 +26,7 @@ from data_contracts.vocabulary import Channel
 from infra.backup.backing import back_up
 from infra.backup.restoring import check, restore
 from infra.backup.tables import KEPT, MADE_AGAIN, keep_table, put_back_table
-from infra.backup.vault import Vault
+from infra.backup.vault import Vault, staying_ids
 from infra.local.clickhouse.running import running_clickhouse
 from sql.client import Address, Store, connected
 from sql.migrate import migrate
@@ -264,3 +264,12 @@ def _plain(kind: str) -> str:
 def _content(client: Any, table: str) -> list[Any]:
     content = "count(), groupBitXor(cityHash64(toString(tuple(*))))"
     return list(client.query(f"SELECT {content} FROM {table}").result_rows)  # noqa: S608
+
+
+def test_the_newest_backups_stay_and_beside_them_the_last_of_each_day() -> None:
+    ids = [f"202603{day:02d}T{hour:02d}1700Z" for day in (14, 15, 16) for hour in (1, 9, 23)]
+    assert staying_ids(ids, keep=2, days=0) == set(ids[-2:])
+    assert staying_ids(ids, keep=2, days=2) == {"20260315T231700Z", *ids[-2:]}
+    assert staying_ids(ids, keep=2, days=99) == {"20260314T231700Z", "20260315T231700Z", *ids[-2:]}
+    assert staying_ids(ids, keep=99, days=1) == set(ids)
+    assert staying_ids([], keep=1, days=1) == set()

@@ -16,18 +16,27 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import typer
 import yaml
 from jsonschema import Draft7Validator
 
 from dagster_project.dataproc.plan import ClusterPlan
 from dagster_project.storage import YAML as DATABASE
 from data_contracts.settings import Settings
+from infra.cli import app
 
 ROOT = Path(__file__).parents[2]
 HELM = ROOT / "infra" / "helm"
 CHART, GOLDEN = HELM / "recs", HELM / "golden"
 BOTH = pytest.mark.parametrize("name", ["dev", "prod"])
-NEEDS_HELM = pytest.mark.skipif(shutil.which("helm") is None, reason="helm is not here (.ci/run builds it where Go is)")
+NEEDS_HELM = pytest.mark.skipif(
+    shutil.which("helm") is None, reason="helm is not here (infra/setup.sh cloud builds it where Go is)"
+)
+SCHEMAS = ROOT / ".local" / "kubernetes-schemas"
+NEEDS_KUBECONFORM = pytest.mark.skipif(
+    shutil.which("kubeconform") is None or not SCHEMAS.is_dir(),
+    reason="kubeconform is not here (infra/setup.sh cloud builds it where Go is)",
+)
 # Their schemas come with the operators that define them.
 CUSTOM = {"Certificate", "ServiceMonitor", "PrometheusRule"}
 Manifest = dict[str, Any]
@@ -105,9 +114,47 @@ def test_values_that_are_misspelt_or_hold_a_secret_are_refused(wrong: str) -> No
 def test_the_values_know_every_secret_among_the_settings() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))["properties"]
     secrets = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
-    for given in (schema, schema["overlay"]["properties"], schema["dagster"]["properties"]):
+    roles = ("lookup", "grpc", "feedback", "operators", "overlay", "land", "dagster", "backup")
+    for given in (schema, *(schema[role]["properties"] for role in roles)):
         assert set(given["secrets"]["propertyNames"]["enum"]) == secrets
         assert set(given["settings"]["propertyNames"]["not"]["enum"]) == secrets
+
+
+def conforms(text: str, *more: str) -> subprocess.CompletedProcess[str]:
+    """Kubernetes' own schemas of 1.31, as its API server would refuse what they do not know; nothing is downloaded."""
+    where = f"{SCHEMAS}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
+    command = ["kubeconform", "-strict", "-summary", "-output", "json", "-schema-location", where, *more]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+
+
+@NEEDS_KUBECONFORM
+@BOTH
+def test_kubeconform_finds_every_manifest_valid_but_for_the_kinds_of_operators(name: str) -> None:
+    seen = conforms((GOLDEN / f"{name}.yaml").read_text(encoding="utf-8"), "-skip", ",".join(CUSTOM))
+    assert seen.returncode == 0, seen.stdout
+    custom = len([one for one in manifests(name) if one["kind"] in CUSTOM])
+    assert json.loads(seen.stdout)["summary"] == {
+        "valid": len(manifests(name)) - custom,
+        "invalid": 0,
+        "errors": 0,
+        "skipped": custom,
+    }
+
+
+@NEEDS_KUBECONFORM
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("readinessProbe:", "readinesProbe:"),
+        ("minReplicas: 6", "minReplicas: six"),
+        ("concurrencyPolicy: Forbid", "concurrentPolicy: Forbid"),
+    ],
+)
+def test_kubeconform_refuses_a_field_that_is_planted_wrong(right: str, wrong: str) -> None:
+    text = (GOLDEN / "prod.yaml").read_text(encoding="utf-8")
+    seen = conforms(text.replace(right, wrong, 1), "-skip", ",".join(CUSTOM))
+    assert right in text and seen.returncode != 0
+    assert json.loads(seen.stdout)["summary"]["invalid"] == 1
 
 
 @BOTH
@@ -124,10 +171,15 @@ def test_the_schema_finds_what_is_misspelt() -> None:
     assert len(faults(wrong)) == 2
 
 
+def spec_with_pods(one: Manifest) -> Manifest:
+    spec: Manifest = one["spec"]["jobTemplate"]["spec"] if one["kind"] == "CronJob" else one["spec"]
+    return spec
+
+
 @BOTH
 def test_no_pod_has_rights_and_every_one_is_spread(name: str) -> None:
-    for one in of_kind(name, "Deployment", "StatefulSet"):
-        pod = one["spec"]["template"]["spec"]
+    for one in of_kind(name, "Deployment", "StatefulSet", "CronJob"):
+        pod = spec_with_pods(one)["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"] and pod["automountServiceAccountToken"] is False
         assert len(pod["topologySpreadConstraints"]) == 2
         volumes = {volume["name"] for volume in pod["volumes"]}
@@ -191,11 +243,38 @@ def test_who_has_no_disk_takes_no_feedback(name: str) -> None:
             assert (refused in container.get("env", [])) is not takes
 
 
+def test_decisions_are_taken_by_the_operators_service_alone_where_there_is_one() -> None:
+    for name, elsewhere in (("prod", {"lookup", "grpc", "feedback"}), ("dev", set[str]())):
+        taken = {pod: told.get("RECS_OPERATORS", "on") for pod, told in variables_of(name).items()}
+        assert {pod for pod, value in taken.items() if value == "off"} == {f"recs-{role}" for role in elsewhere}
+    hosts = {one["metadata"]["name"]: one["spec"]["rules"][0]["host"] for one in of_kind("prod", "Ingress")}
+    assert hosts["recs-operators"] in the("prod", "Certificate", "recs-tls")["spec"]["dnsNames"]
+
+
+def test_every_role_of_prod_has_keys_of_its_own_and_mlflow_none_of_lockbox() -> None:
+    keys = {}
+    for one in of_kind("prod", "Deployment", "StatefulSet"):
+        pod = one["spec"]["template"]["spec"]
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        stored = {source["secretRef"]["name"] for box in pod["containers"] for source in box["envFrom"][1:]}
+        lockbox = volumes["lockbox"]["secret"]["secretName"] if "lockbox" in volumes else ""
+        keys[one["metadata"]["name"]] = (lockbox, *stored)
+    look_up = ("recs-lockbox-look-up", "recs-storage-look-up")
+    writers = ("recs-lockbox-writers", "recs-storage-writers")
+    assert keys == {
+        **{f"recs-{role}": look_up for role in ("lookup", "grpc", "feedback")},
+        **{f"recs-{role}": writers for role in ("overlay", "land")},
+        "recs-operators": ("recs-lockbox-operators", "recs-storage-operators"),
+        "recs-dagster": ("recs-lockbox-night", "recs-storage-night"),
+        "recs-mlflow": ("", "recs-storage-night"),
+    }
+
+
 @BOTH
 def test_every_setting_exists_and_no_secret_is_in_a_manifest(name: str) -> None:
     told = [*the(name, "ConfigMap", "recs-settings")["data"].items()]
-    for one in of_kind(name, "Deployment", "StatefulSet"):
-        for container in one["spec"]["template"]["spec"]["containers"]:
+    for one in of_kind(name, "Deployment", "StatefulSet", "CronJob"):
+        for container in spec_with_pods(one)["template"]["spec"]["containers"]:
             told += [(own["name"], own["value"]) for own in container.get("env", []) if own["name"].startswith("RECS_")]
     for variable, value in told:
         field = variable.removeprefix("RECS_").lower()
@@ -255,7 +334,9 @@ def variables_of(name: str) -> dict[str, dict[str, str]]:
 
 
 def test_prod_logs_in_as_users_whom_the_grants_make() -> None:
-    users = {pod: told["RECS_CLICKHOUSE_USER"] for pod, told in variables_of("prod").items()}
+    told_users = {pod: told.get("RECS_CLICKHOUSE_USER") for pod, told in variables_of("prod").items()}
+    users = {pod: user for pod, user in told_users.items() if user}
+    assert set(told_users) - set(users) == {"recs-mlflow"}
     made = {
         user
         for path in (ROOT / "sql" / "grants").glob("*.sql")
@@ -263,7 +344,10 @@ def test_prod_logs_in_as_users_whom_the_grants_make() -> None:
     }
     assert set(users.values()) <= made
     assert (users["recs-dagster"], users["recs-overlay"]) == ("recs_load", "recs_overlay")
-    assert {users[f"recs-{role}"] for role in ("lookup", "grpc", "feedback")} == {"recs_look_up"}
+    assert {users[f"recs-{role}"] for role in ("lookup", "grpc", "feedback", "operators")} == {"recs_look_up"}
+    deciding = {pod: told.get("RECS_CLICKHOUSE_OPERATOR_USER") for pod, told in variables_of("prod").items()}
+    assert {pod for pod, user in deciding.items() if user} == {"recs-operators"}
+    assert deciding["recs-operators"] in made
 
 
 def test_prod_makes_its_tables_on_every_host_that_terraform_makes_and_verifies_each() -> None:
@@ -316,3 +400,27 @@ def test_only_one_process_writes_the_lake(name: str) -> None:
     assert written == embedded + DATABASE, (
         "else `recs night` in that pod would write it anew, where nothing can be written"
     )
+
+
+def test_prod_backs_up_as_the_night_every_hour_alone_and_keeps_days_and_weeks() -> None:
+    job = the("prod", "CronJob", "recs-backup")["spec"]
+    assert (job["schedule"].split()[1:], job["concurrencyPolicy"]) == (["*"] * 4, "Forbid")
+    pod = spec_with_pods(the("prod", "CronJob", "recs-backup"))["template"]["spec"]
+    [container] = pod["containers"]
+    command = container["command"]
+    assert command[:2] == ["recs", "backup"] and typer.main.get_command(app).commands["backup"]  # type: ignore[attr-defined]
+    kept = {name: int(command[command.index(name) + 1]) for name in ("--keep", "--keep-days")}
+    assert kept["--keep"] >= 24 and kept["--keep-days"] >= 30
+    told = {own["name"]: own["value"] for own in container["env"]}
+    night = variables_of("prod")["recs-dagster"]
+    assert {name: night[name] for name in told} == told, "the night's user and keys"
+    assert told["RECS_CLICKHOUSE_USER"] == "recs_load"
+    common = the("prod", "ConfigMap", "recs-settings")["data"]
+    assert common["RECS_MLFLOW_URL"] and common["RECS_BACKUPS"].startswith("s3://")
+
+
+def test_the_alert_on_backups_looks_at_the_job_that_the_chart_makes() -> None:
+    rules = yaml.safe_load((ROOT / "infra" / "monitoring" / "rules.yaml").read_text(encoding="utf-8"))["groups"]
+    [rule] = [one for group in rules for one in group["rules"] if one.get("alert") == "RecsBackupMissing"]
+    [pattern] = set(re.findall(r'cronjob=~"([^"]+)"', rule["expr"]))
+    assert re.fullmatch(pattern, the("prod", "CronJob", "recs-backup")["metadata"]["name"])

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 GITLAB: dict[str, Any] = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text(encoding="utf-8"))
 GITHUB: dict[str, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "delivery.yml").read_text(encoding="utf-8"))
 JOBS = {name: job for name, job in GITLAB.items() if isinstance(job, dict) and "script" in job}
+CI_RUN = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 STEPS = [step["run"] for job in GITHUB["jobs"].values() for step in job["steps"] if "run" in step]
 MATRIX = [
     target for job in GITHUB["jobs"].values() for target in job.get("strategy", {}).get("matrix", {}).get("target", [])
@@ -114,7 +115,9 @@ def test_a_version_is_that_of_images_and_chart_alike() -> None:
     assert "images.day=1.2.3,images.night=1.2.3" in made and "--atomic" in made
 
 
-@pytest.mark.skipif(shutil.which("helm") is None, reason="helm is not here (.ci/run builds it where Go is)")
+@pytest.mark.skipif(
+    shutil.which("helm") is None, reason="helm is not here (infra/setup.sh cloud builds it where Go is)"
+)
 def test_the_canary_stands_behind_productions_services_and_brings_none_of_the_night() -> None:
     sets = re.findall(r"--set (\S+)", told("canary"))
     chart = ROOT / "infra" / "helm" / "recs"
@@ -136,10 +139,45 @@ def test_the_canary_stands_behind_productions_services_and_brings_none_of_the_ni
     pods = {
         one["metadata"]["name"]: one["spec"]["template"] for one in made if one["kind"] in ("Deployment", "StatefulSet")
     }
-    assert set(pods) == {f"recs-canary-{role}" for role in ("lookup", "grpc", "feedback", "overlay", "land")}
+    assert set(pods) == {
+        f"recs-canary-{role}" for role in ("lookup", "grpc", "feedback", "operators", "overlay", "land")
+    }
     golden = yaml.safe_load_all((ROOT / "infra" / "helm" / "golden" / "prod.yaml").read_text(encoding="utf-8"))
     services = {one["metadata"]["name"]: one["spec"]["selector"] for one in golden if one and one["kind"] == "Service"}
-    for role in ("lookup", "grpc", "feedback"):
+    for role in ("lookup", "grpc", "feedback", "operators"):
         assert services[f"recs-{role}"].items() <= pods[f"recs-canary-{role}"]["metadata"]["labels"].items()
     certificates = [one["spec"]["secretName"] for one in made if one["kind"] == "Certificate"]
     assert certificates == ["recs-canary-tls"], "not production's"
+
+
+def test_gitlabs_jobs_run_where_every_command_is_that_they_call() -> None:
+    assert GITLAB["default"]["image"] == "${CI_IMAGE}" and not any("image" in job for job in JOBS.values())
+    made = (ROOT / "infra" / "images" / "ci.Dockerfile").read_text(encoding="utf-8")
+    called = set(re.findall(r"\b(docker|trivy|helm|git|terraform)\b", told(*sorted(OF_GITLAB | {"ci-image"}))))
+    needed = {
+        *called,
+        "make",
+        "go",
+        "kubeconform",
+        *re.findall(r"^needs \w+ (\w+)", CI_RUN, re.MULTILINE),
+        "postgresql",
+    }
+    assert {"docker", "trivy", "helm", "git", "chromium", "prometheus"} <= needed
+    installed = set(re.findall(r"no-install-recommends ([^\n]*?) \\", made)[0].split())
+    installed |= found_in(made)
+    assert needed <= installed, needed - installed
+
+
+def found_in(dockerfile: str) -> set[str]:
+    copied = re.findall(r"COPY --from=\w+ \S+ /usr/local/(?:bin/)?(\w+)", dockerfile)
+    return {*copied, *re.findall(r"/cmd/(\w+)@", dockerfile)}
+
+
+def test_the_image_of_gitlabs_jobs_has_the_versions_that_set_up_builds() -> None:
+    made = (ROOT / "infra" / "images" / "ci.Dockerfile").read_text(encoding="utf-8")
+    setup = (ROOT / "infra" / "setup.sh").read_text(encoding="utf-8")
+    tools = re.findall(r"\S+/cmd/\w+@v[\d.]+", setup)
+    assert len(tools) == 2 and all(f"go install {tool}" in made for tool in tools)
+    assert all(
+        re.search(r":\d+\.\d+", line) for line in made.splitlines() if line.startswith("FROM ") and "$" not in line
+    )

@@ -15,6 +15,7 @@ from typing import Any
 
 import hcl2
 import pytest
+import yaml
 from google.protobuf.json_format import ParseDict
 from yandex.cloud.billing.v1.budget_pb2 import ResetPeriodType, ThresholdType
 from yandex.cloud.billing.v1.budget_service_pb2 import CreateBudgetRequest
@@ -162,33 +163,61 @@ def test_rights_are_least_and_of_the_folder_alone() -> None:
     assert "allUsers" not in written and "allAuthenticatedUsers" not in written
 
 
+def readers() -> dict[str, set[str]]:
+    """Secret -> the roles whose service accounts read it."""
+    [told] = [body["readers"] for body in parsed(MODULES / "secrets")["locals"] if "readers" in body]
+    return {name: {role.strip('"') for role in roles} for name, roles in told.items() if name != "__is_block__"}
+
+
 def test_data_proc_reads_the_identity_key_and_no_other_secret() -> None:
-    readers = {name: body for kind, name, body in resources(MODULES / "secrets") if kind.endswith("_iam_member")}
-    [given] = [body for body in readers.values() if "identity_reader_id" in body["member"]]
-    assert given["secret_id"] == "${yandex_lockbox_secret.identity.id}"
-    assert given["role"].strip('"') == "lockbox.payloadViewer"
-    for example in EXAMPLES:
-        assert labelled(example, "module")["secrets"]["identity_reader_id"] == '${module.identity.ids["dataproc"]}'
+    assert [secret for secret, roles in readers().items() if "dataproc" in roles] == ["identity"]
+    members = [body for kind, _, body in resources(MODULES / "secrets") if kind == "yandex_lockbox_secret_iam_member"]
+    assert [body["role"].strip('"') for body in members] == ["lockbox.payloadViewer"], "by that list and nothing else"
 
 
-def test_the_charts_secrets_are_those_that_are_made_and_the_identity_key_lies_in_its_own() -> None:
-    made = {name for kind, name, _ in resources(MODULES / "secrets") if kind == "yandex_lockbox_secret"}
-    values = (TERRAFORM.parent / "helm" / "recs" / "values-prod.yaml").read_text(encoding="utf-8")
-    named = re.findall(r"lockbox:e6qprod-(\w+)#(\w+)", values)
-    assert len(named) == values.count("lockbox:") and {secret for secret, _ in named} == made
-    assert [key for secret, key in named if secret == "identity"] == ["identity"]
+def test_each_role_of_the_chart_reads_by_a_key_of_its_own_the_secrets_that_it_names_and_no_others() -> None:
+    values = yaml.safe_load((TERRAFORM.parent / "helm" / "recs" / "values-prod.yaml").read_text(encoding="utf-8"))
+    assert "secrets" not in values and "lockboxKeySecret" not in values, "there is nothing that all may read"
+    told = {role: given for role, given in values.items() if isinstance(given, dict) and "secrets" in given}
+    assert set(told) == {"lookup", "grpc", "feedback", "operators", "overlay", "land", "dagster", "backup"}
+    named: dict[str, set[str]] = {}
+    for given in told.values():
+        account = given["lockboxKeySecret"].removeprefix("recs-lockbox-")
+        assert given["storageKeySecret"] == f"recs-storage-{account}"
+        for reference in given["secrets"].values():
+            secret = re.fullmatch(r"lockbox:e6qprod-(\w+)#\w+", reference)[1]  # type: ignore[index]
+            named.setdefault(secret, set()).add(account)
+    assert named == {secret: roles - {"dataproc"} for secret, roles in readers().items()}
+    of_operators = {name for name, roles in readers().items() if roles == {"operators"}}
+    assert of_operators == {"operators"}, "who looks up has no password that moves a pointer"
+
+
+def test_the_secrets_that_are_made_are_those_that_somebody_reads_and_the_identity_key_lies_in_its_own() -> None:
+    made = {name: body for kind, name, body in resources(MODULES / "secrets") if kind == "yandex_lockbox_secret"}
+    given = set(re.findall(r'"(\w+)"', str(made.pop("given")["for_each"])))
+    assert given | set(made) == set(readers())
+    assert "identity" in made
+
+
+def test_services_change_nothing_in_the_lake() -> None:
+    [buckets] = [body["buckets"] for body in parsed(MODULES / "storage")["locals"]]
+    editors = {who.strip('"') for who in buckets["lake"]["users"]}
+    assert editors == {"night", "dataproc", "writers"}
 
 
 def test_clickhouse_reads_the_lake_as_itself_and_changes_nothing_there() -> None:
     [cluster] = [body for kind, _, body in resources(MODULES / "data") if "clickhouse" in kind]
     assert cluster["service_account_id"] == "${var.clickhouse_account_id}"
     [granted] = [body for _, name, body in resources(MODULES / "storage") if name == "viewer"]
-    assert 'this["lake"]' in granted["bucket"] and 'account_ids["clickhouse"]' in granted["members"][0]
+    assert 'this["lake"]' in granted["bucket"] and '"clickhouse"' in str(granted["members"])
     assert granted["role"].strip('"') == "storage.viewer"
+    [users] = [
+        body for kind, _, body in resources(MODULES / "secrets") if kind == "yandex_kms_symmetric_key_iam_member"
+    ]
+    assert '"clickhouse"' in str(users["for_each"]), "the lake is encrypted"
     for example in EXAMPLES:
         modules = labelled(example, "module")
         assert modules["data"]["clickhouse_account_id"] == '${module.identity.ids["clickhouse"]}'
-        assert '"clickhouse"' in str(modules["secrets"]["key_users"]), "the lake is encrypted"
 
 
 def test_data_proc_may_go_where_the_charts_mlflow_is() -> None:

@@ -19,12 +19,11 @@ def test_the_lake_is_free_again_after_a_night(tmp_path: Path) -> None:
     with lake_lock(str(tmp_path)):
         pass
     with lake_lock(str(tmp_path)) as descriptor:
-        assert descriptor is not None
+        assert descriptor > 0
 
 
 def test_an_orphaned_job_of_a_killed_night_keeps_the_lake_locked(tmp_path: Path) -> None:
     with lake_lock(str(tmp_path)) as descriptor:
-        assert descriptor is not None
         orphan = subprocess.Popen(
             [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE, pass_fds=(descriptor,)
         )
@@ -35,8 +34,3 @@ def test_an_orphaned_job_of_a_killed_night_keeps_the_lake_locked(tmp_path: Path)
         orphan.communicate()
     with lake_lock(str(tmp_path)):
         pass
-
-
-def test_a_lake_in_object_storage_has_no_lock() -> None:
-    with lake_lock("s3a://bucket/lake") as descriptor:
-        assert descriptor is None

@@ -39,13 +39,22 @@ topologySpreadConstraints:
   {{- end }}
 {{- end }}
 
-{{/* Settings and names of secrets of one role, as RECS_ variables. Whoever has no disk takes no feedback. */}}
+{{/* Settings and names of secrets of one role, as RECS_ variables. Whoever has no disk takes no feedback, and whoever is
+     not there for operators, none of their decisions. */}}
 {{- define "recs.env" -}}
 {{- $mine := index .root.Values .role | default dict -}}
-{{- $fixed := ternary (dict "feedback" "off") dict (has .role (list "lookup" "grpc")) -}}
+{{- $fixed := ternary (dict "feedback" "off") dict (has .role (list "lookup" "grpc" "operators")) -}}
+{{- if and .root.Values.operators.enabled (has .role (list "lookup" "grpc" "feedback")) -}}
+{{- $_ := set $fixed "operators" "off" -}}
+{{- end -}}
 {{- range $name, $value := merge dict $fixed ($mine.settings | default dict) ($mine.secrets | default dict) }}
 - {name: RECS_{{ upper $name }}, value: {{ $value | quote }}}
 {{- end }}
+{{- end }}
+
+{{/* The Secret with a key of that kind which a role has: its own, or everybody's. */}}
+{{- define "recs.keySecret" -}}
+{{- index (index .root.Values .role) .kind | default (index .root.Values .kind) -}}
 {{- end }}
 
 {{- define "recs.container" -}}
@@ -57,7 +66,7 @@ securityContext:
   capabilities: {drop: [ALL]}
 envFrom:
   - configMapRef: {name: {{ .root.Release.Name }}-settings}
-  - secretRef: {name: {{ .root.Values.storageKeySecret }}}
+  - secretRef: {name: {{ include "recs.keySecret" (dict "root" .root "role" .role "kind" "storageKeySecret") }}}
 {{- if not .ownEnv }}
 {{- with include "recs.env" . }}
 env: {{- . | nindent 2 }}
@@ -67,7 +76,9 @@ resources: {{- toYaml .resources | nindent 2 }}
 volumeMounts:
   - {name: data, mountPath: /data}
   - {name: tmp, mountPath: /tmp}
+  {{- if ne .role "mlflow" }}
   - {name: lockbox, mountPath: /etc/recs/lockbox, readOnly: true}
+  {{- end }}
   {{- if .root.Values.caConfigMap }}
   - {name: ca, mountPath: /etc/recs/ca, readOnly: true}
   {{- end }}
@@ -80,8 +91,10 @@ volumeMounts:
 {{- define "recs.volumes" -}}
 - name: tmp
   emptyDir: {}
+{{- if ne .role "mlflow" }}
 - name: lockbox
-  secret: {secretName: {{ .root.Values.lockboxKeySecret }}, defaultMode: 0440}
+  secret: {secretName: {{ include "recs.keySecret" (dict "root" .root "role" .role "kind" "lockboxKeySecret") }}, defaultMode: 0440}
+{{- end }}
 {{- with .root.Values.caConfigMap }}
 - name: ca
   configMap: {name: {{ . }}}

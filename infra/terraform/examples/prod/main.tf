@@ -63,11 +63,9 @@ module "identity" {
 }
 
 module "secrets" {
-  source             = "../../modules/secrets"
-  name               = local.name
-  reader_id          = module.identity.ids["day"]
-  identity_reader_id = module.identity.ids["dataproc"]
-  key_users          = { for who in ["day", "night", "dataproc", "clickhouse", "cluster"] : who => module.identity.ids[who] }
+  source      = "../../modules/secrets"
+  name        = local.name
+  account_ids = module.identity.ids
 }
 
 module "storage" {

@@ -6,8 +6,11 @@ locals {
     night = ["dataproc.agent", "dataproc.editor", "logging.writer", "monitoring.editor", "vpc.user", "iam.serviceAccounts.user"]
     # The hosts of those clusters.
     dataproc = ["dataproc.agent", "dataproc.provisioner", "logging.writer", "monitoring.editor"]
-    # API, gRPC, overlay, landing: nothing in the folder; secrets and buckets are granted one by one.
-    day = []
+    # REST and gRPC; the same for operators; overlay and landing: nothing in the folder, secrets and buckets are granted one
+    # by one.
+    look-up   = []
+    operators = []
+    writers   = []
     # ClickHouse's hosts, which load snapshots by s3() without a key.
     clickhouse = []
     # The Kubernetes cluster and its load balancers.

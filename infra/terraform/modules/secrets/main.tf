@@ -26,37 +26,41 @@ resource "yandex_lockbox_secret" "identity" {
   deletion_protection = true
 }
 
-# Keys clickhouse_…, kafka, alerts, dagster: see the chart's values.
+# What one role logs in with, in a secret of its own; its keys are in the chart's values.
 resource "yandex_lockbox_secret" "given" {
-  name                = "${var.name}-given"
+  for_each            = toset(["look_up", "operators", "writers", "night"])
+  name                = "${var.name}-${replace(each.key, "_", "-")}"
   kms_key_id          = yandex_kms_symmetric_key.this.id
   deletion_protection = true
 }
 
 locals {
-  secret_ids = {
-    rec_id   = yandex_lockbox_secret.rec_id.id
-    identity = yandex_lockbox_secret.identity.id
-    given    = yandex_lockbox_secret.given.id
+  secret_ids = merge(
+    { rec_id = yandex_lockbox_secret.rec_id.id, identity = yandex_lockbox_secret.identity.id },
+    { for name, secret in yandex_lockbox_secret.given : name => secret.id },
+  )
+  # Who reads which. Operators' service answers look-ups too; overlay and landing sign nothing and know nobody's identity.
+  readers = {
+    rec_id    = ["look-up", "operators", "night"]
+    identity  = ["night", "dataproc"]
+    look_up   = ["look-up", "operators"]
+    operators = ["operators"]
+    writers   = ["writers"]
+    night     = ["night"]
   }
+  read = merge([for secret, roles in local.readers : { for role in roles : "${secret} ${role}" => { secret = secret, role = role } }]...)
 }
 
 resource "yandex_lockbox_secret_iam_member" "reader" {
-  for_each  = local.secret_ids
-  secret_id = each.value
+  for_each  = local.read
+  secret_id = local.secret_ids[each.value.secret]
   role      = "lockbox.payloadViewer"
-  member    = "serviceAccount:${var.reader_id}"
-}
-
-resource "yandex_lockbox_secret_iam_member" "identity_reader" {
-  secret_id = yandex_lockbox_secret.identity.id
-  role      = "lockbox.payloadViewer"
-  member    = "serviceAccount:${var.identity_reader_id}"
+  member    = "serviceAccount:${var.account_ids[each.value.role]}"
 }
 
 resource "yandex_kms_symmetric_key_iam_member" "user" {
-  for_each         = var.key_users
+  for_each         = toset(["look-up", "operators", "writers", "night", "dataproc", "clickhouse", "cluster"])
   symmetric_key_id = yandex_kms_symmetric_key.this.id
   role             = "kms.keys.encrypterDecrypter"
-  member           = "serviceAccount:${each.value}"
+  member           = "serviceAccount:${var.account_ids[each.value]}"
 }

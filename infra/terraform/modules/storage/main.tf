@@ -3,8 +3,8 @@
 locals {
   buckets = {
     # Tables clean themselves (upkeep); what they replaced stays a fortnight, for mistakes.
-    lake     = { expire_days = 0, old_days = 14, users = ["night", "dataproc", "day"] }
-    exports  = { expire_days = 30, old_days = 1, users = ["day"] }
+    lake     = { expire_days = 0, old_days = 14, users = ["night", "dataproc", "writers"] }
+    exports  = { expire_days = 30, old_days = 1, users = ["look-up", "operators"] }
     backups  = { expire_days = 0, old_days = 90, users = ["night"] }
     mlflow   = { expire_days = 0, old_days = 30, users = ["night"] }
     dataproc = { expire_days = 30, old_days = 1, users = ["night", "dataproc"] }
@@ -52,11 +52,11 @@ resource "yandex_storage_bucket" "this" {
   }
 }
 
-# ClickHouse reads the snapshots that it loads.
+# ClickHouse reads the snapshots that it loads, services what nights left there for them.
 resource "yandex_storage_bucket_iam_binding" "viewer" {
   bucket  = yandex_storage_bucket.this["lake"].bucket
   role    = "storage.viewer"
-  members = ["serviceAccount:${var.account_ids["clickhouse"]}"]
+  members = [for who in ["clickhouse", "look-up", "operators"] : "serviceAccount:${var.account_ids[who]}"]
 }
 
 resource "yandex_storage_bucket_iam_binding" "editor" {
