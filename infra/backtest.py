@@ -35,7 +35,13 @@ def backtest(
     ] = None,
     gap_hours: Annotated[float, typer.Option(min=0, help="Hours between the end of history and the test day.")] = 12.0,
     train: Annotated[str | None, typer.Option(help="Parquet: user_id, item_id, optional timestamp, weight.")] = None,
-    test: Annotated[str | None, typer.Option(help="Parquet of the same columns: what users did later.")] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(help="Parquet of the same columns: what users did later. [default: everybody's last of --train]"),
+    ] = None,
+    candidates: Annotated[
+        str | None, typer.Option(help="Parquet: user_id, item_id that users choose among, beside those of --test.")
+    ] = None,
     exclude_seen: Annotated[bool, typer.Option("--exclude-seen", help="Leave out items of --train per user.")] = False,
     ablate: Annotated[
         Ablate | None, typer.Option(help="What each domain adds: to offers (--tecd), to products (--lake-date).")
@@ -61,6 +67,7 @@ def backtest(
     als_min_users: Annotated[int | None, _knob("Users an item needs before ALS may propose it.")] = None,
     neighbours: Annotated[int | None, _knob("Neighbours kept per item.")] = None,
     popularity_exponent: Annotated[float | None, _knob("Discount of popularity between items; 0.5 is cosine.")] = None,
+    activity_exponent: Annotated[float | None, _knob("Discount of users who meet much, between items.")] = None,
     recency_half_life: Annotated[float | None, _knob("Hours after which a seen item counts half.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,6 +75,7 @@ def backtest(
 
     Examples: `recs backtest --tecd tecd --offer-domains marketplace --test-day 1296 --k 10`,
     `recs backtest --train train.parquet --test test.parquet --k 20 --exclude-seen --json`,
+    `recs backtest --train train.parquet --test test.parquet --candidates negatives.parquet --k 10 --exclude-seen`,
     `recs backtest --lake-date 2026-03-16 --data-dir .local/demo --horizon-days 3 --folds 3 --k 5`,
     `recs backtest --lake-date 2026-03-16 --data-dir .local/demo --horizon-days 3 --hide card_credit_120 --k 5`,
     `recs backtest --ablate domains --tecd world/tecd --test-day 1296 --offer-domains marketplace,retail,offers`,
@@ -81,6 +89,7 @@ def backtest(
         "als_min_users": als_min_users,
         "neighbours": neighbours,
         "popularity_exponent": popularity_exponent,
+        "activity_exponent": activity_exponent,
         "recency_half_life": recency_half_life,
     }
     settings = Settings() if offer_domains is None else Settings(offer_domains=offer_domains)
@@ -99,8 +108,8 @@ def backtest(
     shown = _Shown(k, by_seed, knobs, as_json)
     if of_tecd is not None and train is None and test is None:
         _of_day(of_tecd, settings.offer_domains, shown)
-    elif train is not None and test is not None and tecd is None and test_day is None:
-        _of_files(train, test, shown, exclude_seen=exclude_seen)
+    elif train is not None and tecd is None and test_day is None:
+        _of_files(_Files(train, test, candidates, exclude_seen), shown)
     else:
         raise InputError("backtest what? give --tecd and --test-day, or --train and --test")
 
@@ -113,6 +122,16 @@ class _Shown:
     seeds: range
     knobs: Mapping[str, int | float | None]
     as_json: bool
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Anybody's interactions; without a test, the last of train stand for it."""
+
+    train: str
+    test: str | None
+    candidates: str | None
+    exclude_seen: bool
 
 
 def _of_day(day: TecdDay, domains: Sequence[Domain], shown: _Shown) -> None:
@@ -135,23 +154,25 @@ def _of_day(day: TecdDay, domains: Sequence[Domain], shown: _Shown) -> None:
         show(_rows_by_source(report.rows()), as_json=False, title=f"day {day.day}")
 
 
-def _of_files(train: str, test: str, shown: _Shown, *, exclude_seen: bool) -> None:
+def _of_files(files: _Files, shown: _Shown) -> None:
+    tested = files.test or "everybody's last item"
     with progress(quiet=shown.as_json) as bars:
-        bars.add_task(f"backtest of {test}", total=None)
+        bars.add_task(f"backtest of {tested}", total=None)
         from spark_jobs.evaluation.files import FILE_RETRIEVAL, backtest_files
 
         figures = backtest_files(
-            train,
-            test,
+            files.train,
+            files.test,
+            candidates=files.candidates,
             k=shown.k,
-            exclude_seen=exclude_seen,
+            exclude_seen=files.exclude_seen,
             seeds=shown.seeds,
             retrieval=_retrieval(FILE_RETRIEVAL, shown.knobs),
-        )
+        ).means()
     if shown.as_json:
         show_json({source: {name: _mean(values) for name, values in of.items()} for source, of in figures.items()})
     else:
-        show(_rows_of_files(figures), as_json=False, title=f"{test} after {train}")
+        show(_rows_of_files(figures), as_json=False, title=f"{tested} after {files.train}")
 
 
 def _retrieval(defaults: RetrievalParams, knobs: Mapping[str, int | float | None]) -> RetrievalParams:

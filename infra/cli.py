@@ -270,6 +270,9 @@ def bench(
     names: Annotated[list[str] | None, typer.Argument(help="Benchmarks. [default: those whose code changed]")] = None,
     listed: Annotated[bool, typer.Option("--list", help="Only list them with what they measured last.")] = False,
     soak_seconds: Annotated[float, typer.Option(min=10, help="How long `soak` asks.")] = 600,
+    public_data: Annotated[
+        Path | None, typer.Option(help="Folder of the data of `retrieval`. [default: ../shared/data/public]")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure, each figure beside its reference, and render the README's table.
@@ -279,12 +282,13 @@ def bench(
     from infra.bench import readme, registry
 
     benches = list(registry.BENCHES.values()) if listed else registry.chosen(names or [])
+    given: dict[str, dict[str, Any]] = {"soak": {"seconds": soak_seconds}, "retrieval": {"folder": public_data}}
     rows: list[dict[str, Any]] = []
     for one in benches:
         if not listed:
             with progress(quiet=as_json) as bars:
                 bars.add_task(f"bench {one.name}: {one.about}", total=None)
-                registry.measure(one, **({"seconds": soak_seconds} if one.name == "soak" else {}))
+                registry.measure(one, **given.get(one.name, {}))
         rows += registry.rows(one)
     if not listed:
         readme.write_readme()

@@ -57,6 +57,12 @@ _MODELS = (
     "infra/local/world",
     "infra/bench/quality.py",
 )
+_RETRIEVAL = (
+    "spark_jobs/candidates",
+    *(f"spark_jobs/evaluation/{name}.py" for name in ("files", "fusion", "metrics")),
+    "spark_jobs/features/history.py",
+    "infra/bench/retrieval.py",
+)
 _NIGHT = ("spark_jobs", "dagster_project", "data_contracts", "sql")
 
 BENCHES = {
@@ -70,6 +76,7 @@ BENCHES = {
         ),
         Bench("demo", "infra.bench.demo:run", (*_NIGHT, "infra/demo.py", "infra/local"), "make demo after set-up"),
         Bench("tecd", "infra.bench.tecd:run", _NIGHT, "the night and the backtest on real T-ECD days"),
+        Bench("retrieval", "infra.bench.retrieval:run", _RETRIEVAL, "candidate sources on public data sets"),
         Bench("quality", "infra.bench.quality:run", _MODELS, "product lists against the sample world's truth"),
         Bench("checks", "infra.bench.checks:run", _NIGHT, "checking tables against their contracts"),
         Bench("night-days", "infra.bench.night_growth:by_history", _NIGHT, "how a night grows with days of history"),

@@ -27,6 +27,7 @@ class RetrievalParams(BaseModel):
     als_min_users: int = Field(3, ge=1, description="users an item needs before ALS may propose it")
     neighbours: int = Field(50, ge=1, description="neighbours kept per item")
     popularity_exponent: float = Field(0.2, ge=0, le=1, description="how much an item's own popularity is discounted")
+    activity_exponent: float = Field(0.0, ge=0, le=1, description="how much less a user of many items says of two")
     recency_half_life: float = Field(24.0, gt=0, description="hours after which a history item counts half as a seed")
     popular: int = Field(300, ge=1, description="length of the popular lists")
     popular_half_life: float = Field(6.0, gt=0, description="hours after which an event counts half for popularity")

@@ -1,6 +1,7 @@
 """Item-item: what others met together with a user's items (Deshpande and Karypis, "Item-based top-N recommendation
 algorithms", 2004). Popularity is discounted by an exponent, weakly: strong cosine normalisation ruins exposure logs.
-An item is its own neighbour.
+So may be those who meet much, whose every two items say little (theirs too: rows of equal length). An item is its own
+neighbour.
 """
 
 import numpy as np
@@ -15,11 +16,12 @@ _ITEMS_AT_ONCE = 4096
 
 def train_neighbours(history: UserHistory, *, n_items: int, params: RetrievalParams) -> tuple[Ints, Floats]:
     """Codes int32 [I, n] and scores float32 [I, n] of each item's neighbours, best first."""
-    ones = np.ones(len(history.item_code), dtype=np.float32)
-    met = csr_matrix((ones, history.item_code, history.indptr), shape=(len(history), n_items))
-    users = np.maximum(np.bincount(history.item_code, minlength=n_items), 1).astype(np.float32)
-    discount = users**-params.popularity_exponent
-    by_item = met.T.tocsr()
+    says = np.repeat(np.maximum(history.sizes, 1) ** -params.activity_exponent, history.sizes).astype(np.float32)
+    shape = (len(history), n_items)
+    met = csr_matrix((np.ones_like(says), history.item_code, history.indptr), shape=shape)
+    by_item = csr_matrix((says, history.item_code, history.indptr), shape=shape).T.tocsr()
+    said = np.bincount(history.item_code, weights=says, minlength=n_items)
+    discount = np.where(said > 0, said, 1.0).astype(np.float32) ** -params.popularity_exponent
     parts = []
     for start in range(0, n_items, _ITEMS_AT_ONCE):
         together = (by_item[start : start + _ITEMS_AT_ONCE] @ met).tocoo()

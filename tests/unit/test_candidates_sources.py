@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from spark_jobs.candidates.als import confidence, fold_in
 from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, RetrievalParams
 from spark_jobs.candidates.blend import BY_LENGTH, LENGTHS, blend, fused, weights_of
+from spark_jobs.candidates.item_item import train_neighbours
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.candidates.sources import SOURCES
-from spark_jobs.features.history import UserHistory, build_history
+from spark_jobs.features.history import Events, UserHistory, build_history
 from tests.unit.offer_events import DAY, N_ITEMS, offer_events
 
 PARAMS = RetrievalParams(als_factors=8, als_regularization=1.0, als_min_users=1, popular=30, segment_users=5)
@@ -117,6 +118,20 @@ def test_an_item_is_its_own_neighbour(model: RetrievalModel) -> None:
     met = np.flatnonzero(model.neighbours[:, 0] >= 0)
     assert len(met) > 20
     assert all(item in model.neighbours[item] for item in met)
+
+
+def test_who_meets_much_says_less_of_any_two_items_when_told_so() -> None:
+    """Item 0 is met with 1 by somebody who met nothing else, and with 2 by two people who met eight others each."""
+    met = [[0, 1], [0, 2, *range(3, 11)], [0, 2, *range(11, 19)]]
+    users = np.repeat(np.arange(3), [len(items) for items in met])
+    items = np.concatenate(met).astype(np.int32)
+    ones = np.ones(len(items), dtype=np.float32)
+    events = Events(users, items, np.zeros(len(items), dtype=np.int8), np.zeros(len(items), dtype=np.int64), ones)
+    told = build_history(events, as_of=1)
+    for exponent, nearest in ((0.0, 2), (1.0, 1)):
+        params = PARAMS.model_copy(update={"popularity_exponent": 0.0, "activity_exponent": exponent})
+        codes, _ = train_neighbours(told, n_items=19, params=params)
+        assert codes[0, 1] == nearest
 
 
 def test_a_segment_has_its_own_popular_list_and_a_small_one_everybodys(history: UserHistory) -> None:
