@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from data_contracts.errors import InputError
 
 MANIFEST_FILE = "manifest.json"
+# Beside the manifest of a snapshot that its gate stopped and two people published.
+OVERRIDE_FILE = "override.json"
 
 
 class _Value(BaseModel):
@@ -98,3 +100,26 @@ class Manifest(_Value):
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the document"
             raise InputError(f"{where} is not a snapshot's manifest: {field}: {first['msg']}") from error
+
+
+class Override(_Value):
+    """A snapshot was published although these checks had failed. Nights read it: of what was let pass, this night is
+    the measure from then on.
+    """
+
+    snapshot_id: str
+    lists_checksum: str
+    checks: tuple[str, ...]
+    asked_by: str
+    approved_by: str
+    reason: str
+    at: datetime
+
+    def let_pass(self, manifest: Manifest) -> frozenset[str]:
+        """The checks of the manifest that failed and were let pass: none where it was made anew since, or sealed again
+        with another failure. A person who was taken out makes it no other snapshot.
+        """
+        failed = frozenset(check.name for check in manifest.gate.failures)
+        is_same = manifest.tables["lists"].checksum == self.lists_checksum
+        is_erased_from = any(erasure.at > self.at for erasure in manifest.erasures)
+        return failed if (is_same or is_erased_from) and failed <= {*self.checks} else frozenset()

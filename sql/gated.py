@@ -2,11 +2,12 @@
 
 from datetime import datetime
 
-from data_contracts.manifest import Manifest
+from data_contracts.manifest import OVERRIDE_FILE, Manifest, Override
 from sql import pointer
 from sql.client import Store
 from sql.load import load
 from sql.overrides import approve, require_approved
+from sql.sources import write_document
 from sql.verify import verify
 
 
@@ -22,8 +23,20 @@ def load_verified(store: Store, *, snapshot_uri: str) -> Manifest:
 
 
 def publish_overridden(store: Store, manifest: Manifest, *, snapshot_uri: str, actor: str, now: datetime) -> None:
-    """Approve what somebody else asked for, load and publish. Raises as `overrides.approve` does."""
+    """Approve what somebody else asked for, load and publish, and leave word beside the manifest: the next nights are
+    held against this one in what was let pass. Raises as `overrides.approve` does.
+    """
     asked = approve(store, manifest, actor=actor, now=now)
-    load_verified(store, snapshot_uri=snapshot_uri)
+    published = load_verified(store, snapshot_uri=snapshot_uri)
     why = f"gate overridden: {asked.reason} (asked by {asked.actor}, approved by {actor})"
     pointer.publish(store, manifest.snapshot_id, actor=actor, why=why)
+    override = Override(
+        snapshot_id=published.snapshot_id,
+        lists_checksum=published.tables["lists"].checksum,
+        checks=tuple(check.name for check in published.gate.failures),
+        asked_by=asked.actor,
+        approved_by=actor,
+        reason=asked.reason,
+        at=now,
+    )
+    write_document(f"{snapshot_uri}/{OVERRIDE_FILE}", override.model_dump_json(indent=1).encode())

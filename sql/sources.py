@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import fs
 
 from data_contracts.checksums import SNAPSHOT_COLUMNS
 from data_contracts.columns import SNAPSHOT_ID
@@ -48,6 +49,16 @@ def open_source(store: Store, *, snapshot_uri: str) -> Source:
     if parts.scheme in ("s3", "s3a"):
         return _open_bucket(store, url=f"{store.address.s3_endpoint}/{parts.netloc}{parts.path}")
     return _open_folder(store, folder=Path(parts.path if parts.scheme == "file" else snapshot_uri).absolute())
+
+
+def write_document(uri: str, content: bytes) -> None:
+    """A small file beside a snapshot's others. `s3a:` is Spark's word for `s3:`."""
+    if urlsplit(uri).scheme:
+        system, path = fs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+    else:
+        system, path = fs.LocalFileSystem(), uri
+    with system.open_output_stream(path, compression=None) as stream:
+        stream.write(content)
 
 
 @dataclass(frozen=True)

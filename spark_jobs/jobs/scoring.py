@@ -18,11 +18,15 @@ from spark_jobs.candidates.strangers import Doubles
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.collect import collected
+from spark_jobs.lake.files import write_bytes
 from spark_jobs.lake.model_documents import documents_of_snapshot, model_documents
 from spark_jobs.lake.snapshot_files import snapshot_before, snapshot_rows
 from spark_jobs.lake.tables import rows_written
-from spark_jobs.monitoring.score_drift import score_drift_rows, write_score_drift
-from spark_jobs.monitoring.yesterday import changes
+from spark_jobs.lifecycle.first_scores import first_scores
+from spark_jobs.monitoring.label_drift import SINCE_YESTERDAY
+from spark_jobs.monitoring.model_scores import SCORES_FILE, NightScores, drift_by_kind, drift_by_product, scores_of
+from spark_jobs.monitoring.score_drift import PRODUCT_SCORE_DRIFT, product_rows, score_drift_rows, write_score_drift
+from spark_jobs.monitoring.yesterday import KINDS, changes_since, sampled
 from spark_jobs.ranking.offers_night import SAMPLE_USERS
 from spark_jobs.scoring import snapshot
 from spark_jobs.scoring.audience_pool import PoolSize, audience_pool
@@ -48,7 +52,7 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     )
     fallback = _write_fallback(night, models, worth, rates, users)
     snapshot.write_documents(params.snapshot_uri, **vars(night.reference))
-    _write_drift(spark, params, users=users.users)
+    _write_drift(spark, params, users=users.users, products=len(night.product_ids))
     return _report(models, users, fallback, worth.agreement, params=params)
 
 
@@ -122,14 +126,21 @@ def _write_items_and_portraits(night: Night, models: StageModels) -> None:
     snapshot.write_small(table.cast(snapshot.PORTRAITS_SCHEMA), night.params.snapshot_uri, snapshot.PORTRAITS)
 
 
-def _write_drift(spark: SparkSession, params: NightParams, *, users: int) -> None:
-    """Scores and labels beside the last good snapshot of an earlier date, and labels beside training."""
-    before = snapshot_before(params.lake, params.as_of)
-    changed = changes(params.snapshot_uri, before, users=users) if before else {}
-    then = documents_of_snapshot(params.lake, before)
-    rows = list(score_drift_rows(changed, model_documents(params.models_uri), then))
-    if rows:
-        write_score_drift(spark, params.lake, rows, as_of=params.as_of)
+def _write_drift(spark: SparkSession, params: NightParams, *, users: int, products: int) -> None:
+    """Scores and labels beside the last good snapshot of an earlier date, and beside training."""
+    now = sampled(params.snapshot_uri, users=users)
+    scores = NightScores(now=scores_of(now, as_of=params.as_of, products=products), then=first_scores(params))
+    write_bytes(f"{params.snapshot_uri}/{SCORES_FILE}", scores.model_dump_json().encode())
+    changed = changes_since(params.lake, params.as_of, now, users=users)
+    rows = score_drift_rows(
+        {kind: changed[f"{kind}_score_drift"] for kind in KINDS if f"{kind}_score_drift" in changed},
+        drift_by_kind(scores),
+        model_documents(params.models_uri),
+        documents_of_snapshot(params.lake, snapshot_before(params.lake, params.as_of, *SINCE_YESTERDAY)),
+    )
+    write_score_drift(spark, params.lake, rows, as_of=params.as_of)
+    of_products = product_rows(drift_by_product(scores))
+    write_score_drift(spark, params.lake, of_products, as_of=params.as_of, table=PRODUCT_SCORE_DRIFT)
 
 
 def _partitions(users: int) -> int:

@@ -5,7 +5,7 @@ is stopped: whoever runs it fails then, and whoever publishes refuses a manifest
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,9 +29,12 @@ from spark_jobs.lake.snapshot_files import snapshot_batches, snapshot_before, sn
 from spark_jobs.lake.validation import Verdict
 from spark_jobs.lake.versions import delta_versions
 from spark_jobs.lifecycle.files import night_models
+from spark_jobs.lifecycle.first_scores import keep_first_scores
 from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS, YESTERDAY, faults
-from spark_jobs.monitoring.label_drift import label_drifts
-from spark_jobs.monitoring.yesterday import changes
+from spark_jobs.monitoring.label_drift import SINCE_YESTERDAY, label_drifts
+from spark_jobs.monitoring.model_scores import PSI_LINE, NightScores, drift_by_kind, drift_by_product
+from spark_jobs.monitoring.source_rows import SOURCE_ROWS, tonights_rows
+from spark_jobs.monitoring.yesterday import CHANGES, changes_since, sampled
 from spark_jobs.scoring.gate import SnapshotTables, judge
 from spark_jobs.scoring.snapshot import CATALOGUE, FALLBACK_LISTS, ITEMS, LISTS, REASONS, RULES, USER_STATE
 
@@ -48,10 +51,12 @@ def run(params: NightParams) -> JobReport:
     reasons = Reasons.model_validate_json(_document(snapshot, REASONS))
     tables = {table: counts_of(snapshot_batches(snapshot, table), table=table) for table in SNAPSHOT_COLUMNS}
     models = _by_folder(model_documents(params.models_uri))
-    before = snapshot_before(params.lake, params.as_of)
+    before = snapshot_before(params.lake, params.as_of, *SINCE_YESTERDAY)
     checks = (
+        *_of_sources(params),
         *_of_itself(params, catalogue, rules),
-        *_of_change(params, before, tables[USER_STATE].rows),
+        *_of_change(params, tables[USER_STATE].rows),
+        *_since_training(snapshot),
         *_of_features(params),
         *_of_models(models),
         *_of_labels(models, _by_folder(documents_of_snapshot(params.lake, before))),
@@ -67,6 +72,8 @@ def run(params: NightParams) -> JobReport:
         gate=verdict,
     )
     write_bytes(f"{snapshot}/{MANIFEST_FILE}", manifest.to_json().encode())
+    if verdict.passed:
+        keep_first_scores(params)
     return _report(tables, manifest)
 
 
@@ -87,25 +94,59 @@ def _of_itself(params: NightParams, catalogue: Catalogue, rules: Rules) -> tuple
     ).checks
 
 
-def _of_change(params: NightParams, before: str | None, users: int) -> Iterator[GateCheck]:
-    """before: the last good snapshot of an earlier date; nothing is asked where there is none."""
-    if before is None:
+def _of_sources(params: NightParams) -> Iterator[GateCheck]:
+    """Nothing is asked where no source has delivered often enough to tell what is usual."""
+    found = sorted(tonights_rows(params), key=lambda one: one.share)
+    if found:
+        told = ", ".join(f"{one.source} {one.rows} on {one.day} ({one.usual:g})" for one in found[:_NAMES_TOLD])
+        yield asked(SOURCE_ROWS, found[0].share, f"least share of its usual rows that a source delivered: {told}")
+
+
+def _of_change(params: NightParams, users: int) -> Iterator[GateCheck]:
+    """Since the last good snapshot of an earlier date; nothing is asked where there is none."""
+    for check, change in changes_since(
+        params.lake, params.as_of, sampled(params.snapshot_uri, users=users), users=users
+    ).items():
+        since = f"{change.users} users of both this snapshot and {change.since}"
+        kind = CHANGES[check]
+        if check.endswith("overlap"):
+            yield asked(check, change.overlap, f"mean rank-biased overlap of the {kind}s of {since}")
+        else:
+            yield asked(check, change.drift, f"population stability index of the best {kind}'s score, {since}")
+
+
+def _since_training(snapshot: str) -> Iterator[GateCheck]:
+    """Nothing is asked of the first night of a model."""
+    scores = NightScores.read(snapshot)
+    if scores is None:
         return
-    for kind, change in changes(params.snapshot_uri, before, users=users).items():
-        since = f"{change.users} users of both this snapshot and {before.rpartition('/')[2]}"
-        yield asked(f"{kind}_overlap", change.overlap, f"mean rank-biased overlap of the {kind}s of {since}")
-        yield asked(
-            f"{kind}_score_drift", change.drift, f"population stability index of the best {kind}'s score, {since}"
+    for kind, moved in drift_by_kind(scores).items():
+        told = (
+            f"population stability index of the best {kind}'s score since {moved.then_as_of}, the model's first night"
         )
+        yield asked(f"{kind}_scores_since_training", moved.psi, f"{told}; KS {moved.ks:.4f}")
+    products = drift_by_product(scores)
+    if products:
+        moved_far = sorted(
+            (name for name, one in products.items() if one.psi > PSI_LINE), key=lambda name: -products[name].psi
+        )
+        names = _named(moved_far)
+        since = scores.then["product"].as_of
+        told = f"share of {len(products)} products whose scores moved beyond {PSI_LINE} since {since}: {names}"
+        yield asked("products_rescored", len(moved_far) / len(products), told)
 
 
 def _of_features(params: NightParams) -> Iterator[GateCheck]:
     beside = written_of_night(params.lake, DRIFT, ("then_as_of", *DRIFT_COLUMNS), params.as_of)
-    since = {row["against"]: row["then_as_of"] for row in beside}
+    nights = sorted({row["then_as_of"] for row in beside if row["against"] == YESTERDAY})
+    since = " and ".join(night.isoformat() for night in nights)
     for name, found in faults(beside).items():
-        names = ", ".join(found[:_NAMES_TOLD]) or "none"
-        more = " and more" if len(found) > _NAMES_TOLD else ""
-        yield asked(name, len(found), f"features since {since[YESTERDAY]}: {names}{more}")
+        yield asked(name, len(found), f"features since {since}: {_named(found)}")
+
+
+def _named(found: Sequence[str]) -> str:
+    names = ", ".join(found[:_NAMES_TOLD]) or "none"
+    return f"{names} and more" if len(found) > _NAMES_TOLD else names
 
 
 def _of_models(documents: Mapping[str, Mapping[str, Any]]) -> Iterator[GateCheck]:

@@ -10,13 +10,13 @@ from data_contracts.night import NightParams, parse_snapshot_id
 from spark_jobs.features.gold import Made, write_gold
 from spark_jobs.features.increments import read_records
 from spark_jobs.lake.plain import written_of_night
-from spark_jobs.lake.snapshot_files import snapshot_before
+from spark_jobs.lake.snapshot_files import let_pass, snapshot_before
 from spark_jobs.lifecycle.files import remembered
 from spark_jobs.lifecycle.planning import is_due
-from spark_jobs.monitoring.feature_drift import DRIFT, TRAINING, YESTERDAY, write_feature_drift
+from spark_jobs.monitoring.feature_drift import DRIFT, TRAINING, YESTERDAY, faults_let_pass, write_feature_drift
 from spark_jobs.ranking.windows import Windows, windows_of_night
 
-_HELD = ("against", "then_as_of")
+_HELD = ("feature", "against", "then_as_of")
 
 
 def write_features(spark: SparkSession, params: NightParams) -> tuple[Made, int]:
@@ -30,9 +30,11 @@ def write_features(spark: SparkSession, params: NightParams) -> tuple[Made, int]
     windows = _windows_at(params, learned_as_of(params))
     made = write_gold(spark, params, training=(windows.train.as_of, windows.calibrate.as_of))
     rows = () if params.as_of in made.as_ofs else written_of_night(params.lake, DRIFT, _HELD, params.as_of)
-    beside = {row["then_as_of"] for row in rows if row["against"] == YESTERDAY}
-    known = rows if beside <= {*good_nights(params)[:1]} else ()
-    return made, len(known) or _write_drift(spark, params, windows)
+    held = {row["feature"]: row["then_as_of"] for row in rows if row["against"] == YESTERDAY}
+    later = _faults_let_pass(spark, params)
+    first = good_nights(params)[0]
+    is_known = all(night == later.get(feature, first) for feature, night in held.items())
+    return made, (len(rows) if is_known else 0) or _write_drift(spark, params, windows)
 
 
 def write_training_features(spark: SparkSession, params: NightParams) -> None:
@@ -69,10 +71,20 @@ def good_nights(params: NightParams) -> tuple[date, ...]:
     return tuple(dict.fromkeys([*passed, params.as_of - timedelta(days=1)]))
 
 
+def _faults_let_pass(spark: SparkSession, params: NightParams) -> dict[str, date]:
+    """By feature, the as-of at which its fault was let pass, if that was after the last night that passed."""
+    before = snapshot_before(params.lake, params.as_of)
+    passed = date.min if before is None else parse_snapshot_id(before.rpartition("/")[2])[0]
+    nights = [(one.as_of, one.checks) for one in let_pass(params.lake, params.as_of) if one.as_of > passed]
+    return faults_let_pass(spark, params.lake, nights) if nights else {}
+
+
 def _windows_at(params: NightParams, as_of: date) -> Windows:
     return windows_of_night(params.model_copy(update={"as_of": as_of}))
 
 
 def _write_drift(spark: SparkSession, params: NightParams, windows: Windows) -> int:
     bases = {YESTERDAY: good_nights(params), TRAINING: (windows.train.as_of,)}
-    return write_feature_drift(spark, params.lake, as_of=params.as_of, bases=bases)
+    return write_feature_drift(
+        spark, params.lake, as_of=params.as_of, bases=bases, let_pass=_faults_let_pass(spark, params)
+    )

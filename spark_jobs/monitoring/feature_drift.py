@@ -4,7 +4,7 @@ What breaks silently shows here: a feature stuck at 0, a source half missing, a 
 counts such features (`faults`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from typing import Any
@@ -23,7 +23,8 @@ from spark_jobs.lake.tables import read_table, write_table
 from spark_jobs.monitoring.drift import ks, psi
 
 DRIFT = "gold.feature_drift"
-# Yesterday is the last night whose snapshot passed its gate: a broken night is nobody's measure.
+# Yesterday is the last night whose snapshot passed its gate: a broken night is nobody's measure, but of the faults that
+# people let pass when they published it nevertheless.
 YESTERDAY, TRAINING = "yesterday", "training"
 # Of fewer users shares say little: nothing is compared.
 FEWEST_USERS = 200
@@ -99,22 +100,41 @@ class _Sample:
     features: pa.Table
 
 
-def write_feature_drift(spark: SparkSession, lake: str, *, as_of: date, bases: Mapping[str, Sequence[date]]) -> int:
+def faults_let_pass(spark: SparkSession, lake: str, nights: Iterable[tuple[date, Collection[str]]]) -> dict[str, date]:
+    """By feature, the newest of these nights at which it had a fault that people let pass.
+
+    nights: newest first, each with the checks that were let pass of it.
+    """
+    table = read_table(spark, lake, DRIFT).where(F.col("against") == YESTERDAY)
+    found: dict[str, date] = {}
+    for night, checks in nights:
+        if {*checks} & FAULTS.keys():
+            rows = [row.asDict() for row in table.where(F.col(AS_OF) == F.lit(night)).collect()]
+            for name, features in faults(rows).items():
+                found = {**dict.fromkeys(features if name in checks else (), night), **found}
+    return found
+
+
+def write_feature_drift(
+    spark: SparkSession, lake: str, *, as_of: date, bases: Mapping[str, Sequence[date]], let_pass: Mapping[str, date]
+) -> int:
     """Replace the as-of's rows; how many there are.
 
-    bases: by name, as-ofs to hold it against, of which the first that is there counts.
+    bases: by name, as-ofs to hold it against, of which the first that is there counts. let_pass: by feature, the as-of
+    that is its yesterday since people let its fault pass.
     """
-    features = read_table(spark, lake, "gold.user_features")
-    then = {against: _first_held(features, as_ofs) for against, as_ofs in bases.items()}
-    now = _first_held(features, [as_of]) if any(then.values()) else None
+    table = read_table(spark, lake, "gold.user_features")
+    then = {against: _first_held(table, as_ofs) for against, as_ofs in bases.items()}
+    wanted = [one for night in sorted({*let_pass.values()}) if (one := _first_held(table, [night])) is not None]
+    now = _first_held(table, [as_of]) if any(then.values()) or wanted else None
     if now is None:
         return 0
-    rows = [
-        row
-        for against, base in then.items()
-        if base is not None
-        for row in drift_rows(base.features, now.features, against=against, base=base.as_of)
-    ]
+    rows = [row for one in wanted for row in _rows(one, now, YESTERDAY, {*_of_night(let_pass, one.as_of)})]
+    own = {row["feature"] for row in rows}
+    for against, base in then.items():
+        if base is not None:
+            names = {*now.features.column_names} - (own if against == YESTERDAY else set())
+            rows += _rows(base, now, against, names)
     if rows:
         frame = spark.createDataFrame(pd.DataFrame(rows)).withColumn(AS_OF, F.lit(as_of))
         write_table(frame, lake, DRIFT, partitions=[as_of])
@@ -126,6 +146,15 @@ def drift_rows(then: pa.Table, now: pa.Table, *, against: str, base: date) -> Se
     names = [name for name in now.column_names if name in then.column_names]
     told = ((name, FeatureDrift.of(_values(then, name), _values(now, name))) for name in names)
     return [{"feature": name, "against": against, "then_as_of": base, **asdict(drift)} for name, drift in told]
+
+
+def _rows(then: _Sample, now: _Sample, against: str, names: Collection[str]) -> Sequence[dict[str, Any]]:
+    chosen = now.features.select([name for name in now.features.column_names if name in names])
+    return drift_rows(then.features, chosen, against=against, base=then.as_of)
+
+
+def _of_night(let_pass: Mapping[str, date], night: date) -> Iterator[str]:
+    return (feature for feature, one in let_pass.items() if one == night)
 
 
 def _first_held(features: DataFrame, as_ofs: Iterable[date]) -> _Sample | None:

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from data_contracts.gate import gate_rules
 from spark_jobs.monitoring.feature_drift import TRAINING, YESTERDAY
 
+# Questions of the gate: what was let pass of one is held against that night.
+SINCE_YESTERDAY = tuple(name for name in gate_rules() if name.endswith(f"_labels_since_{YESTERDAY}"))
 # Of fewer that happened a share says little.
 FEWEST_POSITIVES = 100
 

@@ -3,8 +3,9 @@
 A hash of the user chooses who is compared, so that the same users are looked at in both however large they are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from data_contracts.columns import (
     USER_ID,
 )
 from data_contracts.scores import log_odds
-from spark_jobs.lake.snapshot_files import personal_lists, snapshot_table
+from spark_jobs.lake.snapshot_files import personal_lists, snapshot_before, snapshot_table
 from spark_jobs.monitoring.drift import ks, psi
 from spark_jobs.monitoring.overlap import rank_biased_overlap
 
@@ -35,8 +36,11 @@ _COLUMNS = {"product": (PRODUCT_ITEMS, PRODUCT_SCORES), "offer": (OFFER_ITEMS, O
 
 @dataclass(frozen=True)
 class Change:
-    """Of one kind of item. overlap: mean rank-biased overlap; drift, ks, means: of the best score's log odds."""
+    """Of one kind of item. since: id of the snapshot then; overlap: mean rank-biased overlap; drift, ks, means: of the
+    best score's log odds.
+    """
 
+    since: str
     users: int
     overlap: float
     drift: float
@@ -45,23 +49,51 @@ class Change:
     mean_then: float
 
 
-def changes(snapshot: str, before: str, *, users: int) -> dict[str, Change]:
-    """By kind, of the users of both (about `USERS_COMPARED` of `users`). Empty where too few are in both."""
-    share = min(1.0, USERS_COMPARED / max(users, 1))
-    now, then = _sample(snapshot, share), _sample(before, share)
-    common, here, there = np.intersect1d(_ids(now), _ids(then), return_indices=True)
+@dataclass(frozen=True)
+class Sampled:
+    """Personal lists of a share of a snapshot's users, and its items (items,) in order of their codes."""
+
+    lists: pa.Table
+    items: NDArray[np.str_]
+
+
+# Questions of the gate about how a kind of item changed: what was let pass of one is held against that night.
+CHANGES: Mapping[str, str] = {f"{kind}_{what}": kind for kind in _COLUMNS for what in ("overlap", "score_drift")}
+KINDS = tuple(_COLUMNS)
+
+
+def sampled(snapshot: str, *, users: int) -> Sampled:
+    """About `USERS_COMPARED` of `users`, the same ones of any snapshot."""
+    return Sampled(_sample(snapshot, min(1.0, USERS_COMPARED / max(users, 1))), _item_ids(snapshot))
+
+
+def changes_since(lake: str, as_of: date, now: Sampled, *, users: int) -> dict[str, Change]:
+    """By question of `CHANGES`, since the night that it is held against; those are left out which have none."""
+    bases = {check: snapshot_before(lake, as_of, check) for check in CHANGES}
+    found = {base: changes(now, sampled(base, users=users), since=base) for base in {*bases.values()} if base}
+    return {
+        check: found[base][CHANGES[check]] for check, base in bases.items() if base and CHANGES[check] in found[base]
+    }
+
+
+def changes(now: Sampled, then: Sampled, *, since: str) -> dict[str, Change]:
+    """By kind, of the users of both. Empty where too few are in both. since: URI of the snapshot then."""
+    common, here, there = np.intersect1d(_ids(now.lists), _ids(then.lists), return_indices=True)
     if len(common) < FEWEST_USERS:
         return {}
-    items = {"now": _item_ids(snapshot), "then": _item_ids(before)}
-    _, code = np.unique(np.concatenate([items["now"], items["then"]]), return_inverse=True)
-    codes_now, codes_then = np.split(code.astype(np.int32), [len(items["now"])])
+    _, code = np.unique(np.concatenate([now.items, then.items]), return_inverse=True)
+    codes_now, codes_then = np.split(code.astype(np.int32), [len(now.items)])
     found = {}
     for kind, (names, scores) in _COLUMNS.items():
-        lists = (_padded(now.column(names), codes_now)[here], _padded(then.column(names), codes_then)[there])
-        ours, theirs = _best(now.column(scores)), _best(then.column(scores))
+        lists = (
+            _padded(now.lists.column(names), codes_now)[here],
+            _padded(then.lists.column(names), codes_then)[there],
+        )
+        ours, theirs = _best(now.lists.column(scores)), _best(then.lists.column(scores))
         overlap = float(rank_biased_overlap(*lists).mean())
+        means = _mean_of_known(ours), _mean_of_known(theirs)
         found[kind] = Change(
-            len(common), overlap, psi(theirs, ours), ks(theirs, ours), _mean_of_known(ours), _mean_of_known(theirs)
+            since.rpartition("/")[2], len(common), overlap, psi(theirs, ours), ks(theirs, ours), *means
         )
     return found
 

@@ -34,6 +34,7 @@ from spark_jobs.lake.snapshot_files import (
 )
 from spark_jobs.lake.tables import table_uri
 from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS
+from spark_jobs.monitoring.model_scores import NightScores
 from spark_jobs.monitoring.score_drift import SCORE_DRIFT
 from spark_jobs.report.seen import ListsSeen, People, lists_seen
 from spark_jobs.scoring.snapshot import CATALOGUE, FALLBACK_LISTS, ITEMS, PORTRAITS, USER_STATE
@@ -68,8 +69,8 @@ class Snapshot:
 @dataclass(frozen=True)
 class Facts:
     """contacts, answers: what came of campaigns in the last days and of our own answers, (channel, event) -> how often.
-    models: documents beside the night's models, by name. drift, score_drift: rows of those tables. evaluation: the
-    newest rolling one up to this night.
+    models: documents beside the night's models, by name. drift, score_drift: rows of those tables. scores: tonight's,
+    and those of the models' first nights. evaluation: the newest rolling one up to this night.
     """
 
     now: Snapshot
@@ -77,6 +78,7 @@ class Facts:
     portraits: Sequence[Row]
     drift: Sequence[Row]
     score_drift: Sequence[Row]
+    scores: NightScores | None
     models: Mapping[str, Row]
     evaluation: Row
     contacts: Mapping[tuple[str, str], int]
@@ -97,6 +99,7 @@ def facts_of(lake: str, snapshot_id: str) -> Facts:
         portraits=snapshot_table(snapshot, PORTRAITS).to_pylist(),
         drift=written_of_night(lake, DRIFT, ["then_as_of", *DRIFT_COLUMNS], as_of),
         score_drift=written_of_night(lake, SCORE_DRIFT, _SCORE_DRIFT, as_of),
+        scores=NightScores.read(snapshot),
         models=model_documents(f"{lake}/models/{as_of}"),
         evaluation=_newest_evaluation(lake, as_of),
         contacts=contacts,

@@ -5,6 +5,7 @@ token it is.
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from data_contracts.settings import Settings
 from data_contracts.vocabulary import Channel, Scope
 from infra.local.clickhouse.testing import clickhouse_url
 from infra.tokens import issue
+from spark_jobs.lake.snapshot_files import snapshot_before
 from sql.client import Address, connected
 from sql.exports import Step, put_step
 from sql.pointer import moves
@@ -65,6 +67,7 @@ def test_what_the_gate_stopped_is_told_and_published_by_two_people_only(address:
             colleague = bearer(Settings(data_dir=tmp_path), "risk", Scope.SNAPSHOTS_WRITE)
             agreed = await client.post(f"{url}/approve", headers=colleague)
             assert (agreed.status_code, agreed.json()["published"]) == (200, True), agreed.text
+            assert snapshot_before(str(tmp_path / "lake"), date(2026, 3, 18), "product_overlap") is not None
             steps = (await client.get("/api/v1/verdicts")).json()["verdicts"][1]["overrides"]
             assert [(one["step"], one["actor"]) for one in steps] == [("asked", "back-office"), ("approved", "risk")]
             (moved, *_) = (await client.get("/api/v1/moves", params={"most": 1})).json()["moves"]

@@ -25,7 +25,8 @@ from spark_jobs.lake.plain import written_of_night
 from spark_jobs.lake.tables import read_table, table_uri, write_table
 from spark_jobs.lifecycle.learned import write_features
 from spark_jobs.monitoring import feature_drift
-from spark_jobs.monitoring.feature_drift import DRIFT
+from spark_jobs.monitoring.feature_drift import DRIFT, YESTERDAY
+from tests.sealed_nights import publish_stopped, seal_stopped
 
 FIRST, LAST = date(2026, 3, 2), date(2026, 3, 9)
 USERS = range(1, 7)
@@ -164,3 +165,31 @@ def test_features_are_held_against_the_last_night_that_passed_and_against_the_da
     assert held_against() == {good.as_of}
     seal(broken.model_copy(update={"attempt": 2}), passed=True)
     assert held_against() == {broken.as_of}
+
+
+def test_a_feature_whose_fault_was_let_pass_is_held_against_that_night_and_others_against_the_last_that_passed(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd_one = "f_offers_view_7d"
+    monkeypatch.setattr(feature_drift, "FEWEST_USERS", 3)
+    monkeypatch.setattr(feature_drift, "FAULTS", {"features_rescaled": lambda row: row["feature"] == odd_one})
+    lake = Lake(spark, tmp_path)
+    lake.deliver(list(dates(FIRST, LAST - timedelta(days=1))))
+    good, odd, tonight = (
+        NightParams(as_of=LAST - timedelta(days=ago), lake=lake.uri, sources=Sources(tecd="none")) for ago in (2, 1, 0)
+    )
+
+    def held_against() -> dict[str, date]:
+        write_features(spark, tonight)
+        rows = written_of_night(lake.uri, DRIFT, ("feature", "against", "then_as_of"), LAST)
+        return {row["feature"]: row["then_as_of"] for row in rows if row["against"] == YESTERDAY}
+
+    write_gold(spark, tonight, training=[good.as_of], with_nights=False)
+    seal_stopped(good)
+    write_features(spark, odd)
+    seal_stopped(odd, "features_rescaled")
+    assert {*held_against().values()} == {good.as_of}
+    publish_stopped(odd)
+    held = held_against()
+    assert held.pop(odd_one) == odd.as_of
+    assert {*held.values()} == {good.as_of}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from spark_jobs.lake.plain import last_written
-from spark_jobs.lake.tables import read_table
+from spark_jobs.lake.plain import last_written, written_of_night
+from spark_jobs.lake.tables import read_table, table_exists
 from spark_jobs.monitoring.feature_drift import TRAINING, YESTERDAY
-from spark_jobs.monitoring.score_drift import SCORE_DRIFT, write_score_drift
+from spark_jobs.monitoring.score_drift import PRODUCT_SCORE_DRIFT, SCORE_DRIFT, write_score_drift
 
 NIGHT = date(2026, 3, 16)
 
@@ -23,3 +23,7 @@ def test_a_nights_rows_replace_those_of_its_earlier_attempt_and_of_no_other_nigh
     write_score_drift(spark, lake, [{**row, "ks": 0.5}], as_of=NIGHT)
     assert last_written(lake, SCORE_DRIFT, ["as_of", *row]) == [{**row, "ks": 0.5, "as_of": NIGHT.isoformat()}]
     assert read_table(spark, lake, SCORE_DRIFT).count() == 3
+    write_score_drift(spark, lake, [], as_of=NIGHT)
+    assert written_of_night(lake, SCORE_DRIFT, ["measure"], NIGHT) == []
+    write_score_drift(spark, lake, [], as_of=NIGHT, table=PRODUCT_SCORE_DRIFT)
+    assert not table_exists(lake, PRODUCT_SCORE_DRIFT)

@@ -6,10 +6,19 @@ from pathlib import Path
 import pytest
 
 from data_contracts.errors import GateError, InputError
-from data_contracts.manifest import MANIFEST_FILE, GateCheck, GateVerdict, Manifest
+from data_contracts.manifest import (
+    MANIFEST_FILE,
+    OVERRIDE_FILE,
+    Erasure,
+    GateCheck,
+    GateVerdict,
+    Manifest,
+    Override,
+)
 from sql.client import Store
-from sql.gated import load_verified
+from sql.gated import load_verified, publish_overridden
 from sql.overrides import Step, approve, ask, require_approved, steps
+from sql.pointer import current
 from sql.states import State, state_of
 from tests.sql.snapshots import write_snapshot
 
@@ -43,6 +52,25 @@ def test_two_people_publish_what_the_gate_stopped_and_both_are_kept(store: Store
         (Step.ASKED, "anna", "new catalogue: churn is wanted"),
         (Step.APPROVED, "boris", "new catalogue: churn is wanted"),
     ]
+
+
+def test_publishing_what_was_stopped_leaves_word_of_what_was_let_pass_beside_the_manifest(
+    store: Store, tmp_path: Path
+) -> None:
+    folder, manifest = stopped(tmp_path, "product_overlap", "features_drifted")
+    ask(store, manifest, actor="anna", reason="new catalogue")
+    now = datetime.now(UTC)
+    publish_overridden(store, manifest, snapshot_uri=str(folder), actor="boris", now=now)
+    assert current(store) == A
+    left = Override.model_validate_json((folder / OVERRIDE_FILE).read_text())
+    assert (left.asked_by, left.approved_by, left.reason) == ("anna", "boris", "new catalogue")
+    assert left.let_pass(manifest) == {"product_overlap", "features_drifted"}
+    assert left.let_pass(sealed(folder, manifest, "product_overlap")) == {"product_overlap"}
+    assert left.let_pass(sealed(folder, manifest, "product_overlap", "policy")) == frozenset()
+    other = {**manifest.tables, "lists": manifest.tables["lists"].model_copy(update={"checksum": "0" * 16})}
+    assert left.let_pass(manifest.model_copy(update={"tables": other})) == frozenset()
+    erasure = Erasure(receipt="ab", at=now + timedelta(days=1))
+    assert left.let_pass(manifest.model_copy(update={"tables": other, "erasures": (erasure,)}))
 
 
 def test_nobody_approves_what_they_asked_for_or_what_nobody_asked_for(store: Store, tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_contracts.gate import gate_rules
+from data_contracts.scores import quantise
 from data_contracts.tables import contract
 from spark_jobs.monitoring.drift import ks, psi
 from spark_jobs.monitoring.feature_drift import FAULTS, TRAINING, YESTERDAY, drift_rows, faults
 from spark_jobs.monitoring.label_drift import LabelDrift, label_drifts
+from spark_jobs.monitoring.model_scores import ScoreDrift, Spread
 from spark_jobs.monitoring.overlap import rank_biased_overlap
-from spark_jobs.monitoring.score_drift import SCORE_DRIFT, score_drift_rows
+from spark_jobs.monitoring.score_drift import PRODUCT_SCORE_DRIFT, SCORE_DRIFT, product_rows, score_drift_rows
 from spark_jobs.monitoring.yesterday import Change
 
 RNG = np.random.default_rng(7)
@@ -143,13 +145,44 @@ def test_few_positives_or_an_unknown_training_share_say_nothing() -> None:
 
 
 def test_scores_and_labels_of_a_night_are_rows_of_their_contract() -> None:
-    change = Change(users=900, overlap=0.8, drift=0.3, ks=0.2, mean=-4.0, mean_then=-3.5)
+    change = Change(since="2026-03-15.1", users=900, overlap=0.8, drift=0.3, ks=0.2, mean=-4.0, mean_then=-3.5)
     documents = {"products/ranker.json": ranker(300)}
-    rows = list(score_drift_rows({"offer": change}, documents, {"products/ranker.json": ranker(250)}))
+    moved = ScoreDrift.of(spread(0.1), spread(0.2), since=date(2026, 3, 10))
+    then = {"products/ranker.json": ranker(250)}
+    rows = list(score_drift_rows({"offer": change}, {"product": moved}, documents, then))
     assert [(row["measure"], row["against"]) for row in rows] == [
         ("offer_score", YESTERDAY),
+        ("product_score", TRAINING),
         ("product_labels", YESTERDAY),
         ("product_labels", TRAINING),
     ]
     assert all({*row, "as_of"} == set(contract(SCORE_DRIFT).column_names) for row in rows)
-    assert rows[1]["mean"] == pytest.approx(0.003)
+    assert rows[2]["mean"] == pytest.approx(0.003)
+    (row,) = product_rows({"card_gold": moved})
+    assert {*row, "as_of"} == set(contract(PRODUCT_SCORE_DRIFT).column_names)
+
+
+def spread(probability: float, lists: int = 20_000) -> Spread:
+    """Scores about a probability, one list in ten without any."""
+    odds = np.log(probability / (1 - probability)) + RNG.normal(size=lists)
+    return Spread.of(np.where(np.arange(lists) % 10, quantise(1 / (1 + np.exp(-odds))).astype(np.int64), -1))
+
+
+def test_a_few_hundred_ranks_tell_the_drift_of_all_scores() -> None:
+    whole = {
+        probability: np.sort(RNG.normal(np.log(probability / (1 - probability)), 1, 20_000))
+        for probability in (0.1, 0.13)
+    }
+    then, now = (Spread.of(quantise(1 / (1 + np.exp(-odds)))) for odds in whole.values())
+    assert (then.lists, len(then.scores)) == (20_000, 500)
+    moved = ScoreDrift.of(then, now, since=date(2026, 3, 10))
+    assert moved.psi == pytest.approx(psi(*whole.values()), abs=0.02)
+    assert moved.ks == pytest.approx(ks(*whole.values()), abs=0.01)
+    assert (moved.mean, moved.mean_then) == pytest.approx([whole[0.13].mean(), whole[0.1].mean()], abs=0.01)
+
+
+def test_lists_without_any_item_are_a_drift_of_their_own() -> None:
+    full = Spread.of(np.full(1_000, 30_000))
+    half = Spread.of(np.where(np.arange(1_000) % 2, 30_000, -1))
+    assert ScoreDrift.of(full, half, since=date(2026, 3, 10)).psi > 0.25
+    assert ScoreDrift.of(full, Spread.of(np.empty(0)), since=date(2026, 3, 10)).psi == 0.0

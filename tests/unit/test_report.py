@@ -1,5 +1,6 @@
 """The report tells a snapshot in words, plots and tables; names in it are text, whatever they say."""
 
+import html
 import json
 import re
 from datetime import timedelta
@@ -16,7 +17,9 @@ from data_contracts.models import ModelVersion, NightModels
 from data_contracts.night import NightParams, Sources
 from data_contracts.scores import dequantise, quantise
 from spark_jobs.jobs import report, seal
+from spark_jobs.lake.files import write_bytes
 from spark_jobs.lifecycle.files import leave
+from spark_jobs.monitoring.model_scores import SCORES_FILE, NightScores, Scores, Spread
 from spark_jobs.report import charts
 from spark_jobs.report.make import report_uri
 from spark_jobs.report.page import coded
@@ -103,6 +106,22 @@ def sealed(params: NightParams, *, first: int = 0, offer: str = "offer:1") -> No
     seal.run(params)
 
 
+def write_scores(params: NightParams) -> None:
+    """Tonight's and those of the model's first night, a week ago: those of a product of a hostile id doubled."""
+
+    def spread(probability: float) -> Spread:
+        return Spread.of(np.repeat(quantise([probability, probability * 1.5]), 300))
+
+    def told(days_ago: int, probability: float) -> Scores:
+        best = {kind: spread(0.1) for kind in ("product", "offer")}
+        products = {HOSTILE: spread(probability), "card_b": spread(0.01)}
+        return Scores(as_of=AS_OF - timedelta(days=days_ago), best=best, products=products)
+
+    then = {kind: told(7, 0.1).of_kind(kind) for kind in ("product", "offer")}
+    document = NightScores(now=told(0, 0.2), then=then).model_dump_json()
+    write_bytes(f"{params.snapshot_uri}/{SCORES_FILE}", document.encode())
+
+
 @pytest.fixture(scope="module")
 def params(tmp_path_factory: pytest.TempPathFactory) -> NightParams:
     """Two nights; the gate stopped both, but the first is made to have passed, and the second has all there can be."""
@@ -112,6 +131,7 @@ def params(tmp_path_factory: pytest.TempPathFactory) -> NightParams:
     sealed(before, first=1)
     manifest = Path(before.snapshot_uri) / "manifest.json"
     manifest.write_text(re.sub(r'"passed": false', '"passed": true', manifest.read_text()))
+    write_scores(tonight)
     sealed(tonight, offer=HOSTILE)
     step = {
         "step": "ingest",
@@ -177,6 +197,14 @@ def test_ids_are_unique_and_references_inside_the_page_lead_somewhere(page: str)
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'href="#([^"]+)"', page)) | set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
+
+
+def test_scores_are_drawn_beside_those_of_the_models_first_night(page: str) -> None:
+    (drift,) = re.findall(r'<section id="drift".*?</section>', page, re.DOTALL)
+    assert "products, model&#39;s first (2026-03-09)" in drift
+    assert "Products whose scores moved most since 2026-03-09" in drift
+    assert re.search(r"<td>card_b</td><td>0\.000</td><td>0\.000</td>", drift)
+    assert re.search(r"</script>.*?</td><td>[1-9]\d?\.\d+</td><td>1\.000</td>", html.unescape(drift))
 
 
 def test_what_moved_since_yesterday_is_told(page: str) -> None:

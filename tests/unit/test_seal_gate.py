@@ -95,7 +95,7 @@ def _failures(tables: dict[str, pa.Table], blocked: tuple[int, ...] = (), *, off
     return {check.name for check in verdict.failures}
 
 
-def _changed(tables: dict[str, pa.Table], table: str, change: Callable[[Rows], Rows]) -> dict[str, pa.Table]:
+def changed(tables: dict[str, pa.Table], table: str, change: Callable[[Rows], Rows]) -> dict[str, pa.Table]:
     rows = change(tables[table].to_pylist())
     return {**tables, table: pa.Table.from_pylist(rows, schema=tables[table].schema)}
 
@@ -115,10 +115,10 @@ def _by_uplift(**values: Any) -> Callable[[Rows], Rows]:
 
 
 def test_lists_of_a_variant_keep_the_policy_and_may_be_in_another_order(sound: dict[str, pa.Table]) -> None:
-    assert _failures(_changed(sound, "lists", _by_uplift())) == set()
-    assert _failures(_changed(sound, "lists", _by_uplift(product_items=[4], **ONE_PRODUCT))) == {"policy"}
-    assert _failures(_changed(sound, "lists", _by_uplift(variant="challenger"))) == {"ordered_scores"}
-    twice = _changed(_changed(sound, "lists", _by_uplift()), "lists", lambda rows: [*rows, rows[-1]])
+    assert _failures(changed(sound, "lists", _by_uplift())) == set()
+    assert _failures(changed(sound, "lists", _by_uplift(product_items=[4], **ONE_PRODUCT))) == {"policy"}
+    assert _failures(changed(sound, "lists", _by_uplift(variant="challenger"))) == {"ordered_scores"}
+    twice = changed(changed(sound, "lists", _by_uplift()), "lists", lambda rows: [*rows, rows[-1]])
     assert _failures(twice) == {"one_list_a_user"}
 
 
@@ -161,7 +161,7 @@ BROKEN_TABLES = {
 @pytest.mark.parametrize("fault", BROKEN_TABLES)
 def test_each_fault_is_named(sound: dict[str, pa.Table], fault: str) -> None:
     table, change = BROKEN_TABLES[fault]
-    assert fault in _failures(_changed(sound, table, change))
+    assert fault in _failures(changed(sound, table, change))
 
 
 def test_lists_are_not_held_to_the_size_of_the_catalogue(sound: dict[str, pa.Table]) -> None:
@@ -175,7 +175,7 @@ def test_offers_listed_equally_often_count_whole_and_one_that_outweighs_them_har
 
 def test_a_product_list_longer_than_twenty_is_refused(sound: dict[str, pa.Table]) -> None:
     long = {"offer_items": [FIRST_OFFER] * 21, "offer_scores": [1] * 21, "offer_reasons": [0] * 21}
-    assert "offer_list_length" in _failures(_changed(sound, "lists", _first_list(**long)))
+    assert "offer_list_length" in _failures(changed(sound, "lists", _first_list(**long)))
 
 
 def test_a_blocked_offer_on_a_list_is_against_the_policy(sound: dict[str, pa.Table]) -> None:
@@ -188,8 +188,8 @@ def test_a_blocked_offer_on_a_list_is_against_the_policy(sound: dict[str, pa.Tab
 def test_what_nobody_may_be_shown_is_against_the_policy_on_a_fallback_list_too(
     sound: dict[str, pa.Table], listed: dict[str, list[int]], blocked: tuple[int, ...]
 ) -> None:
-    lists = _changed(sound, "lists", lambda rows: [{**row, **NO_OFFERS} for row in rows]) if blocked else sound
-    fallback = _changed(lists, "fallback_lists", lambda rows: [{**rows[0], **listed}, *rows[1:]])
+    lists = changed(sound, "lists", lambda rows: [{**row, **NO_OFFERS} for row in rows]) if blocked else sound
+    fallback = changed(lists, "fallback_lists", lambda rows: [{**rows[0], **listed}, *rows[1:]])
     assert "policy" not in _failures(lists, blocked)
     assert "policy" in _failures(fallback, blocked)
 
@@ -200,18 +200,18 @@ def test_what_nobody_may_be_shown_is_against_the_policy_on_a_fallback_list_too(
 def test_a_kind_that_the_snapshot_has_and_no_list_holds_is_a_fault(
     sound: dict[str, pa.Table], nothing: dict[str, list[int]], kind: str
 ) -> None:
-    bare = _changed(sound, "lists", lambda rows: [{**row, **nothing} for row in rows])
+    bare = changed(sound, "lists", lambda rows: [{**row, **nothing} for row in rows])
     assert _failures(bare) == {f"{kind}_lists_filled"}
 
 
 def test_a_kind_of_which_nothing_may_be_shown_is_asked_of_no_list(sound: dict[str, pa.Table]) -> None:
-    bare = _changed(sound, "lists", lambda rows: [{**row, **NO_OFFERS} for row in rows])
+    bare = changed(sound, "lists", lambda rows: [{**row, **NO_OFFERS} for row in rows])
     assert _failures(bare, offers=0) == set()
     assert _failures(bare, blocked=tuple(range(FIRST_OFFER, FIRST_OFFER + len(OFFERS)))) == set()
 
 
 def test_where_there_are_no_customers_everybody_has_a_list(sound: dict[str, pa.Table]) -> None:
-    nobody = _changed(sound, "user_state", lambda rows: [{**row, "consents": 0} for row in rows])
+    nobody = changed(sound, "user_state", lambda rows: [{**row, "consents": 0} for row in rows])
     assert "coverage" not in _failures(nobody)
     assert "no_list_unasked" not in _failures(nobody)
 
@@ -221,7 +221,7 @@ def params(tmp_path: Path) -> NightParams:
     return NightParams(as_of=AS_OF, lake=str(tmp_path / "lake"), sources=Sources(reference="unread"))
 
 
-def _write(sound: dict[str, pa.Table], params: NightParams) -> None:
+def write_snapshot(sound: dict[str, pa.Table], params: NightParams) -> None:
     for name, table in sound.items():
         write_small(table, params.snapshot_uri, name)
     write_small(items_table(CATALOGUE, OFFERS), params.snapshot_uri, "items")
@@ -241,7 +241,7 @@ def _stopped(params: NightParams) -> str:
 
 
 def test_sealing_writes_counts_checksums_and_verdict(sound: dict[str, pa.Table], params: NightParams) -> None:
-    _write(sound, params)
+    write_snapshot(sound, params)
     seal.run(params)
     manifest = _manifest(params)
     assert manifest.gate.passed
@@ -277,7 +277,7 @@ def test_the_manifest_names_the_versions_that_scored_and_the_gate_asks_for_their
 
 
 def test_sealing_twice_gives_the_same_checksums(sound: dict[str, pa.Table], params: NightParams) -> None:
-    _write(sound, params)
+    write_snapshot(sound, params)
     seal.run(params)
     first = _manifest(params)
     pq.write_table(sound["lists"].slice(0, 30), Path(params.snapshot_uri) / "lists" / "part-00000.parquet")
@@ -287,13 +287,13 @@ def test_sealing_twice_gives_the_same_checksums(sound: dict[str, pa.Table], para
 
 
 def test_a_failed_gate_names_its_checks_and_keeps_the_verdict(sound: dict[str, pa.Table], params: NightParams) -> None:
-    _write(_changed(sound, "lists", lambda rows: rows[:30]), params)
+    write_snapshot(changed(sound, "lists", lambda rows: rows[:30]), params)
     assert "coverage 0.5" in _stopped(params)
     assert not _manifest(params).gate.passed
 
 
 def _sealed(sound: dict[str, pa.Table], params: NightParams, *, offers: list[str] | None = None) -> dict[str, float]:
-    _write(sound, params)
+    write_snapshot(sound, params)
     if offers:
         write_small(items_table(CATALOGUE, offers), params.snapshot_uri, "items")
     seal.run(params)
@@ -313,7 +313,7 @@ def test_the_same_lists_as_yesterday_overlap_wholly_though_items_have_other_code
     sound: dict[str, pa.Table], params: NightParams
 ) -> None:
     renumbered = {code: FIRST_OFFER + len(OFFERS) - 1 - (code - FIRST_OFFER) for code in range(FIRST_OFFER, 8)}
-    change = _changed(
+    change = changed(
         sound,
         "lists",
         lambda rows: [{**row, "offer_items": [renumbered[code] for code in row["offer_items"]]} for row in rows],
@@ -327,14 +327,14 @@ def test_the_same_lists_as_yesterday_overlap_wholly_though_items_have_other_code
 
 @pytest.mark.usefixtures("yesterday")
 def test_lists_that_turned_over_in_a_night_are_stopped(sound: dict[str, pa.Table], params: NightParams) -> None:
-    turned = _changed(
+    turned = changed(
         sound,
         "lists",
         lambda rows: [
             {**row, "product_items": [0], "product_scores": [60_000], "product_reasons": [0]} for row in rows
         ],
     )
-    _write(turned, params)
+    write_snapshot(turned, params)
     assert "product_score_drift" in _stopped(params)
     assert _manifest(params).gate.checks
 
@@ -343,13 +343,13 @@ def test_a_stopped_snapshot_is_nobodys_yesterday(
     sound: dict[str, pa.Table], yesterday: NightParams, params: NightParams
 ) -> None:
     worse = yesterday.model_copy(update={"attempt": 2})
-    _write(_changed(sound, "lists", lambda rows: rows[:30]), worse)
+    write_snapshot(changed(sound, "lists", lambda rows: rows[:30]), worse)
     assert _stopped(worse)
     assert snapshot_before(params.lake, AS_OF) == yesterday.snapshot_uri
 
 
 def test_an_unfinished_folder_is_not_sealed(sound: dict[str, pa.Table], params: NightParams) -> None:
-    _write(sound, params)
+    write_snapshot(sound, params)
     (Path(params.snapshot_uri) / "rules.json").unlink()
     with pytest.raises(InputError, match=r"no rules\.json"):
         seal.run(params)
@@ -390,7 +390,7 @@ def test_a_planted_breakage_of_features_stops_the_snapshot_by_its_name(
     sound: dict[str, pa.Table], params: NightParams, fault: str
 ) -> None:
     _write_drift(params, BREAKAGES[fault](AMOUNTS))
-    _write(sound, params)
+    write_snapshot(sound, params)
     assert f"{fault} 21 (features since 2026-03-13: f_00, f_01" in _stopped(params)
     assert not _manifest(params).gate.passed
 
@@ -405,7 +405,7 @@ def test_labels_that_went_missing_or_came_twice_overnight_stop_the_snapshot(
         night = params.model_copy(update={"as_of": AS_OF - timedelta(days=days_ago)})
         facts = {"calibration_positives": happened, "calibration_rows": 1_000_000}
         write_bytes(f"{night.models_uri}/{RANKERS[kind]}", json.dumps({"facts": facts}).encode())
-    _write(sound, params)
+    write_snapshot(sound, params)
     seal.run(params)
     failures = {check.name for check in _manifest(params).gate.failures}
     assert failures == (set() if passed else {f"{kind}_labels_since_yesterday"})

@@ -9,13 +9,13 @@ from data_contracts.gate import gate_rules
 from data_contracts.manifest import GateCheck
 from data_contracts.scores import LOGIT_LIMIT
 from spark_jobs.monitoring.feature_drift import TRAINING, YESTERDAY
+from spark_jobs.monitoring.model_scores import PSI_LINE, ScoreDrift, drift_by_product
 from spark_jobs.report import charts
 from spark_jobs.report.facts import Facts
 from spark_jobs.report.parts import Plot, Section, Table, count, money, plain, share
 from spark_jobs.report.seen import BINS, Floats, Ints
 
 _DRIFTS_SHOWN = 15
-_PSI_LINE = 0.25
 _DRIFT_NUMBERS = ("psi", "ks", "mean_then", "mean")
 
 
@@ -53,10 +53,10 @@ def _verdict_row(check: GateCheck, reason: str) -> tuple[str, ...]:
 def drift(facts: Facts) -> Section:
     against = YESTERDAY if any(row["against"] == YESTERDAY for row in facts.drift) else TRAINING
     rows = sorted((row for row in facts.drift if row["against"] == against), key=lambda row: -row["psi"])
-    plots = [*_feature_plot(rows, against), *_score_plots(facts)]
-    moved = sum(row["psi"] > _PSI_LINE for row in rows)
+    plots = [*_feature_plot(rows, against), *_score_plots(facts), *_product_plot(facts)]
+    moved = sum(row["psi"] > PSI_LINE for row in rows)
     meaning = (
-        f"{moved} of {len(rows)} features moved beyond the usual line (PSI {_PSI_LINE}) since {_named(rows, against)}."
+        f"{moved} of {len(rows)} features moved beyond the usual line (PSI {PSI_LINE}) since {_named(rows, against)}."
         if rows
         else "No features were held against an earlier night."
     )
@@ -75,7 +75,9 @@ def _scores_and_labels(facts: Facts) -> list[Table]:
 
 def _named(rows: Sequence[Mapping[str, Any]], against: str) -> str:
     what = "the last night that passed its gate" if against == YESTERDAY else "the ranker's training set"
-    return f"{what} ({rows[0]['then_as_of']})"
+    nights = sorted({str(row["then_as_of"]) for row in rows})
+    later = f", or that people let pass since ({', '.join(nights[1:])})" if nights[1:] else ""
+    return f"{what} ({nights[0]}){later}"
 
 
 def _feature_plot(rows: Sequence[Mapping[str, Any]], against: str) -> list[Plot]:
@@ -83,7 +85,7 @@ def _feature_plot(rows: Sequence[Mapping[str, Any]], against: str) -> list[Plot]
         {
             "feature": row["feature"].removeprefix("f_"),
             "psi": row["psi"],
-            "shade": charts.ORANGE if row["psi"] > _PSI_LINE else charts.BLUE,
+            "shade": charts.ORANGE if row["psi"] > PSI_LINE else charts.BLUE,
             "says": f"{row['feature']}: PSI {row['psi']:.3f}, KS {row['ks']:.3f}",
         }
         for row in rows[:_DRIFTS_SHOWN]
@@ -96,7 +98,7 @@ def _feature_plot(rows: Sequence[Mapping[str, Any]], against: str) -> list[Plot]
         shown,
         value="psi",
         label="feature",
-        title=f"population stability index, beyond {_PSI_LINE} in orange",
+        title=f"population stability index, beyond {PSI_LINE} in orange",
         form=".2f",
     )
     title = f"Features that moved most against {against}"
@@ -123,6 +125,7 @@ def _score_plots(facts: Facts) -> list[Plot]:
         for kind in ("product", "offer")
         if snapshot.seen.scores[kind].any()
     }
+    scores |= _first_scores(facts)
     points = [point for line, lists in scores.items() for point in _histogram(line, lists)]
     if not points:
         return []
@@ -144,6 +147,42 @@ def _score_plots(facts: Facts) -> list[Plot]:
             Table("Scores", columns, cells),
         )
     ]
+
+
+def _first_scores(facts: Facts) -> dict[str, Ints]:
+    """(BINS,) of those that tonight's are held against as of training, by what the line is called."""
+    then = {} if facts.scores is None else facts.scores.then
+    odds = {f"{kind}s, model's first ({one.as_of})": one.best[kind].log_odds for kind, one in then.items()}
+    edges = np.linspace(-LOGIT_LIMIT, LOGIT_LIMIT, BINS + 1)
+    lists = {line: np.histogram(of[~np.isnan(of)], edges)[0] for line, of in odds.items()}
+    return {line: of for line, of in lists.items() if of.any()}
+
+
+def _product_plot(facts: Facts) -> list[Plot]:
+    found = {} if facts.scores is None else drift_by_product(facts.scores)
+    rows = sorted(found.items(), key=lambda row: -row[1].psi)
+    if not rows:
+        return []
+    shown = [
+        {
+            "product": name,
+            "psi": moved.psi,
+            "shade": charts.ORANGE if moved.psi > PSI_LINE else charts.BLUE,
+            "says": f"{name}: PSI {moved.psi:.3f}, KS {moved.ks:.3f}",
+        }
+        for name, moved in rows[:_DRIFTS_SHOWN]
+    ]
+    title = f"population stability index, beyond {PSI_LINE} in orange"
+    drawn = charts.bars(shown, value="psi", label="product", title=title, form=".2f")
+    columns = ("Product", "PSI", "KS", "Mean log odds then", "Mean log odds now", "Lists then", "Lists now")
+    table = Table("All products", columns, [_product_row(name, moved) for name, moved in rows])
+    since = rows[0][1].then_as_of
+    return [Plot(f"Products whose scores moved most since {since}", charts.svg(drawn, name="drift-products"), table)]
+
+
+def _product_row(name: str, moved: ScoreDrift) -> tuple[str, ...]:
+    means = f"{moved.mean_then:.2f}", f"{moved.mean:.2f}"
+    return name, f"{moved.psi:.3f}", f"{moved.ks:.3f}", *means, count(moved.lists_then), count(moved.lists)
 
 
 def _middles() -> Floats:
