@@ -23,7 +23,7 @@ SOURCE_ROWS = "source_rows"
 # A source that usually brings fewer rows a day comes and goes by chance: it is not asked about.
 FEWEST_ROWS = 200
 # The median of fewer days says nothing.
-FEWEST_DAYS = 3
+_FEWEST_DAYS = 3
 _WEEKS, _DAYS = 8, 28
 
 Days = Mapping[date, int]
@@ -83,7 +83,7 @@ def source_rows(deliveries: Deliveries, source: str, night: date) -> SourceRows 
     since = _let_pass_since(deliveries, source, night)
     stopped = {deliveries.day_of(source, one) for one in deliveries.stopped} - {since}
     before = [one for one in sorted(days) if (since or date.min) <= one < day and one not in stopped]
-    usual = _usual(days, before, day, fewest=FEWEST_DAYS if since is None else 1)
+    usual = _usual(days, before, day, fewest=_FEWEST_DAYS if since is None else 1)
     return None if usual is None or usual < FEWEST_ROWS else SourceRows(source, day, days.get(day, 0), usual)
 
 
@@ -99,7 +99,7 @@ def _let_pass_since(deliveries: Deliveries, source: str, night: date) -> date | 
 def _usual(days: Days, before: Sequence[date], day: date, *, fewest: int) -> float | None:
     """The median of the same weekday where there are enough of it, else of all days."""
     same = [one for one in before if one.weekday() == day.weekday()][-_WEEKS:]
-    chosen = same if len(same) >= FEWEST_DAYS else before[-_DAYS:]
+    chosen = same if len(same) >= _FEWEST_DAYS else before[-_DAYS:]
     return median(days[one] for one in chosen) if len(chosen) >= fewest else None
 
 

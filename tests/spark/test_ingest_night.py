@@ -15,7 +15,6 @@ from spark_jobs.jobs.ingest import run
 from spark_jobs.jobs.runner import JobReport
 from spark_jobs.lake.commits import changed_days, first_changed_day, newest_version
 from spark_jobs.lake.tables import read_table, table_uri
-from spark_jobs.monitoring import source_rows
 from tests.spark.ingest_samples import AS_OF, Deliveries, at
 
 FIRST, LAST = AS_OF - timedelta(days=3), AS_OF - timedelta(days=1)
@@ -134,16 +133,6 @@ def product_events() -> Sequence[Mapping[str, Any]]:
 def telemetry(event_id: str, event_type: str, **told: str) -> Mapping[str, Any]:
     own = {"screen": None, "query": None, "product_id": "", **told}
     return {"event_id": event_id, "event_time": 9, "user_id": 1, "session_id": "s", "event_type": event_type, **own}
-
-
-def test_what_each_source_delivered_is_told_from_the_ledger_beside_what_is_usual(
-    ingested: Ingested, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(source_rows, "FEWEST_ROWS", 1)
-    monkeypatch.setattr(source_rows, "FEWEST_DAYS", 2)
-    (told,) = source_rows.tonights_rows(ingested.deliveries.params())
-    refused = sum(ingested.quarantined("marketplace_events").values())
-    assert told == source_rows.SourceRows("marketplace_events", LAST, rows=6 - refused, usual=1.5)
 
 
 def test_every_spelling_of_an_action_becomes_one_word(ingested: Ingested) -> None:
