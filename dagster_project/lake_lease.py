@@ -78,7 +78,7 @@ class Leases:
     def __init__(self, lake: str) -> None:
         self._bucket, _, path = lake.partition("://")[2].partition("/")
         self._prefix = f"{path.strip('/')}/.night.lock/".lstrip("/")
-        self._s3: Any = boto3.client("s3")
+        self._s3: Any = boto3.client("s3", region_name=os.environ.get("AWS_REGION"))  # boto3 itself reads another name
 
     def newest(self) -> Lease | None:
         numbers = self.numbers()
