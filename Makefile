@@ -38,7 +38,7 @@ format: setup ## format Python and SQL in place
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 	@$(BIN)/sqlfluff fix -q sql
 
-chaos: setup ## kill what lands and stores events thirty times, and ask every interface for 50,000 users: nothing lost, nothing at odds (minutes)
+chaos: setup ## kill what lands and stores events thirty times, ask every interface for 50,000 users, and judge 100,000 answers on each path that goes wrong (minutes)
 	@$(BIN)/python -m pytest -m chaos
 
 bench: setup ## measure what is named (NAME=score) or stale, and render the README's table

@@ -33,7 +33,7 @@ class CopiedItem(BaseModel):
 
 
 class StaticCopy(BaseModel):
-    """`items`: the popular products, best first, then the popular offers."""
+    """`items`: the popular products, best first, then the popular offers; each once, since it is numbered here."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,15 +47,15 @@ class StaticCopy(BaseModel):
     @classmethod
     def of(cls, snapshot: Snapshot, rule_set: RuleSet, blocks: frozenset[str]) -> Self:
         popular = snapshot.fallback.popular
-        items = [
-            CopiedItem(**snapshot.items.slice(code, 1).to_pylist()[0], score=score, reasons=reasons)
-            for ranked in (popular.products, popular.offers)
-            for code, score, reasons in zip(ranked.items, ranked.scores, ranked.reasons, strict=True)
-        ]
+        items: dict[int, CopiedItem] = {}
+        for ranked in (popular.products, popular.offers):
+            for code, score, reasons in zip(ranked.items, ranked.scores, ranked.reasons, strict=True):
+                told = snapshot.items.slice(code, 1).to_pylist()[0]
+                items.setdefault(code, CopiedItem(**told, score=score, reasons=reasons))
         return cls(
             snapshot_id=snapshot.snapshot_id,
             blocks=tuple(sorted(blocks)),
-            items=tuple(items),
+            items=tuple(items.values()),
             catalogue=rule_set.catalogue,
             rules=rule_set.rules,
             reasons=rule_set.reasons,

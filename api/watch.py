@@ -129,6 +129,15 @@ class Watch:
             self._tell(outage="")
             await self._follow(pointers, patience_seconds)
             await self._listen()
+            return
+        await self._turn_to_today()
+
+    async def _turn_to_today(self) -> None:
+        """What is sold, and to whom, goes by the day, also while nobody tells the pointers."""
+        try:
+            await self._install()
+        except Exception as error:
+            self._lags(error)
 
     async def _listen(self) -> None:
         """How far the overlay is behind. Before the table is there, nobody was seen."""

@@ -102,12 +102,16 @@ class NightParams(BaseModel):
         return self.tecd_day_zero + timedelta(days=number)
 
 
-_SNAPSHOT_ID = re.compile(r"^(\d{4}-\d{2}-\d{2})\.([1-9]\d*)$")
+_SNAPSHOT_ID = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.([1-9][0-9]*)")
 
 
 def parse_snapshot_id(text: str) -> tuple[date, int]:
     """As-of date and attempt of a snapshot id such as `2026-03-15.1`. Raises InputError."""
-    match = _SNAPSHOT_ID.match(text)
-    if match is None:
-        raise InputError(f"{text!r} is not a snapshot id: expected an as-of date and an attempt, such as 2026-03-15.1")
-    return date.fromisoformat(match[1]), int(match[2])
+    match = _SNAPSHOT_ID.fullmatch(text)
+    try:
+        as_of, attempt = match.groups() if match else ("", "")
+        return date.fromisoformat(as_of), int(attempt)
+    except ValueError as error:  # a month 13 too
+        raise InputError(
+            f"{text!r} is not a snapshot id: expected an as-of date and an attempt, such as 2026-03-15.1"
+        ) from error

@@ -1,7 +1,7 @@
 """An independent reading of the rules on showing: plain loops, written from the rules' texts, no arrays.
 
 It shares with the policy only the catalogue's models. Tests hold the two against each other, and any list of shown
-items can be checked with `violations`.
+products can be checked with `violations`, of offers with `offer_violations`.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +25,10 @@ class Suppression:
 
 @dataclass(frozen=True)
 class Person:
-    """A user as a person would write them down; None is unknown."""
+    """A user as a person would write them down; None is unknown.
+
+    `was_unknown`: to the night; what happened since makes nobody known.
+    """
 
     held: frozenset[str] = frozenset()
     birth_year: int | None = None
@@ -37,6 +40,7 @@ class Person:
     agrees_to: frozenset[str] = frozenset()  # mobile, web, crm, profiling
     is_customer: bool = False
     told: tuple[Suppression, ...] = ()
+    was_unknown: bool = False
 
     @property
     def heard(self) -> list[Suppression]:
@@ -47,7 +51,8 @@ class Person:
     @property
     def is_known(self) -> bool:
         facts = (self.birth_year, self.region, self.income_band, self.employment, self.score_band, self.arrears_days)
-        return bool(self.is_customer or self.held or self.agrees_to or any(fact is not None for fact in facts))
+        is_anything = self.is_customer or self.held or self.agrees_to or any(fact is not None for fact in facts)
+        return bool(is_anything and not self.was_unknown)
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Checker:
     today: date
     blocks: frozenset[str] = frozenset()
     products: dict[str, Product] = field(init=False)
+    found: dict[tuple[Person, str, str | None], list[str]] = field(default_factory=dict, init=False, repr=False)
+    foes: dict[tuple[str, str], bool] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "products", {product.product_id: product for product in self.catalogue.products})
@@ -76,12 +83,30 @@ class Checker:
             found += self.objections(person, product_id, shown[:position], channel=channel)
         return found
 
+    def offer_violations(self, person: Person, shown: list[str], *, channel: str, top_k: int) -> list[str]:
+        """The same of partners' offers, of which the catalogue says nothing and which are safe for anyone."""
+        found = [f"{len(shown)} offers, more than {top_k}"] if len(shown) > top_k else []
+        for position, offer_id in enumerate(shown):
+            found += self.offer_objections(person, offer_id, shown[:position], channel=channel)
+        return found
+
+    def offer_objections(self, person: Person, offer_id: str, above: list[str], *, channel: str) -> list[str]:
+        found = ["blocked"] if self._is_blocked(offer_id) else []
+        found += ["shown twice"] if offer_id in above else []
+        found += self._against_speaking(person, channel, ("", offer_id))
+        return [f"{offer_id}: {objection}" for objection in found]
+
     def objections(self, person: Person, product_id: str, above: list[str], *, channel: str | None) -> list[str]:
-        product = self.products[product_id]
-        found = self._against_product(product, channel)
-        found += self._against_person(person, product, channel)
-        found += self._against_list(product, above)
+        found = [*self._standing(person, product_id, channel), *self._against_list(self.products[product_id], above)]
         return [f"{product_id}: {objection}" for objection in found]
+
+    def _standing(self, person: Person, product_id: str, channel: str | None) -> list[str]:
+        """What no list decides, found once."""
+        asked = (person, product_id, channel)
+        if asked not in self.found:
+            product = self.products[product_id]
+            self.found[asked] = self._against_product(product, channel) + self._against_person(person, product, channel)
+        return self.found[asked]
 
     def _against_product(self, product: Product, channel: str | None) -> list[str]:
         found = []
@@ -89,25 +114,20 @@ class Checker:
             found.append("not yet sold")
         if product.on_sale_to and self.today > product.on_sale_to:
             found.append("no longer sold")
-        if product.product_id in self.blocks or product.product_id in self.rules.blocked_items:
+        if self._is_blocked(product.product_id):
             found.append("blocked")
         if channel and channel not in [str(one) for one in product.channels]:
             found.append("not in this channel")
         return found
 
     def _against_person(self, person: Person, product: Product, channel: str | None) -> list[str]:
-        found = []
-        if channel and channel not in person.agrees_to and (person.is_known or channel == "crm"):
-            found.append("no consent")
+        found = self._against_speaking(person, channel, ("", product.product_id, str(product.family)))
         if not person.is_known and not product.safe_for_anyone:
             found.append("not safe for an unknown user")
         if person.is_known and not self._is_eligible(person, product):
             found.append("not eligible")
         if product.product_id in person.held:
             found.append("held")
-        for word in person.heard:
-            if word.channel == channel and word.about in ("", product.product_id, str(product.family)):
-                found.append("suppressed")
         if any(self._never_together(product, self.products[held]) for held in person.held):
             found.append("prohibited with a held product")
         for rule in self.rules.prerequisites:
@@ -116,6 +136,16 @@ class Checker:
             ):
                 found.append("prerequisite not held")
         return found
+
+    @staticmethod
+    def _against_speaking(person: Person, channel: str | None, about: tuple[str, ...]) -> list[str]:
+        found = []
+        if channel and channel not in person.agrees_to and (person.is_known or channel == "crm"):
+            found.append("no consent")
+        return found + ["suppressed" for word in person.heard if word.channel == channel and word.about in about]
+
+    def _is_blocked(self, item_id: str) -> bool:
+        return item_id in self.blocks or item_id in self.rules.blocked_items
 
     def _against_list(self, product: Product, above: list[str]) -> list[str]:
         found = []
@@ -129,8 +159,12 @@ class Checker:
         return found
 
     def _never_together(self, one: Product, other: Product) -> bool:
-        if one.product_id == other.product_id:
-            return False
+        pair = (one.product_id, other.product_id)
+        if pair not in self.foes:
+            self.foes[pair] = one.product_id != other.product_id and self._is_prohibited(one, other)
+        return self.foes[pair]
+
+    def _is_prohibited(self, one: Product, other: Product) -> bool:
         return any(
             (self._is_named(one, rule.left) and self._is_named(other, rule.right))
             or (self._is_named(one, rule.right) and self._is_named(other, rule.left))

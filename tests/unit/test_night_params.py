@@ -22,7 +22,21 @@ def test_a_snapshot_id_reads_back_to_its_date_and_attempt(as_of: date, attempt: 
     assert parse_snapshot_id(_params(as_of, attempt).snapshot_id) == (as_of, attempt)
 
 
-@pytest.mark.parametrize("text", ["", "2026-03-15", "2026-03-15.0", "2026-3-15.1", "2026-03-15.1; drop table"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-03-15",
+        "2026-03-15.0",
+        "2026-3-15.1",
+        "2026-13-15.1",
+        "2026-02-30.1",
+        "२०२६-03-15.1",
+        "2026-03-15.1\n",
+        f"2026-03-15.{'1' * 5_000}",
+        "2026-03-15.1; drop table",
+    ],
+)
 def test_what_is_not_a_snapshot_id_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="not a snapshot id"):
         parse_snapshot_id(text)
