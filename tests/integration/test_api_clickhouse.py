@@ -261,12 +261,17 @@ def test_who_opted_out_is_read_from_states_and_events_as_this_service_hashes_the
     assert set(found[Channel.MOBILE].tolist()) == {user_hash("key", user_id) for user_id in (ALICE, CAROL)}
 
 
+@pytest.fixture
+def _bears_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.watch.POLL_SECONDS", 60)
+
+
+@pytest.mark.usefixtures("_bears_a_slow_machine")
 @pytest.mark.parametrize(("moves", "pause"), [(8, 0.1), pytest.param(60, 1.0, marks=pytest.mark.chaos)])
 def test_no_answer_mixes_snapshots_or_fails_while_the_pointer_moves(
-    server: Server, store: Store, tmp_path: Path, moves: int, pause: float, monkeypatch: pytest.MonkeyPatch
+    server: Server, store: Store, tmp_path: Path, moves: int, pause: float
 ) -> None:
     """Over REST and gRPC."""
-    monkeypatch.setattr("api.watch.POLL_SECONDS", 60)  # a slow machine is not what is tested
     expected = {
         FIRST: ["loan_cash", "card_gold", "cashback_all", "insurance_travel", "savings_daily", "deposit_year"],
         SECOND: ["mortgage_new", "card_gold", "deposit_year", "savings_daily", "insurance_travel"],
