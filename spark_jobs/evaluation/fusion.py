@@ -29,5 +29,5 @@ def learned_weights(lists: Sequence[Candidates], relevant: Relevant, *, k: int) 
     best: Floats = max([*alone[has_any], np.ones(len(lists), dtype=np.float32)], key=worth)
     for number in np.tile(has_any, _ROUNDS):
         tried = [np.where(alone[number] > 0, np.float32(weight), best) for weight in GRID]
-        best = max([best, *tried], key=worth)
+        best = max([best, *(weights for weights in tried if weights.any())], key=worth)
     return best

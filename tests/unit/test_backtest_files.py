@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -96,6 +97,15 @@ def test_ties_in_time_are_drawn_and_the_same_for_a_seed() -> None:
     assert held.equals(hold_out(frame, seed=1)[1]) and not held.equals(hold_out(frame, seed=2)[1])
 
 
+@pytest.mark.parametrize(("share", "held"), [(0.0, [1, 1, 0]), (0.2, [2, 1, 0]), (0.5, [5, 1, 0]), (1.0, [9, 1, 0])])
+def test_a_share_of_each_history_is_held_out_and_one_row_stays(share: float, held: list[int]) -> None:
+    """Of histories of 10, 2 and 1 rows, the last by time."""
+    frame = pd.DataFrame({"user_id": np.repeat([1, 2, 3], [10, 2, 1]), "item_id": 7, "timestamp": np.arange(13)})
+    rest, last = hold_out(frame, seed=1, share=share)
+    assert [int((last["user_id"] == user).sum()) for user in (1, 2, 3)] == held
+    assert rest.groupby("user_id")["timestamp"].max().lt(last.groupby("user_id")["timestamp"].min())[[1, 2]].all()
+
+
 def test_nothing_can_be_held_out_of_one_row_a_user() -> None:
     with pytest.raises(InputError, match="2 rows, one a user"):
         hold_out(pd.DataFrame({"user_id": [1, 2], "item_id": [5, 5]}), seed=1)
@@ -141,6 +151,21 @@ def test_the_learned_fusion_beats_every_source_where_each_knows_a_part(tmp_path:
     assert figures["fused"]["ndcg@10"][0] > max(figures[name]["ndcg@10"][0] for name in ("als", "itemcf", "popular"))
 
 
+@pytest.mark.parametrize(("each", "share"), [(1, 0.0), (3, 1 / 3)])
+def test_weights_are_learned_on_as_much_as_the_test_has(
+    each: int, share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody has six items in train, and one or three in test."""
+    held = Mock(wraps=hold_out)
+    monkeypatch.setattr("spark_jobs.evaluation.files.hold_out", held)
+    items = np.concatenate([np.random.default_rng(user).permutation(12)[: 6 + each] for user in range(20)])
+    is_test, users = np.arange(len(items)) % (6 + each) >= 6, np.repeat(np.arange(20), 6 + each)
+    train = written(tmp_path, "train", user_id=users[~is_test], item_id=items[~is_test])
+    test = written(tmp_path, "test", user_id=users[is_test], item_id=items[is_test])
+    backtest_files(train, test, k=2, retrieval=SMALL)
+    assert [call.kwargs["share"] for call in held.call_args_list] == [pytest.approx(share)]
+
+
 def test_weights_are_those_of_the_list_that_is_right() -> None:
     """Of one list the first is always met, of the other never, and one is empty."""
     codes = np.arange(40, dtype=np.int32).reshape(20, 2)
@@ -149,6 +174,14 @@ def test_weights_are_those_of_the_list_that_is_right() -> None:
     right, wrong, empty = learned_weights(lists, met, k=1)
     assert right > wrong
     assert empty == 0
+
+
+def test_some_list_always_has_a_weight() -> None:
+    """What is met is first by code, and last on the only list that is not empty: no weights at all would find it."""
+    codes = np.tile(np.array([1, 0], dtype=np.int32), (20, 1))
+    lists = [Candidates(given, np.zeros(given.shape, np.float32)) for given in (codes, codes * 0 - 1)]
+    met = Relevant.of(np.arange(20), np.zeros(20, np.int64), n_users=20, n_items=2)
+    assert learned_weights(lists, met, k=1)[0] > 0
 
 
 @pytest.mark.parametrize(
