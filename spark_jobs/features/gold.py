@@ -111,8 +111,10 @@ def write_gold(spark: SparkSession, params: NightParams, *, training: Iterable[d
 
 
 def _is_made(run: _Run, as_of: date, records: Records, now: Record) -> bool:
-    is_good = is_current(records, now) if as_of == now.as_of else has_features(records, as_of, now)
-    return is_good and as_of in run.known[USERS] and as_of in run.known[BEHAVIOUR]
+    """Of the past the features are enough: the states that they were made from expire long before them."""
+    if as_of != now.as_of:
+        return has_features(records, as_of, now) and as_of in run.known[USERS]
+    return is_current(records, now) and as_of in run.known[USERS] and as_of in run.known[BEHAVIOUR]
 
 
 def _write(run: _Run, nights: Sequence[date], training: Sequence[date]) -> dict[date, dict[str, int]]:

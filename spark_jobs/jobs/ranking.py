@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
-from data_contracts.columns import DAY
 from data_contracts.errors import UnavailableError
 from data_contracts.models import RANKERS, UPLIFT, Aliases, DataFacts, ModelVersion, NightModels
 from data_contracts.night import NightParams
+from data_contracts.quality import NightQuality
 from spark_jobs.features.silver import Silver, read_silver
 from spark_jobs.jobs.runner import JobReport, TableReport, main
 from spark_jobs.jobs.uplift import leave_uplift
@@ -21,13 +20,14 @@ from spark_jobs.lake.actions import at_once
 from spark_jobs.lake.files import delete_folder
 from spark_jobs.lifecycle.files import bring, leave, night_models
 from spark_jobs.lifecycle.night import data_facts, drifted_features, planned
+from spark_jobs.lifecycle.night_quality import leave_quality, quality_of_champions, quality_of_training
 from spark_jobs.lifecycle.registry import Registry
 from spark_jobs.lifecycle.settling import Trained, settle
 from spark_jobs.ranking.boosting import BoosterParams, importance
 from spark_jobs.ranking.offers import OfferParams
 from spark_jobs.ranking.offers_night import fold_users, train_offer_models, train_retrieval_models
 from spark_jobs.ranking.offers_store import load_offer_ranker
-from spark_jobs.ranking.product_cases import cases_of_night
+from spark_jobs.ranking.product_cases import cases_of_night, first_event_day
 from spark_jobs.ranking.product_training import NEGATIVE_SHARE, train_on
 from spark_jobs.ranking.products import ProductRanker, judged_products
 from spark_jobs.ranking.windows import Windows, require_history, windows_of_night
@@ -47,7 +47,9 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
             bring(model, params.models_uri, (name,))
         plan = leave_variants(spark, params, plan)
         leave(params, plan)
-        return _untrained(plan)
+        found = quality_of_champions(spark, params, plan)
+        leave_quality(params, found)
+        return _untrained(plan, found)
     aliases = Registry(params.registry, lake=params.lake).aliases() if params.registry and plan.registers else {}
     data = data_facts(spark, params)
     champions = {name: one.champion for name, one in aliases.items() if one.champion is not None}
@@ -62,16 +64,18 @@ def run(spark: SparkSession, params: NightParams) -> JobReport:
     plan, decisions = _settled(spark, params, plan, trained=trained, aliases=aliases, beside=beside, data=data)
     plan = leave_variants(spark, params, plan)
     leave(params, plan)
-    return _report(trained, plan, decisions, warnings=(*product_warnings, *offer_warnings, *plan.warnings))
+    found = quality_of_training(params, plan, trained, beside)
+    leave_quality(params, found)
+    return _report(trained, plan, decisions, found, warnings=(*product_warnings, *offer_warnings, *plan.warnings))
 
 
 def product_windows(silver: Silver, params: NightParams) -> Windows | None:
     """When to train and calibrate; None where there is nothing to learn from. Raises InputError (see `run`)."""
-    first_day = silver.product_events.agg(F.min(DAY)).collect()[0][0]
+    first_day = first_event_day(silver)
     if first_day is None or not silver.products:
         return None
     windows = windows_of_night(params)
-    require_history(windows, first_day=first_day, as_of=params.as_of, horizon_days=params.product_horizon_days)
+    require_history(windows.train, first_day=first_day, as_of=params.as_of, horizon_days=params.product_horizon_days)
     return windows
 
 
@@ -164,18 +168,24 @@ def _take_back(spark: SparkSession, params: NightParams, champion: ModelVersion)
 
 
 def _report(
-    trained: Mapping[str, Trained], plan: NightModels, decisions: Mapping[str, str], *, warnings: tuple[str, ...]
+    trained: Mapping[str, Trained],
+    plan: NightModels,
+    decisions: Mapping[str, str],
+    found: NightQuality,
+    *,
+    warnings: tuple[str, ...],
 ) -> JobReport:
     facts = {
         f"{kind.removesuffix('s')}_{name}": value for kind, one in trained.items() for name, value in one.facts.items()
     }
-    calibration = {name: value for name, value in facts.items() if "calibration" in name or "auc" in name}
+    calibration = {name: value for name, value in facts.items() if "calibration" in name}
     rows = int(facts.get("product_training_rows", 0) + facts.get("offer_training_rows", 0))
     details = {
         "trained": True,
         "why": plan.why,
         **_scored(plan),
         **{f"{name}_decision": why for name, why in decisions.items()},
+        **_measured(found),
     }
     return JobReport(
         tables={
@@ -186,10 +196,24 @@ def _report(
     )
 
 
-def _untrained(plan: NightModels) -> JobReport:
+def _untrained(plan: NightModels, found: NightQuality) -> JobReport:
     details = {"trained": False, "why": plan.why, **_scored(plan)}
-    tables = {name: TableReport(rows=0, details=details) for name in ("ranker", "calibrator")}
-    return JobReport(tables=tables, warnings=plan.warnings)
+    tables = {
+        "ranker": TableReport(rows=0, details={**details, **_measured(found)}),
+        "calibrator": TableReport(rows=0, details=details),
+    }
+    unknown = (f"{name}: nobody knows how they fare, {why}" for name, why in found.unknown.items() if name in plan.used)
+    return JobReport(tables=tables, warnings=(*plan.warnings, *unknown))
+
+
+def _measured(found: NightQuality) -> dict[str, float]:
+    """On the newest cases."""
+    told: dict[str, float] = {}
+    for name, one in found.rankers.items():
+        told |= {f"{name}_newest_cases": one.cases, f"{name}_newest_positives": one.positives}
+        if one.auc is not None:
+            told[f"{name}_auc"] = one.auc.value
+    return told
 
 
 def _scored(plan: NightModels) -> dict[str, str]:

@@ -5,7 +5,7 @@ is stopped: whoever runs it fails then, and whoever publishes refuses a manifest
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,9 +17,10 @@ from data_contracts.columns import ITEM_CODE, ITEM_ID
 from data_contracts.errors import InputError
 from data_contracts.gate import asked
 from data_contracts.manifest import MANIFEST_FILE, GateCheck, GateVerdict, Manifest, TableCounts, Versions
-from data_contracts.models import NightModels
+from data_contracts.models import RANKERS, NightModels
 from data_contracts.night import NightParams
 from data_contracts.policy import compile_policy
+from data_contracts.quality import NightQuality
 from data_contracts.tables import Severity, contract, table_names
 from spark_jobs.jobs.runner import JobReport, TableReport, main_without_spark
 from spark_jobs.lake.files import file_exists, read_bytes, write_bytes
@@ -31,7 +32,7 @@ from spark_jobs.lake.versions import delta_versions
 from spark_jobs.lifecycle.files import night_models
 from spark_jobs.lifecycle.first_scores import keep_first_scores
 from spark_jobs.monitoring.feature_drift import DRIFT, DRIFT_COLUMNS, YESTERDAY, faults
-from spark_jobs.monitoring.label_drift import SINCE_YESTERDAY, label_drifts
+from spark_jobs.monitoring.label_drift import SINCE_YESTERDAY, Documents, LabelDrift, family_drifts, label_drifts
 from spark_jobs.monitoring.model_scores import PSI_LINE, NightScores, drift_by_kind, drift_by_product
 from spark_jobs.monitoring.source_rows import SOURCE_ROWS, tonights_rows
 from spark_jobs.monitoring.yesterday import CHANGES, changes_since, sampled
@@ -50,7 +51,7 @@ def run(params: NightParams) -> JobReport:
     rules = Rules.model_validate_json(_document(snapshot, RULES))
     reasons = Reasons.model_validate_json(_document(snapshot, REASONS))
     tables = {table: counts_of(snapshot_batches(snapshot, table), table=table) for table in SNAPSHOT_COLUMNS}
-    models = _by_folder(model_documents(params.models_uri))
+    documents = model_documents(params.models_uri)
     before = snapshot_before(params.lake, params.as_of, *SINCE_YESTERDAY)
     checks = (
         *_of_sources(params),
@@ -58,8 +59,7 @@ def run(params: NightParams) -> JobReport:
         *_of_change(params, tables[USER_STATE].rows),
         *_since_training(snapshot),
         *_of_features(params),
-        *_of_models(models),
-        *_of_labels(models, _by_folder(documents_of_snapshot(params.lake, before))),
+        *of_newest_cases(documents, documents_of_snapshot(params.lake, before)),
     )
     verdict = GateVerdict.of(checks)
     manifest = Manifest(
@@ -68,7 +68,9 @@ def run(params: NightParams) -> JobReport:
         cut_off=params.cut_off,
         created_at=datetime.now(UTC),
         tables=tables,
-        versions=_versions(params, models, catalogue=catalogue.version, rules=rules.version, reasons=reasons.version),
+        versions=_versions(
+            params, documents, catalogue=catalogue.version, rules=rules.version, reasons=reasons.version
+        ),
         gate=verdict,
     )
     write_bytes(f"{snapshot}/{MANIFEST_FILE}", manifest.to_json().encode())
@@ -149,34 +151,46 @@ def _named(found: Sequence[str]) -> str:
     return f"{names} and more" if len(found) > _NAMES_TOLD else names
 
 
-def _of_models(documents: Mapping[str, Mapping[str, Any]]) -> Iterator[GateCheck]:
+def of_newest_cases(documents: Documents, then: Documents) -> Iterator[GateCheck]:
+    """How well the night's rankers tell them apart, and how often they happen. documents, then: beside the models of
+    tonight and of the last good night. Nothing is asked of a ranker of which nothing is known.
+    """
+    yield from _of_quality(NightQuality.of(documents))
+    yield from _of_labels(documents, then)
+
+
+def _of_quality(quality: NightQuality) -> Iterator[GateCheck]:
     for name, kind in (("product_auc", "products"), ("offer_auc", "offers")):
-        facts = documents.get(kind, {}).get("facts", {})
-        positives = int(facts.get("calibration_positives", 0))
-        if "auc" in facts and positives >= _FEWEST_POSITIVES:
-            told = f"AUC of the ranker of {kind} on cases later than its own, {positives} of them positive"
-            yield asked(name, facts["auc"], told)
-
-
-def _of_labels(
-    documents: Mapping[str, Mapping[str, Any]], then: Mapping[str, Mapping[str, Any]]
-) -> Iterator[GateCheck]:
-    for name, kind in (("product", "products"), ("offer", "offers")):
-        for drift in label_drifts(documents.get(kind, {}), then.get(kind, {})):
+        found = quality.rankers.get(kind)
+        if found is not None and found.auc is not None and found.positives >= _FEWEST_POSITIVES:
             told = (
-                f"times that the share of cases of {kind} that happened rose or fell: {drift.share:.3%} now, "
-                f"{drift.share_then:.3%} in {drift.against}; PSI {drift.psi:.4f}, KS {drift.ks:.4f}"
+                f"AUC of the ranker of {kind}, {found.model}, on cases whose labels end on {found.end:%Y-%m-%d}, "
+                f"{found.positives} of {found.cases} happened"
             )
+            yield asked(name, found.auc.value, told)
+
+
+def _of_labels(documents: Documents, then: Documents) -> Iterator[GateCheck]:
+    for kind in RANKERS:
+        name = kind.removesuffix("s")
+        for drift in label_drifts(kind, documents, then):
+            told = f"times that the share of newest cases of {kind} that happened rose or fell: {_shares(drift)}"
             yield asked(f"{name}_labels_since_{drift.against}", drift.times, told)
+    worst = max(family_drifts("products", documents, then), key=lambda drift: drift.times, default=None)
+    if worst is not None:
+        told = f"as all together, of the family that moved most, {worst.family}: {_shares(worst)}"
+        yield asked("product_family_labels_since_yesterday", worst.times, told)
 
 
-def _versions(
-    params: NightParams, models: Mapping[str, Mapping[str, Any]], *, catalogue: str, rules: str, reasons: str
-) -> Versions:
+def _shares(drift: LabelDrift) -> str:
+    return f"{drift.share:.3%} now, {drift.share_then:.3%} in {drift.against}; PSI {drift.psi:.4f}, KS {drift.ks:.4f}"
+
+
+def _versions(params: NightParams, documents: Documents, *, catalogue: str, rules: str, reasons: str) -> Versions:
     scored = night_models(params)
     return Versions(
         inputs=delta_versions(params.lake, [name for name in table_names() if not name.startswith("bronze.")]),
-        models=_model_digests(models),
+        models=_model_digests(documents),
         registered=_registered(scored) if scored else {},
         catalogue=catalogue,
         rules=rules,
@@ -190,15 +204,12 @@ def _registered(scored: NightModels) -> dict[str, str]:
     return {name: model.told for name, model in sorted({**scored.used, **challengers}.items())}
 
 
-def _by_folder(documents: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Documents beside a night's models, by the folder they lie in: products, offers, retrieval."""
-    return {name.rpartition("/")[0]: document for name, document in documents.items()}
-
-
-def _model_digests(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def _model_digests(documents: Documents) -> dict[str, str]:
     """SHA-256 a model file, by its path in the night's model folder."""
     files = {
-        f"{kind}/{name}": digest for kind, of in documents.items() for name, digest in of.get("sha256", {}).items()
+        f"{path.rpartition('/')[0]}/{name}": digest
+        for path, document in documents.items()
+        for name, digest in document.get("sha256", {}).items()
     }
     return dict(sorted(files.items()))
 

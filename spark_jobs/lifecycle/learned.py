@@ -1,5 +1,5 @@
-"""Features at the as-ofs that a night's models learn from: a night that scores with its champions needs theirs and no
-others, and is held against those, and against the last night that the gate let through.
+"""Features at the past as-ofs that a night needs: those that its models learned from, which tonight's are held against
+beside those of the last night that the gate let through, and that of the newest cases whose labels are known.
 """
 
 from datetime import date, timedelta
@@ -28,7 +28,9 @@ def write_features(spark: SparkSession, params: NightParams) -> tuple[Made, int]
     if params.backfill_from is not None:
         return write_gold(spark, params, training=()), 0
     windows = _windows_at(params, learned_as_of(params))
-    made = write_gold(spark, params, training=(windows.train.as_of, windows.calibrate.as_of))
+    newest = windows_of_night(params).calibrate
+    past = (windows.train.as_of, windows.calibrate.as_of, newest.as_of)
+    made = write_gold(spark, params, training=dict.fromkeys(past))
     rows = () if params.as_of in made.as_ofs else written_of_night(params.lake, DRIFT, _HELD, params.as_of)
     held = {row["feature"]: row["then_as_of"] for row in rows if row["against"] == YESTERDAY}
     later = _faults_let_pass(spark, params)

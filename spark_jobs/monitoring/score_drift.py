@@ -1,4 +1,4 @@
-"""`gold.score_drift`: scores of tonight's lists and labels of its rankers, beside the last good night and training.
+"""`gold.score_drift`: scores of tonight's lists and labels of its newest cases, beside an earlier night and training.
 `gold.product_score_drift`: the scores of each product, beside training.
 
 Of scores, training is the first night of the version that scores tonight: what it said of the population when it came.
@@ -13,18 +13,16 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from data_contracts.columns import AS_OF, PRODUCT_ID
+from data_contracts.models import RANKERS
 from data_contracts.tables import contract
 from spark_jobs.lake.tables import table_exists, write_table
 from spark_jobs.monitoring.feature_drift import TRAINING, YESTERDAY
-from spark_jobs.monitoring.label_drift import label_drifts
+from spark_jobs.monitoring.label_drift import Documents, label_drifts
 from spark_jobs.monitoring.model_scores import ScoreDrift
 from spark_jobs.monitoring.yesterday import Change
 
 SCORE_DRIFT, PRODUCT_SCORE_DRIFT = "gold.score_drift", "gold.product_score_drift"
-# The document of each kind's ranker beside the night's models.
-RANKERS = {"product": "products/ranker.json", "offer": "offers/document.json"}
 Row = dict[str, Any]
-Documents = Mapping[str, Mapping[str, Any]]
 
 
 def score_drift_rows(
@@ -39,10 +37,10 @@ def score_drift_rows(
     for kind, moved in since_training.items():
         numbers = {"psi": moved.psi, "ks": moved.ks, "mean": moved.mean, "mean_then": moved.mean_then}
         yield {"measure": f"{kind}_score", "against": TRAINING, **numbers}
-    for kind, path in RANKERS.items():
-        for drift in label_drifts(documents.get(path, {}), before.get(path, {})):
+    for kind in RANKERS:
+        for drift in label_drifts(kind, documents, before):
             numbers = {"psi": drift.psi, "ks": drift.ks, "mean": drift.share, "mean_then": drift.share_then}
-            yield {"measure": f"{kind}_labels", "against": drift.against, **numbers}
+            yield {"measure": f"{kind.removesuffix('s')}_labels", "against": drift.against, **numbers}
 
 
 def product_rows(since_training: Mapping[str, ScoreDrift]) -> Iterator[Row]:

@@ -121,13 +121,10 @@ def auc(scores: F32, labels: F32) -> float:
     return float((ranks[labels > 0].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def log_loss(probability: F64, labels: F32, *, weights: F64 | None = None) -> float:
-    """Mean negative log likelihood, natural logarithm; weights: for how many cases each stands.
-
-    The logarithmic score of Good, "Rational decisions", 1952.
-    """
+def log_loss(probability: F64, labels: F32) -> float:
+    """Mean negative log likelihood, natural logarithm: the logarithmic score of Good, "Rational decisions", 1952."""
     p = np.clip(probability, 1e-15, 1 - 1e-15)
-    return float(-np.average(np.where(labels > 0, np.log(p), np.log1p(-p)), weights=weights))
+    return float(-np.mean(np.where(labels > 0, np.log(p), np.log1p(-p))))
 
 
 def _platt_targets(labels: F64, weights: F64) -> F64:

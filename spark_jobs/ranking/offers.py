@@ -42,7 +42,7 @@ class OfferParams(BaseModel):
 class OfferRanker:
     """Boosters whose mean margin ranks, and the calibrator that makes it a probability within the horizon.
 
-    `facts` are JSON-able: counts and quality at training.
+    `facts` are JSON-able: counts of training.
     """
 
     feature_names: tuple[str, ...]

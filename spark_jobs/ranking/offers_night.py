@@ -5,6 +5,7 @@ Only consenting users are trained on (everybody where no customers were ever del
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +13,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from data_contracts.columns import AS_OF, DOMAIN, SEGMENT, USER_ID
+from data_contracts.errors import InputError
 from data_contracts.night import NightParams
 from spark_jobs.candidates.als import fold_in
 from spark_jobs.candidates.base import RetrievalModel, RetrievalParams
 from spark_jobs.candidates.content import CONTENT_COLUMNS, ItemContent, content_of
 from spark_jobs.candidates.retrieval import fit_retrieval
+from spark_jobs.features.days import midnight
 from spark_jobs.features.history import Events, Floats
 from spark_jobs.features.offer_tables import (
     HISTORY,
@@ -37,7 +40,14 @@ from spark_jobs.lake.tables import read_table, write_table
 from spark_jobs.ranking.newest import Judged
 from spark_jobs.ranking.offers import OfferParams, OfferRanker
 from spark_jobs.ranking.offers_store import load_retrieval, save_offer_ranker, save_retrieval
-from spark_jobs.ranking.offers_training import night_plan, train_and_judge
+from spark_jobs.ranking.offers_training import (
+    LabelledPairs,
+    labelled_pairs,
+    newest_cut,
+    night_plan,
+    require_history,
+    train_and_judge,
+)
 
 VECTORS = "gold.user_vectors"
 # Users that models learn from, most.
@@ -145,6 +155,36 @@ def train_offer_models(
         beside=beside,
     )
     return SavedModels(save_offer_ranker(params.models_uri, ranker), ranker.facts, judged=judged)
+
+
+def newest_pairs(spark: SparkSession, params: NightParams, ranker: OfferRanker, *, learned: date) -> LabelledPairs:
+    """The newest cut's candidate pairs of the users and in the way that a training judges by. Raises InputError where
+    there is no history to look back on.
+
+    learned: as-of of the ranker, whose factors are those of the night. They are used where they know none of the
+    labels, else others are learned at the cut.
+    """
+    model, item_ids, items = load_retrieval(params.models_uri)
+    events = training_events(spark, params, item_ids=item_ids) if len(item_ids) else None
+    if events is None or not len(events):
+        raise InputError("offers: nothing was done with any in the window that models learn from")
+    horizon_hours = 24.0 * params.offer_horizon_days
+    cut = newest_cut(cut_off=microseconds(params.cut_off), horizon_hours=horizon_hours, gap_hours=params.gap_hours)
+    require_history(cut, first=int(events.time.min()), told="look back on from the newest window")
+    is_blind = microseconds(midnight(learned, params.timezone)) <= cut.start
+    return labelled_pairs(
+        events,
+        cut,
+        attributes=items.attributes,
+        content=item_content(spark, params, item_ids=item_ids),
+        retrieval=model.params,
+        params=OfferParams(candidates=ranker.candidates),
+        names=ranker.feature_names,
+        negative_share=1.0,
+        only_active=False,
+        seed=params.seed,
+        factors=model.item_factors if is_blind else None,
+    )
 
 
 def item_content(spark: SparkSession, params: NightParams, *, item_ids: Strings) -> ItemContent:

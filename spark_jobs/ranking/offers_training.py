@@ -22,7 +22,7 @@ from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, Floats, Longs, build_history, members
 from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums
 from spark_jobs.ranking.boosting import booster_bytes, booster_from, train_booster, uniform
-from spark_jobs.ranking.calibration import Platt, auc, fit_platt
+from spark_jobs.ranking.calibration import Platt, fit_platt
 from spark_jobs.ranking.newest import F64, Fold, Judged, is_in_first, log_odds_of
 from spark_jobs.ranking.offers import OfferParams, OfferRanker
 from spark_jobs.ranking.offers_features import feature_matrix, union, usable_features
@@ -73,6 +73,11 @@ class LabelledPairs:
     labels: npt.NDArray[np.bool_]
     user_ids: Longs
 
+    @property
+    def fold(self) -> Fold:
+        """All of one family."""
+        return Fold(self.user_ids, self.labels, np.zeros(len(self.labels), np.int64), ("offers",))
+
     def judged_by(self, ranker: OfferRanker) -> F64:
         """Log odds [P] that a ranker of the same features gives."""
         return log_odds_of(ranker.probabilities(ranker.margins(self.rows)))
@@ -83,17 +88,30 @@ def night_plan(*, first: int, cut_off: int, horizon_hours: float, gap_hours: flo
 
     first: the earliest moment that histories reach back to.
     """
-    hour, horizon = MICROSECONDS_PER_HOUR, round(horizon_hours * MICROSECONDS_PER_HOUR)
-    gap = round(gap_hours * hour)
-    last = Cut(cut_off - horizon - gap, cut_off - horizon, cut_off)
+    horizon = round(horizon_hours * MICROSECONDS_PER_HOUR)
+    last = newest_cut(cut_off=cut_off, horizon_hours=horizon_hours, gap_hours=gap_hours)
     earlier = Cut(last.as_of - horizon, last.start - horizon, last.start)
-    missing = (first + MIN_HISTORY_HOURS * hour - earlier.as_of) / (24 * hour)
+    told = f"train and calibrate on a horizon of {horizon_hours / 24:g} days with a gap of {gap_hours:g} h"
+    require_history(earlier, first=first, told=told)
+    return Plan(first=first, cut_off=cut_off, train=(earlier,), calibrate=last)
+
+
+def newest_cut(*, cut_off: int, horizon_hours: float, gap_hours: float) -> Cut:
+    """The last whose labels are known at the cut-off."""
+    start = cut_off - round(horizon_hours * MICROSECONDS_PER_HOUR)
+    return Cut(start - round(gap_hours * MICROSECONDS_PER_HOUR), start, cut_off)
+
+
+def require_history(cut: Cut, *, first: int, told: str) -> None:
+    """Raises InputError where histories, which begin at `first`, are too short to look back from the cut; told: for
+    what.
+    """
+    hour = MICROSECONDS_PER_HOUR
+    missing = (first + MIN_HISTORY_HOURS * hour - cut.as_of) / (24 * hour)
     if missing > _TOLERATED_DAYS:
         raise InputError(
-            f"offers: history is {missing:.1f} days too short to train and calibrate on a horizon of "
-            f"{horizon_hours / 24:g} days with a gap of {gap_hours:g} h: deliver earlier days or set a shorter horizon"
+            f"offers: history is {missing:.1f} days too short to {told}: deliver earlier days or set a shorter horizon"
         )
-    return Plan(first=first, cut_off=cut_off, train=(earlier,), calibrate=last)
 
 
 def train_offer_ranker(
@@ -169,8 +187,7 @@ def train_and_judge(
         return ranker, None
     newest = partial(look, plan.calibrate, negative_share=1.0, only_active=False)
     later = newest()
-    fold = Fold(later.user_ids, later.labels, np.zeros(len(later.labels), np.int64), ("offers",))
-    judged = Judged(fold, own=told_by_halves(ranker, later))
+    judged = Judged(later.fold, own=told_by_halves(ranker, later))
     if beside is not None:
         # What may be looked back on grows, and usable features with it: the pairs are the same.
         theirs = later if beside.feature_names == names else newest(names=beside.feature_names)
@@ -179,11 +196,9 @@ def train_and_judge(
 
 
 def calibrated(ranker: OfferRanker, later: LabelledPairs) -> OfferRanker:
-    """The ranker with probabilities that hold on later cases; AUC is that of its boosters, which have not seen them."""
+    """The ranker with probabilities that hold on later cases."""
     margins, labels = ranker.margins(later.rows), later.labels.astype(np.float32)
     facts = {**ranker.facts, "calibration_rows": float(len(labels)), "calibration_positives": float(labels.sum())}
-    if 0 < labels.sum() < len(labels):
-        facts["auc"] = auc(margins, labels)
     return replace(ranker, calibrator=fit_platt(margins, labels), facts=facts)
 
 
@@ -213,15 +228,17 @@ def labelled_pairs(
     only_active: bool,
     seed: int,
     content: ItemContent | None = None,
+    factors: Floats | None = None,
 ) -> LabelledPairs:
     """Candidate pairs of a sample of users with history at a cut, with what happened in its window.
 
     All pairs with a label are kept, and a share of the others. only_active: users who did something in the window;
-    the others teach nothing about order, but probabilities must count them.
+    the others teach nothing about order, but probabilities must count them. factors: of items, learned earlier
+    (see `fit_retrieval`).
     """
     n_items = len(attributes)
     history = build_history(events, as_of=cut.as_of)
-    model = fit_retrieval(history, n_items=n_items, params=retrieval, seed=seed, content=content)
+    model = fit_retrieval(history, n_items=n_items, params=retrieval, seed=seed, content=content, factors=factors)
     items = item_features(item_sums(history, n_items=n_items), attributes=attributes)
     window = events.between(cut.start, cut.end)
     users = np.intersect1d(history.user_ids, window.user_id) if only_active else history.user_ids

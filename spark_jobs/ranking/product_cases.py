@@ -6,7 +6,6 @@ look like is `rows`; the fit is `products`. Nothing later than a window's end is
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -46,26 +45,36 @@ class CaseParams:
     seed: int = 7
 
 
+def first_event_day(silver: Silver) -> date | None:
+    """Of what was done about products; None where nothing ever was."""
+    first: date | None = silver.product_events.agg(F.min(DAY)).collect()[0][0]
+    return first
+
+
 def cases_of_night(silver: Silver, params: NightParams, windows: Windows) -> tuple[Cases, Cases]:
     """Of a night's two windows: what to train on, and what to calibrate (or test) on. Other users in each."""
-    reference = read_reference(params.lake)
-    features = read_table(silver.interactions.sparkSession, params.lake, "gold.user_features")
     train, calibrate = at_once(
-        *(
-            partial(
-                labelled_users,
-                silver,
-                window,
-                features=features,
-                catalogue=reference.catalogue,
-                rules=reference.rules,
-                now=Moment(params.as_of, params.cut_off),
-                params=CaseParams(horizon_days=params.product_horizon_days, seed=params.seed + number),
-            )
-            for number, window in enumerate((windows.train, windows.calibrate))
-        )
+        lambda: _cases(silver, params, windows.train, seed=params.seed), lambda: newest_cases(silver, params, windows)
     )
     return train, calibrate
+
+
+def newest_cases(silver: Silver, params: NightParams, windows: Windows) -> Cases:
+    """Of the later window alone, the same in a night that trains as in one that does not."""
+    return _cases(silver, params, windows.calibrate, seed=params.seed + 1)
+
+
+def _cases(silver: Silver, params: NightParams, window: LabelWindow, *, seed: int) -> Cases:
+    reference = read_reference(params.lake)
+    return labelled_users(
+        silver,
+        window,
+        features=read_table(silver.interactions.sparkSession, params.lake, "gold.user_features"),
+        catalogue=reference.catalogue,
+        rules=reference.rules,
+        now=Moment(params.as_of, params.cut_off),
+        params=CaseParams(horizon_days=params.product_horizon_days, seed=seed),
+    )
 
 
 def labelled_users(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from data_contracts.errors import InputError
 from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, booster_from, train_booster, uniform
-from spark_jobs.ranking.calibration import Calibrator, auc, fit_calibrator, log_loss, sigmoid
+from spark_jobs.ranking.calibration import fit_calibrator
 from spark_jobs.ranking.kernel import F32, I64, margins
 from spark_jobs.ranking.newest import is_in_first
 from spark_jobs.ranking.products import BLOCK, FAMILIES, LabelledUsers, ProductRanker
@@ -70,8 +70,8 @@ def train_product_ranker(
 
     What of a new product is unknown (`rows`) it learns from copies of cases that keep it back; they calibrate nothing.
 
-    Facts keep the windows apart, so that labels which went missing in the newer one are seen: `training_…` are of the
-    older, its negatives sampled, `calibration_…` of all the newer one's cases.
+    Facts keep the windows apart: `training_…` are of the older, its negatives sampled, `calibration_…` of all the newer
+    one's cases.
     """
     layout = row_layout(feature_names, pair_names)
     parts = [cases(one, layout, negative_share=negative_share, seed=seed) for one in (older, newer)]
@@ -98,7 +98,6 @@ def train_product_ranker(
     raw += np.float32(shift)
     weights = np.where(known.labels > 0, 1.0, 1.0 / negative_share)
     calibrator = fit_calibrator(raw, known.labels, known.families, FAMILIES, weights=weights)
-    newest = slice(len(parts[0].labels), None)
     return ProductRanker(
         feature_names=tuple(feature_names),
         pair_names=tuple(pair_names),
@@ -109,7 +108,7 @@ def train_product_ranker(
             "training_rows": len(parts[0].labels),
             "training_positives": int(parts[0].labels.sum()),
             "calibration_rows": int(newer.eligible.sum()),
-            **_quality(calibrator, raw[newest], parts[1], weights[newest]),
+            "calibration_positives": int(parts[1].labels.sum()),
         },
         halves=halves,
     )
@@ -157,18 +156,3 @@ def _as_new(users: LabelledUsers, pair_names: Sequence[str]) -> LabelledUsers:
     parts = {name: getattr(users, name)[some] for name in ("user_ids", "features", "pairs", "eligible", "labels")}
     parts["pairs"][:, :, met_columns(pair_names)] = 0
     return replace(users, **parts, products=replace(users.products, is_new=np.ones(len(users.products.ids), bool)))
-
-
-def _quality(calibrator: Calibrator, raw: F32, newest: CaseRows, weights: NDArray[np.float64]) -> dict[str, float]:
-    """AUC and log loss on the newest window; the calibrator has seen these cases, the boosters asked have not.
-
-    weights: for how many cases each stands.
-    """
-    slopes, intercepts = calibrator.coefficients(FAMILIES)
-    probability = sigmoid(slopes[newest.families] * raw + intercepts[newest.families])
-    mean = float(np.average(probability, weights=weights))
-    quality = {"calibration_positives": float(newest.labels.sum()), "mean_probability": mean}
-    if 0 < newest.labels.sum() < len(newest.labels):
-        quality["auc"] = auc(raw, newest.labels)
-        quality["log_loss"] = log_loss(probability, newest.labels, weights=weights)
-    return quality

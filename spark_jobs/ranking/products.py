@@ -54,7 +54,7 @@ class ProductRanker:
     """`margin_shift` undoes the subsampling of negatives: log of the share that was kept.
 
     halves: boosters of the users that `is_in_first` leaves out, and of those it names; none where nobody will ask.
-    `facts` are JSON-able: training counts, AUC and log loss of the halves on the newer window.
+    `facts` are JSON-able: counts of training.
     """
 
     feature_names: tuple[str, ...]

@@ -51,9 +51,9 @@ def training_windows(as_of: date, *, horizon_days: int, gap_hours: int, timezone
     return Windows(train=window(train), calibrate=window(calibrate))
 
 
-def require_history(windows: Windows, *, first_day: date, as_of: date, horizon_days: int) -> None:
-    """Raises InputError that names the days missing when events begin too late for the training as-of."""
-    needed = windows.train.as_of - timedelta(days=MIN_HISTORY_DAYS)
+def require_history(earliest: LabelWindow, *, first_day: date, as_of: date, horizon_days: int) -> None:
+    """Raises InputError that names the days missing when events begin too late for the earliest window's as-of."""
+    needed = earliest.as_of - timedelta(days=MIN_HISTORY_DAYS)
     if first_day <= needed:
         return
     missing = (first_day - needed).days

@@ -131,6 +131,16 @@ def test_what_a_night_saw_of_its_features_is_read_without_spark_also_after_compa
     assert {row["feature"]: row for row in feature_rows(nightly.uri)} == told
 
 
+def test_features_of_a_past_as_of_stay_when_the_states_that_they_were_made_from_have_expired(nightly: Lake) -> None:
+    nightly.night(LAST)
+    past = LAST - timedelta(days=1)
+    tonight = NightParams(as_of=LAST, lake=nightly.uri, sources=Sources(tecd="none"))
+    write_gold(nightly.spark, tonight, training=[past])
+    states = DeltaTable.forPath(nightly.spark, table_uri(nightly.uri, "gold.user_behaviour"))
+    states.delete(F.col("as_of") < F.lit(LAST))
+    assert write_gold(nightly.spark, tonight, training=[past]).as_ofs == ()
+
+
 def seal(params: NightParams, *, passed: bool) -> None:
     verdict = GateVerdict(passed=passed)
     told = {"snapshot_id": params.snapshot_id, "as_of": params.as_of, "cut_off": params.cut_off}

@@ -12,12 +12,14 @@ from pyspark.sql import DataFrame, SparkSession
 from data_contracts.errors import InputError
 from data_contracts.models import NightModels
 from data_contracts.night import NightParams, Sources
+from data_contracts.quality import NightQuality
 from data_contracts.vocabulary import Domain
 from spark_jobs.candidates.als import fold_in
 from spark_jobs.features.history import ACTION_CODES, Events, UserHistory, build_history
 from spark_jobs.features.item_features import item_features, item_sums
 from spark_jobs.features.offer_tables import history_of, microseconds, vectors_of, write_offer_tables
 from spark_jobs.jobs import ranking, retrieval
+from spark_jobs.lake.model_documents import model_documents
 from spark_jobs.lake.tables import read_table, write_table
 from spark_jobs.lifecycle import night as life
 from spark_jobs.lifecycle.files import night_models
@@ -149,7 +151,10 @@ def test_a_night_that_trains_nothing_scores_with_the_champion(
     assert (report["trained"], report["offers_model"]) == (False, f"champion version 1 of {AS_OF}")
     trained, champion = load_offer_models(night.models_uri), load_offer_models(scored.models_uri)
     np.testing.assert_array_equal(champion.retrieval.item_factors, trained.retrieval.item_factors)
-    assert champion.ranker.facts == trained.ranker.facts  # the gate finds its AUC there
+    fared = NightQuality.of(model_documents(scored.models_uri)).rankers["offers"]
+    assert (fared.model, fared.end) == (f"version 1 of {AS_OF}", scored.cut_off)
+    assert fared.cases > fared.positives == 0  # its newest day brought nothing, whatever the training had seen
+    assert trained.ranker.facts["calibration_positives"] > 0
     tonight = read_table(spark, scored.lake, "gold.user_vectors").where(f"as_of = '{scored.as_of}'")
     assert tonight.count() == len(in_memory(night))
     assert not known_plan(scored).train

@@ -10,15 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_contracts.gate import gate_rules
+from data_contracts.quality import QUALITY_FILE
 from data_contracts.scores import quantise
 from data_contracts.tables import contract
 from spark_jobs.monitoring.drift import ks, psi
 from spark_jobs.monitoring.feature_drift import FAULTS, TRAINING, YESTERDAY, drift_rows, faults
-from spark_jobs.monitoring.label_drift import LabelDrift, label_drifts
+from spark_jobs.monitoring.label_drift import Documents, LabelDrift, family_drifts, label_drifts
 from spark_jobs.monitoring.model_scores import ScoreDrift, Spread
 from spark_jobs.monitoring.overlap import rank_biased_overlap
 from spark_jobs.monitoring.score_drift import PRODUCT_SCORE_DRIFT, SCORE_DRIFT, product_rows, score_drift_rows
 from spark_jobs.monitoring.yesterday import Change
+from tests.unit.quality_samples import beside, fared
 
 RNG = np.random.default_rng(7)
 SAMPLE = RNG.normal(size=20_000)
@@ -110,25 +112,37 @@ def test_a_feature_that_only_one_night_knows_is_not_held_against_the_other() -> 
     assert found(night(2).drop_columns(["f_views"]))["features_stuck"] == []
 
 
-def ranker(positives: int, cases: int = 100_000) -> dict[str, object]:
-    """A ranker's document; its training kept a quarter of the negatives."""
+def documents(**positives: int) -> Documents:
+    """Beside a night's models: of 100,000 newest cases of each family so many happened. The training of the ranker
+    kept a quarter of the negatives.
+    """
     training = {"training_positives": 400, "training_rows": 400 + (160_000 - 400) // 4}
-    return {
-        "facts": {"calibration_positives": positives, "calibration_rows": cases, **training},
-        "margin_shift": float(np.log(0.25)),
-    }
+    ranker = {"facts": training, "margin_shift": float(np.log(0.25))}
+    return {**beside(products=fared(positives)), "products/ranker.json": ranker}
+
+
+def drifts(now: Documents, then: Documents) -> dict[str, LabelDrift]:
+    return {one.against: one for one in label_drifts("products", now, then)}
 
 
 def test_labels_that_went_missing_or_came_twice_are_told_against_yesterday_and_training() -> None:
-    same, halved, doubled = (
-        {one.against: one for one in label_drifts(ranker(now), ranker(250))} for now in (250, 110, 600)
-    )
+    same, *moved = (drifts(documents(card=now), documents(card=250)) for now in (250, 110, 600, 20, 0))
     assert same[YESTERDAY].times == pytest.approx(1.0)
     assert same[YESTERDAY].psi == same[YESTERDAY].ks == 0.0
     assert same[TRAINING].share_then == pytest.approx(0.0025)
-    for drifts in (halved, doubled):
-        assert drifts[YESTERDAY].times > (gate_rules()["product_labels_since_yesterday"].at_most or 0)
-        assert drifts[YESTERDAY].ks == pytest.approx(abs(drifts[YESTERDAY].share - 0.0025))
+    for one in moved:
+        assert one[YESTERDAY].times > (gate_rules()["product_labels_since_yesterday"].at_most or 0)
+        assert one[YESTERDAY].ks == pytest.approx(abs(one[YESTERDAY].share - 0.0025))
+    vanished = moved[-1]
+    assert vanished[TRAINING].times > (gate_rules()["product_labels_since_training"].at_most or 0)
+
+
+def test_a_family_whose_labels_went_missing_is_told_though_all_together_hardly_moved() -> None:
+    now, then = documents(card=5_000, loan=0), documents(card=5_000, loan=300)
+    assert drifts(now, then)[YESTERDAY].times < 1.1
+    told = {one.family: one.times for one in family_drifts("products", now, then)}
+    assert told["card"] == 1.0
+    assert told["loan"] > (gate_rules()["product_family_labels_since_yesterday"].at_most or 0)
 
 
 def test_the_stability_index_of_a_share_is_that_of_its_two_bins() -> None:
@@ -138,18 +152,20 @@ def test_the_stability_index_of_a_share_is_that_of_its_two_bins() -> None:
     assert drift.ks == pytest.approx(ks(then, now))
 
 
-def test_few_positives_or_an_unknown_training_share_say_nothing() -> None:
-    assert not list(label_drifts(ranker(20), ranker(250)))
-    unknown = {name: value for name, value in ranker(250).items() if name != "margin_shift"}
-    assert [one.against for one in label_drifts(unknown, ranker(250))] == [YESTERDAY]
+def test_few_positives_or_an_unknown_night_or_training_say_nothing() -> None:
+    few, many = documents(card=20), documents(card=250)
+    assert drifts(few, documents(card=30)).keys() == {TRAINING}
+    assert not list(family_drifts("products", few, documents(card=30)))
+    assert drifts(many, {}).keys() == {TRAINING}
+    assert not drifts({name: one for name, one in many.items() if name != QUALITY_FILE}, many)
+    assert drifts({QUALITY_FILE: many[QUALITY_FILE]}, many).keys() == {YESTERDAY}
 
 
 def test_scores_and_labels_of_a_night_are_rows_of_their_contract() -> None:
     change = Change(since="2026-03-15.1", users=900, overlap=0.8, drift=0.3, ks=0.2, mean=-4.0, mean_then=-3.5)
-    documents = {"products/ranker.json": ranker(300)}
     moved = ScoreDrift.of(spread(0.1), spread(0.2), since=date(2026, 3, 10))
-    then = {"products/ranker.json": ranker(250)}
-    rows = list(score_drift_rows({"offer": change}, {"product": moved}, documents, then))
+    then = documents(card=250)
+    rows = list(score_drift_rows({"offer": change}, {"product": moved}, documents(card=300), then))
     assert [(row["measure"], row["against"]) for row in rows] == [
         ("offer_score", YESTERDAY),
         ("product_score", TRAINING),

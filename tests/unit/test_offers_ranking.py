@@ -1,6 +1,7 @@
 """The offer ranker: what it learns from, what it lists, and that it can be kept and had again."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from spark_jobs.candidates.retrieval import fit_retrieval
 from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, UserHistory, build_history, members
 from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums
 from spark_jobs.ranking.boosting import BoosterParams
+from spark_jobs.ranking.calibration import auc
 from spark_jobs.ranking.newest import is_in_first
 from spark_jobs.ranking.offers import OfferModels, OfferParams, OfferRanker, RankedOffers, rank_offers
 from spark_jobs.ranking.offers_features import FEATURES, usable_features
@@ -20,6 +22,7 @@ from spark_jobs.ranking.offers_training import (
     Cut,
     Plan,
     labelled_pairs,
+    newest_cut,
     night_plan,
     told_by_halves,
     train_and_judge,
@@ -210,6 +213,34 @@ def test_a_ranker_of_clicks_learns_from_clicks_only() -> None:
 def test_a_short_history_is_refused_with_the_days_that_are_missing() -> None:
     with pytest.raises(InputError, match=r"2\.0 days too short"):
         night_plan(first=0, cut_off=DAY, horizon_hours=24, gap_hours=12)
+
+
+def test_newest_pairs_made_anew_are_what_a_training_is_judged_by_and_factors_of_before_tell_them_apart_too() -> None:
+    events = offer_events()
+    ranker, judged = train_and_judge(
+        events, attributes=ATTRIBUTES, plan=plan(), retrieval=RETRIEVAL, params=OFFERS, seed=1, threads=1
+    )
+    assert judged is not None
+    look = partial(
+        labelled_pairs,
+        events,
+        newest_cut(cut_off=CUT_OFF, horizon_hours=24, gap_hours=12),
+        attributes=ATTRIBUTES,
+        retrieval=RETRIEVAL,
+        params=OFFERS,
+        names=ranker.feature_names,
+        negative_share=1.0,
+        only_active=False,
+        seed=1,
+    )
+    again = look()
+    np.testing.assert_array_equal(again.fold.labels, judged.fold.labels)
+    np.testing.assert_array_equal(told_by_halves(ranker, again), judged.own)
+    _, before = models_at(events, CUT_OFF - 2 * DAY, ranker)
+    kept = look(factors=before.retrieval.item_factors)
+    assert set(kept.user_ids) == set(again.user_ids)
+    odds, labels = kept.judged_by(ranker).astype(np.float32), kept.labels.astype(np.float32)
+    assert auc(odds, labels) > 0.6
 
 
 def test_windows_end_at_the_cut_off_and_calibration_comes_later() -> None:

@@ -10,7 +10,7 @@ from data_contracts.catalogue import LocalText, Product
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Channel, Family
 from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, uniform
-from spark_jobs.ranking.calibration import sigmoid
+from spark_jobs.ranking.calibration import auc, sigmoid
 from spark_jobs.ranking.newest import is_in_first
 from spark_jobs.ranking.product_training import cases, train_product_ranker
 from spark_jobs.ranking.products import (
@@ -142,7 +142,9 @@ def test_probabilities_sum_to_what_is_opened_with_and_without_subsampled_negativ
 
 
 def test_the_ranker_learns_what_moves_openings(ranker: ProductRanker) -> None:
-    assert ranker.facts["auc"] > 0.8
+    users = _users(3000, 12)
+    judged = judged_products(ranker, users, FEATURES)
+    assert auc(judged.own.astype(np.float32), judged.fold.labels.astype(np.float32)) > 0.8
 
 
 def test_two_rankers_are_asked_about_the_same_eligible_pairs(ranker: ProductRanker) -> None:

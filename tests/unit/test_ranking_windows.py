@@ -37,6 +37,6 @@ def test_a_short_history_is_refused_with_the_days_that_are_missing() -> None:
     as_of = date(2026, 3, 16)
     windows = training_windows(as_of, horizon_days=7, gap_hours=12, timezone=ZONE)
     enough = windows.train.as_of - timedelta(days=MIN_HISTORY_DAYS)
-    require_history(windows, first_day=enough, as_of=as_of, horizon_days=7)
+    require_history(windows.train, first_day=enough, as_of=as_of, horizon_days=7)
     with pytest.raises(InputError, match="begins on 2026-02-24, 3 days are missing"):
-        require_history(windows, first_day=enough + timedelta(days=3), as_of=as_of, horizon_days=7)
+        require_history(windows.train, first_day=enough + timedelta(days=3), as_of=as_of, horizon_days=7)

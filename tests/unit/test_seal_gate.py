@@ -13,7 +13,7 @@ import pytest
 
 from data_contracts.errors import InputError
 from data_contracts.manifest import MANIFEST_FILE, Manifest
-from data_contracts.models import ModelVersion, NightModels
+from data_contracts.models import RANKERS, ModelVersion, NightModels
 from data_contracts.night import NightParams, Sources
 from spark_jobs.jobs import seal
 from spark_jobs.lake.files import write_bytes
@@ -22,11 +22,12 @@ from spark_jobs.lake.tables import table_uri
 from spark_jobs.lifecycle.files import leave
 from spark_jobs.monitoring import yesterday as yesterdays
 from spark_jobs.monitoring.feature_drift import DRIFT, FAULTS, YESTERDAY, drift_rows
-from spark_jobs.monitoring.score_drift import RANKERS
 from spark_jobs.scoring.fallback import fallback_table, popular_products
 from spark_jobs.scoring.gate import SnapshotTables, effective_number, judge
 from spark_jobs.scoring.snapshot import PORTRAITS_SCHEMA, items_table, write_documents, write_small
 from spark_jobs.scoring.stage import StageModels, Worth, WorthSum, score_batches
+from tests.unit.quality_samples import fared
+from tests.unit.quality_samples import leave as leave_quality
 from tests.unit.scoring_samples import (
     AS_OF,
     CATALOGUE,
@@ -270,9 +271,9 @@ def test_the_manifest_names_the_versions_that_scored_and_the_gate_asks_for_their
         settings={},
     )
     leave(params, NightModels(train=False, why="champion", used={"products": known}))
-    facts = {"auc": 0.7, "calibration_positives": 500}
-    write_bytes(f"{params.models_uri}/products/ranker.json", json.dumps({"facts": facts}).encode())
+    leave_quality(params.models_uri, products=fared({"card": 500}, auc=0.7), offers=fared({"offers": 40}, auc=0.5))
     assert _sealed(sound, params)["product_auc"] == 0.7
+    assert "offer_auc" not in _sealed(sound, params)  # so few say nothing
     assert _manifest(params).versions.registered == {"products": known.told}
 
 
@@ -395,7 +396,7 @@ def test_a_planted_breakage_of_features_stops_the_snapshot_by_its_name(
     assert not _manifest(params).gate.passed
 
 
-@pytest.mark.parametrize(("positives", "passed"), [(2_600, True), (700, False), (9_000, False)])
+@pytest.mark.parametrize(("positives", "passed"), [(2_600, True), (700, False), (0, False), (9_000, False)])
 @pytest.mark.parametrize("kind", RANKERS)
 @pytest.mark.usefixtures("yesterday")
 def test_labels_that_went_missing_or_came_twice_overnight_stop_the_snapshot(
@@ -403,9 +404,10 @@ def test_labels_that_went_missing_or_came_twice_overnight_stop_the_snapshot(
 ) -> None:
     for days_ago, happened in ((1, 2_500), (0, positives)):
         night = params.model_copy(update={"as_of": AS_OF - timedelta(days=days_ago)})
-        facts = {"calibration_positives": happened, "calibration_rows": 1_000_000}
-        write_bytes(f"{night.models_uri}/{RANKERS[kind]}", json.dumps({"facts": facts}).encode())
+        leave_quality(night.models_uri, **{kind: fared({"card": happened}, cases=1_000_000)})
     write_snapshot(sound, params)
     seal.run(params)
     failures = {check.name for check in _manifest(params).gate.failures}
-    assert failures == (set() if passed else {f"{kind}_labels_since_yesterday"})
+    asked = {f"{kind.removesuffix('s')}_labels_since_yesterday"}
+    by_family = {"product_family_labels_since_yesterday"} if kind == "products" else set()
+    assert failures == (set() if passed else asked | by_family)

@@ -1,6 +1,5 @@
 """What a night is held against: yesterday, the first night of its models, and what people let pass in between."""
 
-import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,9 +18,10 @@ from spark_jobs.lifecycle.first_scores import first_scores
 from spark_jobs.monitoring import model_scores
 from spark_jobs.monitoring import yesterday as yesterdays
 from spark_jobs.monitoring.model_scores import SCORES_FILE, NightScores, scores_of
-from spark_jobs.monitoring.score_drift import RANKERS
 from spark_jobs.monitoring.yesterday import sampled
 from tests.sealed_nights import publish_stopped, seal_stopped
+from tests.unit.quality_samples import fared
+from tests.unit.quality_samples import leave as leave_quality
 from tests.unit.scoring_samples import AS_OF, CATALOGUE
 from tests.unit.test_seal_gate import changed, params, sound, write_snapshot
 from tests.unit.test_source_rows import days, write_ledger
@@ -160,9 +160,8 @@ def test_scores_that_people_let_pass_are_the_models_first_from_then_on(
 def test_labels_that_were_let_pass_are_what_the_next_nights_are_held_against(
     sound: Tables, nights: tuple[NightParams, ...]
 ) -> None:
-    for night, happened in zip(nights, (2_500, 700, 710), strict=False):
-        facts = {"calibration_positives": happened, "calibration_rows": 1_000_000}
-        write_bytes(f"{night.models_uri}/{RANKERS['product']}", json.dumps({"facts": facts}).encode())
+    for night, happened in zip(nights, (2_500, 1_000, 1_010), strict=False):
+        leave_quality(night.models_uri, products=fared({"card": happened, "loan": happened}, cases=1_000_000))
     first, second, third, *_ = nights
     assert sealed(sound, first) == set()
     assert sealed(sound, second) == {"product_labels_since_yesterday"} == sealed(sound, third)

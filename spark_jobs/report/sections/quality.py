@@ -1,6 +1,7 @@
 """How good the night's models are, with intervals and beside what knows no person, and whether probabilities are true.
 
-Two sources: what training measured of the night's rankers, and the newest rolling evaluation (`recs backtest --folds`).
+Two sources: what the night measured of its rankers on the newest cases whose labels are known, and the newest rolling
+evaluation (`recs backtest --folds`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from data_contracts.models import NIGHT_FILE
+from data_contracts.quality import FamilyCases, NightQuality
 from spark_jobs.report import charts
 from spark_jobs.report.facts import Facts, Row
 from spark_jobs.report.parts import Link, Plot, Section, Table, count, plain
 from spark_jobs.report.sections.people import segment_name
 
-RANKERS = {"products": "products/ranker.json", "offers": "offers/document.json"}
+_PRODUCTS = "products/ranker.json"
 _EVERYBODY, _RANKED = "all", "ranked"
 # What a table of a slice shows, by the part of a metric's name before @k.
 _SHOWN = ("auc", "ece", "predicted_over_observed", "ndcg", "value_ndcg", "recall", "hit_rate")
@@ -25,10 +27,11 @@ _RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
 
 def quality(facts: Facts) -> Section:
-    measured, figures = list(_aucs(facts.models)), _together(facts).get("figures", {})
+    night = NightQuality.of(facts.models)
+    measured, figures = list(_aucs(night)), _together(facts).get("figures", {})
+    words = [*(one["words"] for one in measured), *_unknown(night)]
     if not measured and not figures:
-        return Section("quality", "Quality", "No ranker of tonight was measured.", missing=_HOW)
-    words = [f"{one['label']}: AUC {_interval(one)} on later days, {one['cases']}." for one in measured]
+        return Section("quality", "Quality", "No ranker of tonight was measured.", words=words, missing=_HOW)
     tonight = [_plot("AUC of tonight's rankers", measured, "AUC; 0.5, in orange, is chance", "auc-tonight")]
     return Section(
         "quality",
@@ -38,7 +41,7 @@ def quality(facts: Facts) -> Section:
         words=words,
         links=list(_scored_with(facts.models)),
         plots=[*(tonight if measured else ()), *_evaluated(figures)],
-        tables=_slices(figures),
+        tables=[*_newest(night), *_slices(figures)],
         missing="" if figures else _HOW,
     )
 
@@ -65,24 +68,35 @@ def _together(facts: Facts) -> Row:
     return {**found, "figures": figures}
 
 
-def _aucs(models: Mapping[str, Row]) -> Iterator[dict[str, Any]]:
-    for kind, path in RANKERS.items():
-        told = models.get(path, {}).get("facts", {})
-        positives = int(told.get("calibration_positives", 0))
-        negatives = int(told.get("calibration_rows", 0)) - positives
-        if "auc" in told and positives and negatives > 0:
-            low, high = auc_interval(told["auc"], positives=positives, negatives=negatives)
-            row = {"label": f"ranker of {kind}", "value": told["auc"], "low": low, "high": high, "baseline": 0.5}
-            cases = f"{count(positives)} of {count(positives + negatives)} cases happened"
-            yield {**row, "cases": cases, "says": f"ranker of {kind}: {_interval(row)}"}
+def _aucs(night: NightQuality) -> Iterator[dict[str, Any]]:
+    for kind, found in night.rankers.items():
+        if found.auc is not None and found.log_loss is not None:
+            label, auc = f"ranker of {kind}", found.auc.model_dump()
+            happened = f"{count(found.positives)} of {count(found.cases)} cases happened"
+            words = (
+                f"{label}, {found.model}: AUC {_interval(auc)}, log loss {plain(found.log_loss.value)}; "
+                f"{happened} from {found.start:%d %B} to {found.end:%d %B}."
+            )
+            yield {**auc, "label": label, "baseline": 0.5, "says": f"{label}: {_interval(auc)}", "words": words}
 
 
-def auc_interval(auc: float, *, positives: int, negatives: int) -> tuple[float, float]:
-    """The 95 % interval of an area under the ROC curve. Source: Hanley and McNeil (1982), equation 2."""
-    above, below = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    spread = auc * (1 - auc) + (positives - 1) * (above - auc**2) + (negatives - 1) * (below - auc**2)
-    reach = 1.96 * float(np.sqrt(max(spread, 0.0) / (positives * negatives)))
-    return max(auc - reach, 0.0), min(auc + reach, 1.0)
+def _unknown(night: NightQuality) -> Iterator[str]:
+    yield from (f"How the ranker of {kind} fares is not known tonight: {why}." for kind, why in night.unknown.items())
+
+
+def _newest(night: NightQuality) -> list[Table]:
+    """How often the newest cases happened."""
+    rows = [
+        (family, count(one.cases), count(one.positives), f"{one.positives / one.cases:.3%}", _over(one))
+        for found in night.rankers.values()
+        for family, one in found.families.items()
+    ]
+    columns = ("Family", "Cases", "Happened", "Share", "Predicted over observed")
+    return [Table("The newest cases by family", columns, rows)] if rows else []
+
+
+def _over(one: FamilyCases) -> str:
+    return f"{one.predicted / one.positives:.2f}" if one.positives else ""
 
 
 def _interval(one: Mapping[str, Any]) -> str:
@@ -135,7 +149,7 @@ def _slice_name(name: str) -> str:
 
 def calibration(facts: Facts) -> Section:
     curves = {name: bins for name, bins in _together(facts).get("calibration", {}).items() if len(bins) > 1}
-    groups = facts.models.get(RANKERS["products"], {}).get("calibrator", {}).get("groups", {})
+    groups = facts.models.get(_PRODUCTS, {}).get("calibrator", {}).get("groups", {})
     meaning = (
         "What lists store are probabilities: of a hundred people shown 2 %, two open the product within the horizon. "
     )
