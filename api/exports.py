@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import IO, Any
@@ -23,7 +23,7 @@ from api.export_check import Check, Prepared, contacts_in, removed_name
 from api.export_files import MANIFEST, Folder, StoppedError
 from api.export_writing import BEING_WRITTEN, Order, Writing, send_items, take_back
 from api.pulls import opened
-from api.refusals import BusyLaterError, ConflictError, UnknownError
+from api.refusals import BusyLaterError, ConflictError, GoneError, UnknownError
 from api.sendings import Sendings, refuse_another
 from api.service import Service
 from data_contracts.errors import RecsError
@@ -89,8 +89,9 @@ class Exports(Sendings):
             return {"sent_items": said or items or send_items(found.request)}
 
         async def count(found: Export) -> int:
-            check = Check(service.watch, await asyncio.to_thread(self._read, found, MANIFEST))
-            return await self._with(lambda store: _count(store, found, check, found.told["sent_items"]))
+            with _still_there():
+                check = Check(service.watch, await asyncio.to_thread(self._read, found, MANIFEST))
+                return await self._with(lambda store: _count(store, found, check, found.told["sent_items"]))
 
         return await self.confirmed(export_id, actor=actor, told=told, count=count)
 
@@ -99,19 +100,22 @@ class Exports(Sendings):
         prepared = await self._prepared(await self._known(export_id), "only what is written can be pulled")
         if name not in prepared.files:
             raise UnknownError(f"the export has no file {name}: its files are {', '.join(prepared.files)}")
-        return await self._with(lambda store: Check(service.watch, prepared).part(store, name))
+        with _still_there():
+            return await self._with(lambda store: Check(service.watch, prepared).part(store, name))
 
     async def removed(self, service: Service, export_id: str) -> Sequence[IO[bytes]]:
         """What may not be sent of it any more, part by part, as lines of CSV. Raises UnknownError, ConflictError."""
         prepared = await self._prepared(await self._known(export_id), "only what is written can be checked")
         check = Check(service.watch, prepared)
-        return await self._with(lambda store: [check.removed(store, name) for name in prepared.files])
+        with _still_there():
+            return await self._with(lambda store: [check.removed(store, name) for name in prepared.files])
 
     async def _prepared(self, found: Export, why_not: str) -> Prepared:
         """Raises ConflictError where it is not written, or more than that."""
         if found.step is not Step.WRITTEN:
             raise ConflictError(f"the export is {found.step}: {why_not}")
-        return await asyncio.to_thread(self._read, found, MANIFEST)
+        with _still_there():
+            return await asyncio.to_thread(self._read, found, MANIFEST)
 
     def _read(self, found: Export, name: str) -> Prepared:
         return _prepared_in(self.folder(found.export_id), name, found.request)
@@ -166,6 +170,15 @@ def _refuse_another(found: Export, order: Order) -> None:
 def _prepared_in(folder: Folder, name: str, request: Mapping[str, Any]) -> Prepared:
     with folder.read(name) as opened:
         return Prepared.of(folder, orjson.loads(opened.read()), request)
+
+
+@contextlib.contextmanager
+def _still_there() -> Iterator[None]:
+    """Raises GoneError where somebody took the files away behind our back."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise GoneError("the export's files are gone from their folder: order it again with another key") from error
 
 
 def _count(store: Store, export: Export, check: Check, items: int) -> int:

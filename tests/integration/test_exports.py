@@ -139,6 +139,24 @@ def test_what_was_sent_is_counted_once_and_what_was_cancelled_never(
         _forget_contacts(bulk_address)
 
 
+def test_an_export_whose_files_were_taken_away_is_gone(bulk_address: Address, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with service(bulk_address, tmp_path) as client:
+            one = (await asked(client, request_key="taken away"))["export_id"]
+            uri = Path((await until(client, one, "written"))["uri"])
+            part = next(path.name for path in uri.rglob("part-*") if path.is_file())
+            (uri / "manifest.json").unlink()
+            told = [
+                await client.get(f"{URL}/{one}/files/{part}"),
+                await client.get(f"{URL}/{one}/removed"),
+                await client.post(f"{URL}/{one}/sent"),
+            ]
+        assert [answer.status_code for answer in told] == [410] * 3
+        assert "gone from their folder" in told[0].json()["detail"]
+
+    asyncio.run(scene())
+
+
 def test_an_export_that_is_killed_leaves_no_manifest_and_is_begun_anew(
     bulk_address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

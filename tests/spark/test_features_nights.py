@@ -177,6 +177,7 @@ def test_features_are_held_against_the_last_night_that_passed_and_against_the_da
     assert held_against() == {broken.as_of}
 
 
+@pytest.mark.chaos  # a minute and a half; the decision itself is in test_seal_let_pass
 def test_a_feature_whose_fault_was_let_pass_is_held_against_that_night_and_others_against_the_last_that_passed(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
