@@ -72,7 +72,8 @@ def close_dead_runs(instance: DagsterInstance, *, untagged: bool, now: float | N
 
 
 def _is_running(instance: DagsterInstance, run: DagsterRun, process: str, now: float) -> bool:
-    if run.tags.get(_PLACE_TAG, place()) != place():
+    here = place()
+    if run.tags.get(_PLACE_TAG, here) != here:
         return now - _last_beat(instance, run.run_id) < _GONE_SECONDS
     pid, _, started = process.partition(":")
     try:

@@ -13,7 +13,6 @@ from infra.console import progress, show
 from infra.options import AsJson, DataDir, settings_of
 
 if TYPE_CHECKING:
-    from data_contracts.night import NightParams
     from spark_jobs.lifecycle.registry import Registry
 
 
@@ -56,20 +55,10 @@ def again(settings: Settings, registry: "Registry", model: ModelVersion) -> dict
     from spark_jobs.jobs.uplift import leave_uplift
     from spark_jobs.lake.past import clone_lake
     from spark_jobs.lake.session import spark_session
-    from spark_jobs.lifecycle.retraining import retrained, training_of
+    from spark_jobs.lifecycle.retraining import files_made, training_of
     from spark_jobs.ranking.offers_night import train_retrieval_models
 
     training = training_of(registry, model)
-
-    def train(params: "NightParams") -> None:
-        if model.name == "offers":
-            train_retrieval_models(spark, params)
-            train_offers(spark, params)
-        elif model.name == UPLIFT:
-            leave_uplift(spark, params)
-        else:
-            train_products(spark, params)
-
     with tempfile.TemporaryDirectory(prefix="recs-retrain-", dir=_beside(settings.lake_uri)) as folder:
         spark = spark_session(
             "recs retrain",
@@ -79,7 +68,15 @@ def again(settings: Settings, registry: "Registry", model: ModelVersion) -> dict
         )
         try:
             clone_lake(spark, settings.lake_uri, training.versions, to=folder)
-            return retrained(model, training.params.model_copy(update={"lake": folder}), train)
+            params = training.params.model_copy(update={"lake": folder})
+            if model.name == "offers":
+                train_retrieval_models(spark, params)
+                train_offers(spark, params)
+            elif model.name == UPLIFT:
+                leave_uplift(spark, params)
+            else:
+                train_products(spark, params)
+            return files_made(model, params)
         except Py4JJavaError as error:
             first = str(error.java_exception).splitlines()[0]
             raise InputError(

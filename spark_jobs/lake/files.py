@@ -1,6 +1,8 @@
 """Small files of the lake (models, JSON documents, manifests): read and written whole, wherever the URI points."""
 
+import hashlib
 import io
+from collections.abc import Mapping
 
 from pyarrow import fs
 
@@ -47,3 +49,8 @@ def delete_folder(uri: str) -> None:
     system, path = file_system(uri)
     if system.get_file_info(path).type == fs.FileType.Directory:
         system.delete_dir(path)
+
+
+def digests_of(files: Mapping[str, bytes]) -> dict[str, str]:
+    """SHA-256 by name."""
+    return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}

@@ -20,7 +20,7 @@ from data_contracts.models import (
     aliases_to_json,
 )
 from data_contracts.night import NightParams
-from spark_jobs.lake.files import file_system, read_bytes, write_bytes
+from spark_jobs.lake.files import digests_of, file_system, read_bytes, write_bytes
 
 
 def folder_files(uri: str, folders: Sequence[str]) -> dict[str, bytes]:
@@ -37,7 +37,7 @@ def folder_files(uri: str, folders: Sequence[str]) -> dict[str, bytes]:
 
 def keep_files(lake: str, name: str, as_of: date, files: Mapping[str, bytes]) -> tuple[str, dict[str, str]]:
     """Copy to a folder named after what is in it, so that nothing ever overwrites a version; its URI, the digests."""
-    digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    digests = digests_of(files)
     whole = hashlib.sha256("".join(f"{path}:{digest}\n" for path, digest in digests.items()).encode()).hexdigest()
     uri = f"{lake}/{VERSIONS_FOLDER}/{name}/{as_of.isoformat()}-{whole[:16]}"
     for path, content in files.items():

@@ -1,12 +1,12 @@
 """Whether a registered version can be made again: from the data, parameters and seed that its training recorded."""
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from data_contracts.models import ModelVersion
 from data_contracts.night import NightParams
+from spark_jobs.lake.files import digests_of
 from spark_jobs.lifecycle.files import folder_files
 from spark_jobs.lifecycle.records import DATA_VERSIONS, PARAMETERS
 from spark_jobs.lifecycle.registry import Registry
@@ -27,8 +27,6 @@ def training_of(registry: Registry, model: ModelVersion) -> Training:
     return Training(NightParams.model_validate_json(kept[PARAMETERS]), json.loads(kept[DATA_VERSIONS]))
 
 
-def retrained(model: ModelVersion, params: NightParams, train: Callable[[NightParams], object]) -> dict[str, str]:
-    """SHA-256 by path of what `train` leaves in the night's folder, as `ModelVersion.files` has them."""
-    train(params)
-    files = folder_files(params.models_uri, FOLDERS[model.name])
-    return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+def files_made(model: ModelVersion, params: NightParams) -> dict[str, str]:
+    """SHA-256 by path of what lies in the night's folder of this model, as `ModelVersion.files` has them."""
+    return digests_of(folder_files(params.models_uri, FOLDERS[model.name]))

@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from data_contracts.columns import OFFER_SCORES, PRODUCT_ITEMS, PRODUCT_SCORES
-from data_contracts.scores import log_odds
 from spark_jobs.lake.files import read_bytes
 from spark_jobs.monitoring.drift import ks, psi
-from spark_jobs.monitoring.yesterday import Sampled
+from spark_jobs.monitoring.yesterday import Sampled, best_scores, known_odds, mean_of_known
 
 SCORES_FILE = "scores.json"
 # In fewer lists a product's scores are not compared.
@@ -29,8 +28,6 @@ FEWEST_LISTS = 500
 PSI_LINE = 0.25
 _KINDS = {"product": PRODUCT_SCORES, "offer": OFFER_SCORES}
 _RANKS = 500
-# Of a list without any item; stored scores begin at 0.
-_NONE = -1
 
 
 class _Value(BaseModel):
@@ -39,7 +36,7 @@ class _Value(BaseModel):
 
 class Spread(_Value):
     """lists: how many there are. scores: stored scores (`data_contracts.scores`) of at most `_RANKS` of them at even
-    ranks, ascending; -1 of a list without any.
+    ranks, ascending; NO_SCORE of a list without any.
     """
 
     lists: int
@@ -53,8 +50,7 @@ class Spread(_Value):
     @property
     def log_odds(self) -> NDArray[np.float64]:
         """NaN of lists without any."""
-        scores = np.array(self.scores, np.int64)
-        return np.where(scores == _NONE, np.nan, log_odds(scores))
+        return known_odds(np.array(self.scores, np.int64))
 
 
 class Scores(_Value):
@@ -103,7 +99,7 @@ class ScoreDrift:
     def of(cls, then: Spread, now: Spread, *, since: date) -> "ScoreDrift":
         theirs, ours = then.log_odds, now.log_odds
         distances = psi(theirs, ours), ks(theirs, ours)
-        return cls(since, *distances, _mean(ours), _mean(theirs), now.lists, then.lists)
+        return cls(since, *distances, mean_of_known(ours), mean_of_known(theirs), now.lists, then.lists)
 
 
 def scores_of(sample: Sampled, *, as_of: date, products: int) -> Scores:
@@ -116,7 +112,7 @@ def scores_of(sample: Sampled, *, as_of: date, products: int) -> Scores:
         for code, (first, last) in enumerate(pairwise(bounds))
         if last > first
     }
-    best = {kind: Spread.of(_best(sample.lists.column(name))) for kind, name in _KINDS.items()}
+    best = {kind: Spread.of(best_scores(sample.lists.column(name))) for kind, name in _KINDS.items()}
     return Scores(as_of=as_of, best=best, products=of_products)
 
 
@@ -143,19 +139,3 @@ def _compared(found: Mapping[str, ScoreDrift]) -> dict[str, ScoreDrift]:
 
 def _flat(lists: pa.ChunkedArray) -> NDArray[np.int64]:
     return np.asarray(lists.combine_chunks().flatten().to_numpy(), np.int64)
-
-
-def _best(scores: pa.ChunkedArray) -> NDArray[np.int64]:
-    """(n,) the highest score of each list, -1 of empty ones."""
-    array = scores.combine_chunks()
-    offsets = array.offsets.to_numpy()
-    starts, sizes = offsets[:-1] - offsets[0], np.diff(offsets)
-    best = np.full(len(sizes), _NONE, np.int64)
-    if sizes.any():
-        best[sizes > 0] = np.maximum.reduceat(_flat(scores), starts[sizes > 0])
-    return best
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else 0.0

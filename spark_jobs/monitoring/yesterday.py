@@ -31,6 +31,8 @@ USERS_COMPARED = 100_000
 # Of fewer users an average says little: nothing is compared.
 FEWEST_USERS = 100
 _LONGEST = 20
+# Of a list without any item; stored scores begin at 0.
+NO_SCORE = -1
 _COLUMNS = {"product": (PRODUCT_ITEMS, PRODUCT_SCORES), "offer": (OFFER_ITEMS, OFFER_SCORES)}
 
 
@@ -89,9 +91,9 @@ def changes(now: Sampled, then: Sampled, *, since: str) -> dict[str, Change]:
             _padded(now.lists.column(names), codes_now)[here],
             _padded(then.lists.column(names), codes_then)[there],
         )
-        ours, theirs = _best(now.lists.column(scores)), _best(then.lists.column(scores))
+        ours, theirs = (known_odds(best_scores(one.lists.column(scores))) for one in (now, then))
         overlap = float(rank_biased_overlap(*lists).mean())
-        means = _mean_of_known(ours), _mean_of_known(theirs)
+        means = mean_of_known(ours), mean_of_known(theirs)
         found[kind] = Change(
             since.rpartition("/")[2], len(common), overlap, psi(theirs, ours), ks(theirs, ours), *means
         )
@@ -128,18 +130,22 @@ def _padded(lists: pa.ChunkedArray, codes: NDArray[np.int32]) -> NDArray[np.int3
     return padded
 
 
-def _best(scores: pa.ChunkedArray) -> NDArray[Any]:
-    """Log odds of each list's highest score; NaN of empty lists."""
+def best_scores(scores: pa.ChunkedArray) -> NDArray[np.int64]:
+    """(n,) each list's highest stored score; NO_SCORE of empty lists."""
     array = scores.combine_chunks()
     offsets = array.offsets.to_numpy()
     starts, sizes = offsets[:-1] - offsets[0], np.diff(offsets)
-    best = np.full(len(sizes), np.nan)
-    values = log_odds(array.flatten().to_numpy())
-    if len(values):
-        best[sizes > 0] = np.maximum.reduceat(values, starts[sizes > 0])
+    best = np.full(len(sizes), NO_SCORE, np.int64)
+    if sizes.any():
+        best[sizes > 0] = np.maximum.reduceat(array.flatten().to_numpy(), starts[sizes > 0])
     return best
 
 
-def _mean_of_known(values: NDArray[Any]) -> float:
+def known_odds(best: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Log odds of `best_scores`; NaN of empty lists."""
+    return np.where(best == NO_SCORE, np.nan, log_odds(best))
+
+
+def mean_of_known(values: NDArray[Any]) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else 0.0

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from data_contracts.errors import InputError
 from spark_jobs.candidates.base import RetrievalModel, RetrievalParams
 from spark_jobs.features.item_features import ItemAttributes, ItemFeatures
-from spark_jobs.lake.files import read_bytes, write_bytes
+from spark_jobs.lake.files import digests_of, read_bytes, write_bytes
 from spark_jobs.ranking.boosting import booster_bytes, booster_from
 from spark_jobs.ranking.calibration import Platt
 from spark_jobs.ranking.offers import OfferModels, OfferRanker
@@ -94,7 +94,7 @@ def _npz(arrays: Arrays) -> bytes:
 
 
 def _save(folder: str, files: Mapping[str, bytes], document: Mapping[str, Any]) -> dict[str, str]:
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    digests = digests_of(files)
     for name, content in files.items():
         write_bytes(f"{folder}/{name}", content)
     written = json.dumps({**document, "sha256": digests}, indent=1, sort_keys=True).encode()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Family
-from spark_jobs.lake.files import read_bytes, write_bytes
+from spark_jobs.lake.files import digests_of, read_bytes, write_bytes
 from spark_jobs.ranking.boosting import booster_bytes, booster_from
 from spark_jobs.ranking.calibration import Calibrator, Platt, sigmoid
 from spark_jobs.ranking.kernel import F32, I64, margins
@@ -73,7 +73,7 @@ class ProductRanker:
         """Write boosters and document to a folder (URI); returns the sha256 of the one that scores."""
         boosters = dict(zip((_BOOSTER, *_HALVES), (self.booster, *self.halves), strict=False))
         files = {name: booster_bytes(one) for name, one in boosters.items()}
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        digests = digests_of(files)
         document = {
             "feature_names": self.feature_names,
             "pair_names": self.pair_names,

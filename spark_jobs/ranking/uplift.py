@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Family
-from spark_jobs.lake.files import read_bytes, write_bytes
+from spark_jobs.lake.files import digests_of, read_bytes, write_bytes
 from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, booster_from, train_booster
 from spark_jobs.ranking.kernel import F32, margins
 
@@ -77,7 +77,7 @@ class UpliftModel:
 
     def save(self, folder: str) -> None:
         files = {f"{side}.ubj": booster_bytes(getattr(self, side)) for side in _SIDES}
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        digests = digests_of(files)
         document = {"names": self.names, "treated_share": self.treated_share, "sha256": digests}
         for name, content in files.items():
             write_bytes(f"{folder}/{name}", content)
