@@ -34,6 +34,7 @@ from infra.local.clickhouse.testing import clickhouse_url
 from infra.tokens import ensure_issuer, issue
 from sql.client import Address, connected
 from sql.pointer import moves
+from tests.call_chains import follow_chains
 from tests.day_snapshots import serve
 from tests.day_world import ALICE, FIRST, NOW, SECOND
 
@@ -443,27 +444,7 @@ def sent(app: FastAPI, client: TestClient, case: schemathesis.Case) -> httpx.Res
 
 
 def test_no_chain_of_calls_ends_in_an_error_of_ours(fuzzed: Address, tmp_path: Path) -> None:
-    statuses: set[tuple[str, int]] = set()
     with served(fuzzed, tmp_path) as (app, client):
-        schema = schemathesis.openapi.from_dict(app.openapi()).exclude(path="/metrics")
-
-        class Scenario(schema.as_state_machine()):  # type: ignore[misc]
-            def call(self, case: Any, **_: Any) -> Any:
-                answer = sent(app, client, case)
-                statuses.add((case.operation.label, answer.status_code))
-                return schemathesis.Response.from_any(answer)
-
-            def validate_response(self, *_: Any, **__: Any) -> None:
-                """Only that nothing breaks."""
-
-        Scenario.run(
-            settings=settings(
-                max_examples=8,
-                stateful_step_count=8,
-                suppress_health_check=list(HealthCheck),
-                database=None,
-                derandomize=True,
-            )
-        )
+        statuses = follow_chains(app, lambda case: sent(app, client, case), examples=24)
     # That chains are followed at all; which ids are drawn depends on what else the process has imported.
     assert {"GET /api/v1/products", "GET /api/v1/products/{product_id}/portrait"} <= {label for label, _ in statuses}

@@ -5,41 +5,26 @@ from typing import Any
 
 import schemathesis
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, settings
 
 from api.app import create_app
 from data_contracts.settings import Settings
+from tests.call_chains import follow_chains
 from tests.day_world import NOW, FakeStore
 
 
 def test_no_chain_of_calls_ends_in_an_error_of_ours(tmp_path: Path) -> None:
     started = Settings(data_dir=tmp_path, clickhouse_url="http://127.0.0.1:9", pointer_poll_seconds=3_600)
     app = create_app(started, store=FakeStore(), clock=lambda: NOW)
-    schema = schemathesis.openapi.from_dict(app.openapi()).exclude(path="/metrics")
-    statuses: set[tuple[str, int]] = set()
 
     with TestClient(app, raise_server_exceptions=False) as client:
 
-        class Scenario(schema.as_state_machine()):  # type: ignore[misc]
-            def call(self, case: Any, **_: Any) -> Any:
-                sent = case.as_transport_kwargs(base_url="http://testserver")
-                response = client.request(**{name: given for name, given in sent.items() if name != "cookies"})
-                statuses.add((case.operation.label, response.status_code))
-                # 503 is an honest answer here: there is no database behind the operators' calls.
-                assert response.status_code < 500 or response.status_code == 503, response.text
-                return schemathesis.Response.from_any(response)
+        def send(case: schemathesis.Case) -> Any:
+            sent = case.as_transport_kwargs(base_url="http://testserver")
+            response = client.request(**{name: given for name, given in sent.items() if name != "cookies"})
+            # 503 is an honest answer here: there is no database behind the operators' calls.
+            assert response.status_code < 500 or response.status_code == 503, response.text
+            return response
 
-            def validate_response(self, *_: Any, **__: Any) -> None:
-                """Only that nothing breaks."""
-
-        Scenario.run(
-            settings=settings(
-                max_examples=16,
-                stateful_step_count=8,
-                suppress_health_check=list(HealthCheck),
-                database=None,
-                derandomize=True,
-            )
-        )
+        statuses = follow_chains(app, send, examples=16)
     # That chains are followed at all; which ids are drawn depends on what else the process has imported.
     assert {"GET /api/v1/products", "GET /api/v1/products/{product_id}/portrait"} <= {label for label, _ in statuses}
