@@ -222,12 +222,14 @@ def test_what_was_written_survives_every_end(tmp_path: Path, number: signal.Sign
         assert request(again, "POST", {}, b"SELECT * FROM kept")[2] == "7\n"
 
 
-def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    server = _start(tmp_path, "--while-stdin-open")
-    assert server.stdin is not None and server.stdout is not None
-    server.stdout.readline()
-    server.stdin.close()
-    assert server.wait(timeout=30) == 0
+def test_it_ends_with_the_process_that_started_it_even_while_it_is_starting(tmp_path: Path) -> None:
+    servers = [_start(tmp_path / str(number), "--while-stdin-open") for number in range(4)]
+    for number, server in enumerate(servers):
+        assert server.stdout is not None
+        server.stdout.readline()
+        time.sleep(number * 0.05)
+        _, errors = server.communicate(timeout=60)  # which closes its input
+        assert (server.returncode, errors) == (0, "")
 
 
 def _start(path: Path, *more: str) -> "subprocess.Popen[str]":

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -44,13 +43,15 @@ def serve(*, path: Path, port: int) -> None:
         lifespan="off",
         ws="none",
     )
-    # uvicorn raises the signal again once it has shut down: it must not end us before the engine is closed.
+    server = _Server(config, engine)
+    # Raised in the middle of start-up, or again by uvicorn once it has shut down, a signal must not end us before the
+    # engine is closed.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
+        signal.signal(number, server.handle_exit)
     try:
         sys.stdout.write(f"http://{_HOST}:{listener.getsockname()[1]}\n")
         sys.stdout.flush()
-        _Server(config, engine).run(sockets=[listener])
+        server.run(sockets=[listener])
     finally:
         threads.shutdown()
         engine.close()
@@ -128,7 +129,3 @@ def _listening(port: int) -> socket.socket:
         raise UnavailableError(f"port {port} of {_HOST} is taken: choose another, or 0 for any free one") from error
     listener.listen(128)
     return listener
-
-
-def _end(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
