@@ -1,10 +1,10 @@
 """Two rankers on the same cases of the newest fold: how sure it is that one is better. Pure.
 
-Neither booster has seen the cases. The challenger's calibrator has seen others of those days, the champion's has not,
-and has aged. So gain is asked of both alike, each half of the users calibrated on the other half (cross-fitting;
-Chernozhukov et al., "Double/debiased machine learning", 2018): a level that is off, fresh or old costs neither anything
-there. Whether the challenger's level holds is asked of its probabilities as they are told. What differs are log losses
-of whole users, resampled together (paired bootstrap).
+Neither booster has seen the cases. The challenger's calibrator of products has, that of offers has seen others'
+(`offers_training.told_by_halves`); the champion's has not, and has aged. So gain is asked of both alike, each half of
+the users calibrated on the other half (cross-fitting; Chernozhukov et al., "Double/debiased machine learning", 2018): a
+level that is off, fresh or old costs neither anything there. Whether the challenger's level holds is asked of its
+probabilities as they are told. What differs are log losses of whole users, resampled together (paired bootstrap).
 """
 
 from collections.abc import Mapping

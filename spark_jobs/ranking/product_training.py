@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from data_contracts.errors import InputError
 from spark_jobs.ranking.boosting import BoosterParams, booster_bytes, booster_from, train_booster, uniform
-from spark_jobs.ranking.calibration import Calibrator, fit_calibrator
+from spark_jobs.ranking.calibration import fit_calibrator
 from spark_jobs.ranking.kernel import F32, I64, margins
 from spark_jobs.ranking.newest import is_in_first
-from spark_jobs.ranking.products import BLOCK, FAMILIES, Half, LabelledUsers, ProductRanker
+from spark_jobs.ranking.products import BLOCK, FAMILIES, LabelledUsers, ProductRanker
 from spark_jobs.ranking.rows import RowBuffer, RowLayout, met_columns, row_layout
 
 # Share of negative cases that training keeps.
@@ -90,22 +90,19 @@ def train_product_ranker(
         return booster_from(booster_bytes(booster))
 
     learners, first = is_in_first(learned.user_ids), is_in_first(known.user_ids)
-    boosters = (fit(~learners), fit(learners))
+    halves = (fit(~learners), fit(learners))
     raw = np.empty(len(known.labels), np.float32)
-    for booster, asked in zip(boosters, (first, ~first), strict=True):
+    for booster, asked in zip(halves, (first, ~first), strict=True):
         raw[asked] = margins(booster, known.rows[asked])
     shift = float(np.log(negative_share))
     raw += np.float32(shift)
     weights = np.where(known.labels > 0, 1.0, 1.0 / negative_share)
-
-    def calibrator(some: NDArray[np.bool_] | slice) -> Calibrator:
-        return fit_calibrator(raw[some], known.labels[some], known.families[some], FAMILIES, weights=weights[some])
-
+    calibrator = fit_calibrator(raw, known.labels, known.families, FAMILIES, weights=weights)
     return ProductRanker(
         feature_names=tuple(feature_names),
         pair_names=tuple(pair_names),
         booster=fit(slice(None)),
-        calibrator=calibrator(slice(None)),
+        calibrator=calibrator,
         margin_shift=shift,
         facts={
             "training_rows": len(parts[0].labels),
@@ -113,7 +110,7 @@ def train_product_ranker(
             "calibration_rows": int(newer.eligible.sum()),
             "calibration_positives": int(parts[1].labels.sum()),
         },
-        halves=(Half(boosters[0], calibrator(~first)), Half(boosters[1], calibrator(first))),
+        halves=halves,
     )
 
 

@@ -4,9 +4,8 @@ Trained on the users of both windows whose labels are known, applied at the nigh
 calibrated probability that a user opens a product within the horizon.
 
 Two boosters more learn from one half of the users each, so that everybody in the windows can be asked of one that has
-not seen them (cross-fitting): what they say calibrates the first, and is what it is judged by beside another ranker, in
-each half by a calibrator that the other half has fitted. Which half a user is in never changes, so a champion of an
-earlier night has not seen them either.
+not seen them (cross-fitting): what they say calibrates the first, and is what it is judged by beside another ranker.
+Which half a user is in never changes, so a champion of an earlier night has not seen them either.
 """
 
 import hashlib
@@ -51,18 +50,10 @@ class LabelledUsers:
 
 
 @dataclass(frozen=True)
-class Half:
-    """What has learned from half of the users, and is asked about the others."""
-
-    booster: xgb.Booster
-    calibrator: Calibrator
-
-
-@dataclass(frozen=True)
 class ProductRanker:
     """`margin_shift` undoes the subsampling of negatives: log of the share that was kept.
 
-    halves: of the users that `is_in_first` leaves out, and of those it names; none where nobody will ask.
+    halves: boosters of the users that `is_in_first` leaves out, and of those it names; none where nobody will ask.
     `facts` are JSON-able: counts of training.
     """
 
@@ -72,7 +63,7 @@ class ProductRanker:
     calibrator: Calibrator
     margin_shift: float
     facts: Mapping[str, float]
-    halves: tuple[Half, ...] = ()
+    halves: tuple[xgb.Booster, ...] = ()
 
     @property
     def layout(self) -> RowLayout:
@@ -80,16 +71,13 @@ class ProductRanker:
 
     def save(self, folder: str) -> str:
         """Write boosters and document to a folder (URI); returns the sha256 of the one that scores."""
-        boosters = dict(
-            zip((_BOOSTER, *_HALVES), (self.booster, *(half.booster for half in self.halves)), strict=False)
-        )
+        boosters = dict(zip((_BOOSTER, *_HALVES), (self.booster, *self.halves), strict=False))
         files = {name: booster_bytes(one) for name, one in boosters.items()}
         digests = digests_of(files)
         document = {
             "feature_names": self.feature_names,
             "pair_names": self.pair_names,
             "calibrator": asdict(self.calibrator),
-            "calibrators_of_halves": [asdict(half.calibrator) for half in self.halves],
             "margin_shift": self.margin_shift,
             "facts": dict(self.facts),
             "sha256": digests,
@@ -111,25 +99,16 @@ class ProductRanker:
             for name, digest in document["sha256"].items()
             if name == _BOOSTER or with_halves
         }
-        calibrator = _calibrator(document["calibrator"])
-        # Of a ranker from before they had their own, the halves are calibrated as the whole is.
-        of_halves = map(_calibrator, document.get("calibrators_of_halves", [document["calibrator"]] * len(_HALVES)))
+        groups = {name: Platt(**pair) for name, pair in document["calibrator"]["groups"].items()}
         return ProductRanker(
             feature_names=tuple(document["feature_names"]),
             pair_names=tuple(document["pair_names"]),
             booster=boosters[_BOOSTER],
-            calibrator=calibrator,
+            calibrator=Calibrator(overall=Platt(**document["calibrator"]["overall"]), groups=groups),
             margin_shift=document["margin_shift"],
             facts=document["facts"],
-            halves=tuple(
-                Half(boosters[name], one) for name, one in zip(_HALVES, of_halves, strict=False) if name in boosters
-            ),
+            halves=tuple(boosters[name] for name in _HALVES if name in boosters),
         )
-
-
-def _calibrator(told: Mapping[str, Any]) -> Calibrator:
-    groups = {name: Platt(**pair) for name, pair in told["groups"].items()}
-    return Calibrator(overall=Platt(**told["overall"]), groups=groups)
 
 
 def _read_booster(folder: str, name: str, digest: str) -> xgb.Booster:
@@ -182,14 +161,14 @@ def judged_products(
 
 
 def told_to_strangers(ranker: ProductRanker, users: LabelledUsers, feature_names: Sequence[str]) -> F32:
-    """As `told_by`, each user by what has not learned from them; by the whole of a ranker without halves."""
+    """As `told_by`, each user by the half that has not learned from them; by the whole of a ranker without halves."""
     if not ranker.halves:
         return told_by(ranker, users, feature_names)
     first = is_in_first(users.user_ids)
     answer = np.empty(users.eligible.shape, np.float32)
-    for half, asked in zip(ranker.halves, (first, ~first), strict=True):
+    for booster, asked in zip(ranker.halves, (first, ~first), strict=True):
         some = replace(users, user_ids=users.user_ids[asked], features=users.features[asked], pairs=users.pairs[asked])
-        answer[asked] = told_by(replace(ranker, booster=half.booster, calibrator=half.calibrator), some, feature_names)
+        answer[asked] = told_by(replace(ranker, booster=booster), some, feature_names)
     return answer
 
 
