@@ -114,7 +114,7 @@ class KafkaSink:
             self._codec = Codec(registry(self._settings))
         if self._producer is None:
             config = client_config(self._settings)
-            make_topics(self._settings, [self._topic])
+            make_topics(self._settings, [self._topic], seconds=_SECONDS)
             self._producer = Producer(
                 {**config, "enable.idempotence": True, "linger.ms": 5, "message.timeout.ms": int(_SECONDS * 1000)}
             )

@@ -73,14 +73,15 @@ def topics_there(admin: AdminClient, *, seconds: float = _SECONDS) -> Mapping[st
     return topics
 
 
-def make_topics(settings: Settings, topics: Iterable[str]) -> None:
-    """Make those that are not there, as the broker makes them by default; every client sees them then.
+def make_topics(settings: Settings, topics: Iterable[str], *, seconds: float = _SECONDS) -> None:
+    """Make those that are not there, as the broker makes them by default; every client sees them then. Waits so many
+    seconds for an answer.
 
     A broker that asks who we are is no embedded one: there `recs topics --apply` makes them as they are defined.
     Raises UnavailableError until it has; KafkaException.
     """
     admin, wanted = AdminClient(client_config(settings)), set(topics)
-    missing = wanted - set(topics_there(admin))
+    missing = wanted - set(topics_there(admin, seconds=seconds))
     if missing and settings.kafka_user:
         raise UnavailableError(f"Kafka has no topics {', '.join(sorted(missing))}: run recs topics --apply")
     for made in admin.create_topics([NewTopic(topic) for topic in sorted(missing)]).values() if missing else ():

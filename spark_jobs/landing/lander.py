@@ -56,7 +56,9 @@ class Lander:
         self._dead = DeadLetterWriter(lambda: producer(settings))
         self._router = Router(settings.timezone, settings.late_event_days, settings.clock_skew_seconds)
         self._names = {topic: (newest(topic).idempotency_key, newest(topic).event_time) for topic in TOPICS}
-        self._consumer: Consumer = consumer(settings, group=settings.kafka_group, **{"enable.partition.eof": True})
+        # Whoever lands once waits for the ends, of which the broker tells as soon as it need not wait for more.
+        told = {"enable.partition.eof": True, "fetch.wait.max.ms": 100}
+        self._consumer: Consumer = consumer(settings, group=settings.kafka_group, **told)
         self._batches = Batches()
         self._assigned: set[Shard] | None = None  # None while partitions change hands
         self._ended: set[Shard] = set()

@@ -39,7 +39,8 @@ def messages(client: Consumer, start: Sequence[TopicPartition]) -> Iterator[Mess
     client.assign(list(start))
     waiting = len(start)
     while waiting:
-        for message in client.consume(500, _POLL_SECONDS):
+        # What is here already; else as many as are sure to come, one end a partition: more would be waited for.
+        for message in client.consume(500, 0) or client.consume(waiting, _POLL_SECONDS):
             error = message.error()
             if error is None:
                 yield message

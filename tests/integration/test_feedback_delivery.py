@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from confluent_kafka import Consumer
 from fastapi.testclient import TestClient
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from api import sinks
 from api.app import create_app
 from api.events_out import Out
 from api.overlay_writer import traceparents
@@ -100,8 +102,9 @@ def test_feedback_outlives_a_kill_of_the_service_and_an_outage_of_clickhouse(tmp
             assert (erased.before["feedback"], erased.after["feedback"]) == (100, 0)
 
 
-def test_feedback_outlives_outages_of_kafka_and_answers_go_on(tmp_path: Path) -> None:
+def test_feedback_outlives_outages_of_kafka_and_answers_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Away from the start and past a restart of the service, then back, stopped, and back again."""
+    monkeypatch.setattr(sinks, "_SECONDS", 2)  # until what does not answer is away: then it is tried again
     port = free_port()
     address = f"127.0.0.1:{port}"
     settings = Settings(
