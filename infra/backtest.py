@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -68,6 +68,13 @@ def backtest(
     neighbours: Annotated[int | None, _knob("Neighbours kept per item.")] = None,
     popularity_exponent: Annotated[float | None, _knob("Discount of popularity between items; 0.5 is cosine.")] = None,
     activity_exponent: Annotated[float | None, _knob("Discount of users who meet much, between items.")] = None,
+    neighbours_of: Annotated[
+        Literal["met", "proposed"] | None,
+        _knob("Whose neighbours are kept: of what users met, or of what is proposed."),
+    ] = None,
+    neighbour_exponent: Annotated[
+        float | None, _knob("How much an item's neighbours share one vote; 1 makes their votes one in all.")
+    ] = None,
     recency_half_life: Annotated[float | None, _knob("Hours after which a seen item counts half.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -81,7 +88,7 @@ def backtest(
     `recs backtest --ablate domains --tecd world/tecd --test-day 1296 --offer-domains marketplace,retail,offers`,
     `recs backtest --ablate domains --lake-date 2026-03-16 --data-dir .local/demo --horizon-days 7`
     """
-    knobs = {
+    knobs: dict[str, int | float | str | None] = {
         "als_factors": als_factors,
         "als_regularization": als_regularization,
         "als_alpha": als_alpha,
@@ -90,6 +97,8 @@ def backtest(
         "neighbours": neighbours,
         "popularity_exponent": popularity_exponent,
         "activity_exponent": activity_exponent,
+        "neighbours_of": neighbours_of,
+        "neighbour_exponent": neighbour_exponent,
         "recency_half_life": recency_half_life,
     }
     settings = Settings() if offer_domains is None else Settings(offer_domains=offer_domains)
@@ -120,7 +129,7 @@ class _Shown:
 
     k: int
     seeds: range
-    knobs: Mapping[str, int | float | None]
+    knobs: Mapping[str, int | float | str | None]
     as_json: bool
 
 
@@ -175,7 +184,7 @@ def _of_files(files: _Files, shown: _Shown) -> None:
         show(_rows_of_files(figures), as_json=False, title=f"{tested} after {files.train}")
 
 
-def _retrieval(defaults: RetrievalParams, knobs: Mapping[str, int | float | None]) -> RetrievalParams:
+def _retrieval(defaults: RetrievalParams, knobs: Mapping[str, int | float | str | None]) -> RetrievalParams:
     """Raises InputError for a value out of its range."""
     chosen = {name: value for name, value in knobs.items() if value is not None}
     try:

@@ -62,7 +62,13 @@ MOVIELENS = PublicSet(
     origin="folder Data of the repository hexiangnan/neural_collaborative_filtering",
     k=10,
     retrieval=FILE_RETRIEVAL.model_copy(
-        update={"als_factors": 46, "als_alpha": 2.0, "als_regularization": 50.0, "neighbours": 50}
+        update={
+            "als_factors": 46,
+            "als_alpha": 2.0,
+            "als_regularization": 50.0,
+            "neighbours": 50,
+            "neighbour_exponent": 0.0,
+        }
     ),
     published={
         "hit_rate@10": {"popular": 0.4533, "itemcf": 0.6694, "als": 0.7109},
@@ -78,9 +84,8 @@ GOWALLA = PublicSet(
         update={
             "als_alpha": 40.0,
             "als_regularization": 100.0,
-            "neighbours": 50,
-            "popularity_exponent": 0.35,
             "activity_exponent": 0.0,
+            "neighbour_exponent": 0.75,
         }
     ),
     published={

@@ -5,6 +5,7 @@ and then code ascending. It is one file here and one line in `sources.SOURCES`.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ class RetrievalParams(BaseModel):
     neighbours: int = Field(50, ge=1, description="neighbours kept per item")
     popularity_exponent: float = Field(0.2, ge=0, le=1, description="how much an item's own popularity is discounted")
     activity_exponent: float = Field(0.0, ge=0, le=1, description="how much less a user of many items says of two")
+    neighbours_of: Literal["met", "proposed"] = Field("met", description="whose neighbours are kept and count")
+    neighbour_exponent: float = Field(0.0, ge=0, le=1, description="how much an item's neighbours share one vote")
     recency_half_life: float = Field(24.0, gt=0, description="hours after which a history item counts half as a seed")
     popular: int = Field(300, ge=1, description="length of the popular lists")
     popular_half_life: float = Field(6.0, gt=0, description="hours after which an event counts half for popularity")

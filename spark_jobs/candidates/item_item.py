@@ -2,6 +2,11 @@
 algorithms", 2004). Popularity is discounted by an exponent, weakly: strong cosine normalisation ruins exposure logs.
 So may be those who meet much, whose every two items say little (theirs too: rows of equal length). An item is its own
 neighbour.
+
+`neighbours_of="met"`: what a user met speaks for its own neighbours, however many others an item is near to.
+"proposed": an item is proposed by those of its own neighbours that were met (Sarwar and others, "Item-based
+collaborative filtering recommendation algorithms", 2001), so that rare items with few strong neighbours have a chance,
+and `neighbour_exponent` makes their score the share of its neighbours' weight that was met.
 """
 
 import numpy as np
@@ -28,7 +33,15 @@ def train_neighbours(history: UserHistory, *, n_items: int, params: RetrievalPar
         scores = together.data * discount[start + together.row] * discount[together.col]
         rows = together.row.astype(np.int64)
         parts.append(best(rows, together.col, scores, n_rows=together.shape[0], k=params.neighbours))
-    return np.concatenate([part.codes for part in parts]), np.concatenate([part.scores for part in parts])
+    codes, scores = np.concatenate([part.codes for part in parts]), np.concatenate([part.scores for part in parts])
+    return codes, _shared(codes, scores, exponent=params.neighbour_exponent)
+
+
+def _shared(codes: Ints, scores: Floats, *, exponent: float) -> Floats:
+    """Scores [I, n] of each item's neighbours over a power of what those but the item itself have together."""
+    others = np.where(codes == np.arange(len(codes))[:, None], 0.0, scores).sum(axis=1, keepdims=True)
+    shared: Floats = (scores * np.where(others > 0, others, 1.0) ** -exponent).astype(np.float32)
+    return shared
 
 
 def neighbour_matrix(model: RetrievalModel) -> csr_matrix:
@@ -43,7 +56,8 @@ def item_item_scores(history: UserHistory, model: RetrievalModel) -> csr_matrix:
     """Score of every item near a user's history, [U, I]."""
     weights = seed_weights(history, half_life=model.params.recency_half_life)
     seeds = csr_matrix((weights, history.item_code, history.indptr), shape=(len(history), model.n_items))
-    return seeds @ neighbour_matrix(model)
+    near = neighbour_matrix(model)
+    return seeds @ (near if model.params.neighbours_of == "met" else near.T)
 
 
 def item_item_candidates(block: UserBlock, model: RetrievalModel, k: int) -> Candidates:

@@ -50,6 +50,8 @@ FILE_RETRIEVAL = RetrievalParams(
     neighbours=100,
     popularity_exponent=0.5,
     activity_exponent=1.0,
+    neighbours_of="proposed",
+    neighbour_exponent=0.5,
     recency_half_life=1e9,
     popular_half_life=float("inf"),
 )

@@ -134,6 +134,40 @@ def test_who_meets_much_says_less_of_any_two_items_when_told_so() -> None:
         assert codes[0, 1] == nearest
 
 
+def met_together(*baskets: tuple[int, ...]) -> UserHistory:
+    """One user a basket."""
+    users = np.repeat(np.arange(len(baskets)), [len(basket) for basket in baskets])
+    items = np.concatenate(baskets).astype(np.int32)
+    still, ones = np.zeros(len(items), dtype=np.int64), np.ones(len(items), dtype=np.float32)
+    return build_history(Events(users, items, still.astype(np.int8), still, ones), as_of=1)
+
+
+def test_what_was_met_proposes_its_neighbours_or_is_a_neighbour_of_what_is_proposed() -> None:
+    """0 and 1 are met together twice and are nearest to each other; 2 is met with 0 alone, once, and has no other."""
+    history = met_together((0, 1), (0, 1), (0, 2), (0,))
+    proposed = {}
+    for whose in ("met", "proposed"):
+        update = {"neighbours": 2, "popularity_exponent": 0.0, "neighbours_of": whose}
+        model = fit_retrieval(history, n_items=3, params=PARAMS.model_copy(update=update), seed=1)
+        codes = SOURCES["item_item"](user_block(history.block(3, 4), model), model, 3).codes
+        proposed[whose] = codes[0].tolist()
+    assert proposed == {"met": [0, 1, NO_ITEM], "proposed": [0, 1, 2]}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sets(st.integers(0, 5), min_size=1).map(tuple), min_size=1, max_size=8))
+def test_with_an_exponent_of_one_the_neighbours_of_an_item_share_one_vote(baskets: list[tuple[int, ...]]) -> None:
+    history = met_together(*baskets)
+    params = PARAMS.model_copy(update={"neighbours": 4})
+    codes, scores = train_neighbours(history, n_items=6, params=params)
+    same, shared = train_neighbours(history, n_items=6, params=params.model_copy(update={"neighbour_exponent": 1.0}))
+    np.testing.assert_array_equal(codes, same)
+    others = (codes != NO_ITEM) & (codes != np.arange(6)[:, None])
+    assert (shared * others).sum(axis=1) == pytest.approx(others.any(axis=1).astype(float), rel=1e-5)
+    alone = ~others.any(axis=1)
+    np.testing.assert_array_equal(scores[alone], shared[alone])
+
+
 def test_a_segment_has_its_own_popular_list_and_a_small_one_everybodys(history: UserHistory) -> None:
     segment = np.where(history.user_ids % 2 == 1, 1, 0).astype(np.int16)
     segment[:2] = 2
