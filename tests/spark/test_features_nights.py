@@ -1,7 +1,8 @@
 """Nights of the features job: folded on from the night before, made good after late days, and equal to a rebuild."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -77,16 +78,18 @@ class Lake:
         params = NightParams(as_of=as_of, lake=self.uri, sources=Sources(tecd="none"), **more)
         return write_gold(self.spark, params, training=()).as_ofs
 
-    def table(self, name: str, as_of: date) -> list[Any]:
-        rows = read_table(self.spark, self.uri, name).where(F.col("as_of") == F.lit(as_of))
-        return sorted(rows.collect(), key=lambda row: row[0])
+    def tables(self, as_ofs: Iterable[date]) -> dict[str, list[Any]]:
+        """Rows of every state at these as-ofs."""
+        held = F.col("as_of").isin([*as_ofs])
+        rows = {name: read_table(self.spark, self.uri, name).where(held).collect() for name in STATES}
+        return {name: sorted(found, key=lambda row: (row["as_of"], row[0])) for name, found in rows.items()}
 
     def versions(self) -> dict[str, int | None]:
         return {name: newest_version(table_uri(self.uri, name)) for name in STATES}
 
 
 @pytest.fixture(scope="module")
-def nightly(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+def nightly(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Two nights in a row, the second on the state of the first; then an earlier day is delivered anew, and a third."""
     lake = Lake(spark, tmp_path_factory.mktemp("nightly"))
     lake.deliver(list(dates(FIRST, LAST - timedelta(days=3))))
@@ -95,7 +98,7 @@ def nightly(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> It
     assert lake.night(LAST - timedelta(days=1)) == (LAST - timedelta(days=1),)
     lake.deliver([LAST - timedelta(days=1)])
     lake.deliver([LAST - timedelta(days=2)], seed=2)
-    yield lake
+    return lake
 
 
 def test_a_night_after_a_late_day_forgets_the_nights_that_had_not_seen_it(nightly: Lake) -> None:
@@ -114,10 +117,10 @@ def test_after_a_backfill_of_the_nights_between_all_are_what_a_rebuild_from_noth
     nightly.night(LAST)
     first = LAST - timedelta(days=1)
     assert nightly.night(LAST, backfill_from=first) == (first,)
-    told = {(name, day): nightly.table(name, day) for name in STATES for day in dates(first, LAST)}
-    assert min(len(rows) for rows in told.values()) > 2
-    assert nightly.night(LAST, backfill_from=first, rebuild=True) == tuple(dates(first, LAST))
-    assert {(name, day): nightly.table(name, day) for name in STATES for day in dates(first, LAST)} == told
+    told = nightly.tables([first, LAST])
+    assert min(sum(row["as_of"] == day for row in rows) for rows in told.values() for day in (first, LAST)) > 2
+    assert nightly.night(LAST, backfill_from=first, rebuild=True) == (first, LAST)
+    assert nightly.tables([first, LAST]) == told
 
 
 def test_what_a_night_saw_of_its_features_is_read_without_spark_also_after_compaction(nightly: Lake) -> None:
@@ -149,29 +152,25 @@ def seal(params: NightParams, *, passed: bool) -> None:
 
 
 def test_features_are_held_against_the_last_night_that_passed_and_against_the_day_before_where_its_are_gone(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nightly: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feature_drift, "FEWEST_USERS", 3)
-    lake = Lake(spark, tmp_path)
-    lake.deliver(list(dates(FIRST, LAST - timedelta(days=1))))
+    nightly.night(LAST)
+    spark, lake = nightly.spark, shutil.copytree(nightly.uri, str(tmp_path / "lake"))
     good, broken, tonight = (
-        NightParams(as_of=LAST - timedelta(days=ago), lake=lake.uri, sources=Sources(tecd="none")) for ago in (2, 1, 0)
+        NightParams(as_of=LAST - timedelta(days=ago), lake=lake, sources=Sources(tecd="none")) for ago in (2, 1, 0)
     )
 
     def held_against() -> set[date]:
         write_features(spark, tonight)
-        return {row["then_as_of"] for row in written_of_night(lake.uri, DRIFT, ("then_as_of",), LAST)}
+        return {row["then_as_of"] for row in written_of_night(lake, DRIFT, ("then_as_of",), LAST)}
 
-    def make(*nights: NightParams) -> None:
-        write_gold(spark, tonight, training=[night.as_of for night in nights], with_nights=False)
-
-    make(good, broken)
     seal(good, passed=True)
     seal(broken, passed=False)
-    features = DeltaTable.forPath(spark, table_uri(lake.uri, "gold.user_features"))
+    features = DeltaTable.forPath(spark, table_uri(lake, "gold.user_features"))
     features.delete(F.col("as_of") == F.lit(good.as_of))
     assert held_against() == {broken.as_of}
-    make(good)
+    write_gold(spark, tonight, training=[good.as_of], with_nights=False)
     assert held_against() == {good.as_of}
     seal(broken.model_copy(update={"attempt": 2}), passed=True)
     assert held_against() == {broken.as_of}
