@@ -1,6 +1,8 @@
 """Offer tables, the retrieval job and offer training on a small lake: the same numbers as in memory."""
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -68,17 +70,39 @@ def _moment(time: int) -> datetime:
     return datetime.fromtimestamp(int(time) / 1e6, UTC)
 
 
+@dataclass(frozen=True)
+class Made:
+    """A lake after the features' part for offers, the retrieval job and offer training; what these two left."""
+
+    night: NightParams
+    retrieval: Mapping[str, str]
+    offers: Mapping[str, str]
+
+
 @pytest.fixture(scope="module")
-def night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NightParams]:
-    """A lake after the features' part for offers, the retrieval job and offer training."""
-    made = params(str(tmp_path_factory.mktemp("lake")))
-    own = interactions(spark, local(offer_events(days=DAYS), made))
-    other = interactions(spark, local(offer_events(days=DAYS, seed=8), made), domain="retail")
-    write_table(own.union(other), made.lake, "silver.interactions")
-    offer_tables(spark, made)
-    retrieval.run(spark, made)
-    train_offer_models(spark, made)
-    yield made
+def made(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    night = params(str(tmp_path_factory.mktemp("lake")))
+    own = interactions(spark, local(offer_events(days=DAYS), night))
+    other = interactions(spark, local(offer_events(days=DAYS, seed=8), night), domain="retail")
+    write_table(own.union(other), night.lake, "silver.interactions")
+    offer_tables(spark, night)
+    return Made(night, digests(spark, night), train_offer_models(spark, night).files)
+
+
+@pytest.fixture(scope="module")
+def night(made: Made) -> NightParams:
+    return made.night
+
+
+def digests(spark: SparkSession, night: NightParams) -> Mapping[str, str]:
+    """Of the files that the retrieval job leaves."""
+    told: Mapping[str, str] = retrieval.run(spark, night).tables["retrieval_model"].details["sha256"]
+    return told
+
+
+def elsewhere(night: NightParams, folder: Path) -> NightParams:
+    """The same night on a lake of its own."""
+    return night.model_copy(update={"lake": shutil.copytree(night.lake, str(folder / "lake"))})
 
 
 def offer_tables(spark: SparkSession, night: NightParams) -> None:
@@ -126,10 +150,9 @@ def test_the_saved_models_rank_offers_for_everybody(spark: SparkSession, night: 
     assert models.ranker.facts["calibration_positives"] > 0
 
 
-def test_running_again_leaves_the_same_models(spark: SparkSession, night: NightParams) -> None:
-    digests = [retrieval.run(spark, night).tables["retrieval_model"].details["sha256"] for _ in range(2)]
-    assert digests[0] == digests[1]
-    assert train_offer_models(spark, night).files == train_offer_models(spark, night).files
+def test_running_again_leaves_the_same_models(spark: SparkSession, made: Made) -> None:
+    assert digests(spark, made.night) == made.retrieval
+    assert train_offer_models(spark, made.night).files == made.offers
 
 
 @pytest.fixture
@@ -184,27 +207,24 @@ def test_factors_follow_their_items_into_another_index() -> None:
 
 
 def test_who_did_not_consent_is_not_trained_on(spark: SparkSession, night: NightParams, tmp_path: Path) -> None:
-    strict = params(str(tmp_path))
-    events = interactions(spark, local(offer_events(days=DAYS), strict))
-    write_table(events, strict.lake, "silver.interactions")
+    strict = elsewhere(night, tmp_path)
     customers = spark.createDataFrame(
         [(user, user % 2 == 1) for user in range(1, 61)], "user_id long, consent_profiling boolean"
     )
     write_table(_customers(customers), strict.lake, "silver.customers")
-    offer_tables(spark, strict)
     retrieval.run(spark, strict)
     model, item_ids, _ = load_retrieval(strict.models_uri)
     assert len(item_ids) > 30
     assert (model.popular[model.popular >= 0] >= 20).all()  # odd users like the second half
 
 
-def test_a_history_of_a_day_is_refused_with_what_is_missing(spark: SparkSession, tmp_path: Path) -> None:
-    short = params(str(tmp_path))
+def test_a_history_of_a_day_is_refused_with_what_is_missing(
+    spark: SparkSession, night: NightParams, tmp_path: Path
+) -> None:
+    short = elsewhere(night, tmp_path)
     events = local(offer_events(days=DAYS), short)
     last_day = events.between(microseconds(short.cut_off) - 86_400_000_000, microseconds(short.cut_off))
     write_table(interactions(spark, last_day), short.lake, "silver.interactions")
-    offer_tables(spark, short)
-    retrieval.run(spark, short)
     with pytest.raises(InputError, match="days too short"):
         train_offer_models(spark, short)
 
