@@ -1,16 +1,21 @@
 """What the DWH told from when to when: against a plain retelling of the exports, and with exports late or again."""
 
+import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from spark_jobs.ingest.histories import first_to_tell
 from spark_jobs.ingest.validity import aggregates_at, customers_at, told_by
 from spark_jobs.jobs.ingest import run
+from spark_jobs.jobs.runner import JobReport
 from spark_jobs.lake.commits import last_commit
 from spark_jobs.lake.files import delete_folder
 from spark_jobs.lake.tables import empty_table, read_table, table_uri
@@ -24,6 +29,15 @@ EXPORTS: tuple[Mapping[int, int], ...] = (
     {1: 10, 2: 20, 3: 30},
     {2: 20, 3: 31, 4: 40},
 )
+# Those with rows of the shared lake.
+TWO = {DAYS[0]: EXPORTS[0], DAYS[2]: EXPORTS[1]}
+JANUARY, FEBRUARY = date(2026, 1, 1), date(2026, 2, 1)
+# What each export says of the months of one user: turnover.
+MONEY: Mapping[date, Mapping[date, float]] = {
+    DAYS[0]: {JANUARY: 100.0},
+    DAYS[1]: {JANUARY: 90.0, FEBRUARY: 50.0},
+    DAYS[2]: {FEBRUARY: 50.0},
+}
 Told = set[tuple[int, int, date, date | None]]
 
 
@@ -55,6 +69,33 @@ def deliveries(tmp_path: Path) -> Deliveries:
 def deliver(deliveries: Deliveries, day: date, export: Mapping[int, int]) -> None:
     users = sorted(export)
     deliveries.customers(day, users, region=[export[user] for user in users])
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A lake that one night told of several exports."""
+
+    deliveries: Deliveries
+    report: JobReport
+
+
+@pytest.fixture(scope="module")
+def exported_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Between two exports of customers lies one without rows."""
+    deliveries = Deliveries(tmp_path_factory.mktemp("exported"))
+    for day, export in {**TWO, DAYS[1]: {}}.items():
+        deliver(deliveries, day, export)
+    for day, months in MONEY.items():
+        deliveries.parquet(
+            f"dwh/aggregates/dt={day}/part-0.parquet",
+            {
+                "user_id": pa.array([1] * len(months), pa.int64()),
+                "month": pa.array(list(months), pa.date32()),
+                "turnover": pa.array(list(months.values())),
+                "balance": pa.array([0.0] * len(months)),
+            },
+        )
+    return Exported(deliveries, run(spark, deliveries.params(only=("dwh",))))
 
 
 def told(spark: SparkSession, deliveries: Deliveries) -> Told:
@@ -91,11 +132,16 @@ def test_all_exports_at_once_are_told_as_one_by_one(spark: SparkSession) -> None
 def test_a_date_sees_what_was_known_then(spark: SparkSession) -> None:
     nothing = empty_table(spark, "silver.customers")
     history = told_by(nothing, exported(spark, DAYS), days=DAYS, table="silver.customers").localCheckpoint()
-    for day, export in zip(DAYS, EXPORTS, strict=True):
-        for seen_from in {day, day + timedelta(days=1)} - ({*DAYS} - {day}):
-            known = customers_at(history, seen_from)
-            assert {row["user_id"]: row["region"] for row in known.collect()} == export
-    assert customers_at(history, DAYS[0] - timedelta(days=1)).isEmpty()
+    expected = {
+        seen_from: export
+        for day, export in zip(DAYS, EXPORTS, strict=True)
+        for seen_from in {day, day + timedelta(days=1)} - ({*DAYS} - {day})
+    }
+    expected[DAYS[0] - timedelta(days=1)] = {}
+    seen = [customers_at(history, day).select(F.lit(day), "user_id", "region") for day in expected]
+    rows = reduce(DataFrame.union, seen).collect()
+    assert len(rows) == sum(map(len, expected.values()))
+    assert {day: {user: region for of, user, region in rows if of == day} for day in expected} == expected
 
 
 def test_nights_tell_on_from_where_the_last_one_was_and_late_or_changed_exports_take_it_back(
@@ -121,46 +167,30 @@ def test_nights_tell_on_from_where_the_last_one_was_and_late_or_changed_exports_
     assert {row["user_id"]: row["region"] for row in known_at_first.collect()} == known[DAYS[0]]
 
 
-def test_a_lake_from_before_there_were_intervals_is_told_anew(spark: SparkSession, deliveries: Deliveries) -> None:
-    deliver(deliveries, DAYS[0], EXPORTS[0])
-    deliver(deliveries, DAYS[1], EXPORTS[1])
-    run(spark, deliveries.params(only=("dwh",)))
-    lake, table = deliveries.params().lake, "silver.customers"
+def test_an_export_without_rows_is_no_news(spark: SparkSession, exported_lake: Exported) -> None:
+    assert told(spark, exported_lake.deliveries) == retold(TWO)
+    assert f"customers: no rows in {DAYS[1]}" in exported_lake.report.warnings
+
+
+def test_a_month_is_what_the_last_export_said_of_it(spark: SparkSession, exported_lake: Exported) -> None:
+    history = read_table(spark, exported_lake.deliveries.params().lake, "silver.aggregates")
+    for day, months in MONEY.items():
+        assert {row["month"]: row["turnover"] for row in aggregates_at(history, day).collect()} == months
+
+
+def test_a_lake_from_before_there_were_intervals_is_told_anew(
+    spark: SparkSession, exported_lake: Exported, tmp_path: Path
+) -> None:
+    params = exported_lake.deliveries.params(only=("dwh",))
+    lake, table = shutil.copytree(params.lake, str(tmp_path / "lake")), "silver.customers"
     newest = read_table(spark, lake, table).where("valid_to is null").drop("valid_from", "valid_to").collect()
     as_1_0 = spark.createDataFrame(newest, read_table(spark, lake, table).drop("valid_from", "valid_to").schema)
     delete_folder(table_uri(lake, table))
     as_1_0.write.format("delta").save(table_uri(lake, table))
     for step in Path(f"{lake}/migrations").glob("0002_*"):
         step.unlink()
-    run(spark, deliveries.params(only=("dwh",)))
-    assert told(spark, deliveries) == retold(dict(zip(DAYS[:2], EXPORTS[:2], strict=True)))
-
-
-def test_an_export_without_rows_is_no_news(spark: SparkSession, deliveries: Deliveries) -> None:
-    deliver(deliveries, DAYS[0], EXPORTS[0])
-    deliver(deliveries, DAYS[1], {})
-    report = run(spark, deliveries.params(only=("dwh",)))
-    assert told(spark, deliveries) == retold({DAYS[0]: EXPORTS[0]})
-    assert f"customers: no rows in {DAYS[1]}" in report.warnings
-
-
-def test_a_month_is_what_the_last_export_said_of_it(spark: SparkSession, deliveries: Deliveries) -> None:
-    january, february = date(2026, 1, 1), date(2026, 2, 1)
-    money = {DAYS[0]: {january: 100.0}, DAYS[1]: {january: 90.0, february: 50.0}, DAYS[2]: {february: 50.0}}
-    for day, months in money.items():
-        deliveries.parquet(
-            f"dwh/aggregates/dt={day}/part-0.parquet",
-            {
-                "user_id": pa.array([1] * len(months), pa.int64()),
-                "month": pa.array(list(months), pa.date32()),
-                "turnover": pa.array(list(months.values())),
-                "balance": pa.array([0.0] * len(months)),
-            },
-        )
-    run(spark, deliveries.params(only=("dwh",)))
-    history = read_table(spark, deliveries.params().lake, "silver.aggregates")
-    for day, months in money.items():
-        assert {row["month"]: row["turnover"] for row in aggregates_at(history, day).collect()} == months
+    run(spark, params.model_copy(update={"lake": lake}))
+    assert rows_of(read_table(spark, lake, table)) == retold(TWO)
 
 
 def test_an_export_that_bronze_has_forgotten_is_not_told_again() -> None:
