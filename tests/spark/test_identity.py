@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from data_contracts.settings import Settings
 from spark_jobs.ingest.identity import CROSSWALK, ERASURES, Identities, register_erased, rotate
 from spark_jobs.jobs.ingest import run
 from spark_jobs.jobs.runner import JobReport
+from spark_jobs.lake.commits import newest_version
 from spark_jobs.lake.erasure import forget_history
-from spark_jobs.lake.tables import read_table
+from spark_jobs.lake.tables import read_table, table_uri
 from tests.spark.ingest_samples import AS_OF, Deliveries
 
 CLIENTS = ("client-0001", "client-0002", "client-0003")
@@ -33,6 +34,7 @@ class Bank:
 
     spark: SparkSession
     deliveries: Deliveries
+    read: dict[tuple[str, int | None], list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def lake(self) -> str:
@@ -53,7 +55,11 @@ class Bank:
         return run(self.spark, self.deliveries.params(as_of=as_of))
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        return [row.asDict() for row in read_table(self.spark, self.lake, table).collect()]
+        """Each version of a table is read once."""
+        version = table, newest_version(table_uri(self.lake, table))
+        if version not in self.read:
+            self.read[version] = [row.asDict() for row in read_table(self.spark, self.lake, table).collect()]
+        return self.read[version]
 
     def ids(self) -> dict[str, int]:
         """Internal id by client id, asked of the crosswalk."""

@@ -1,8 +1,9 @@
 """A night's ingest over tiny deliveries of every kind: what silver and quarantine hold, what a re-run changes."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from spark_jobs.lake.tables import read_table, table_uri
 from tests.spark.ingest_samples import AS_OF, Deliveries, at
 
 FIRST, LAST = AS_OF - timedelta(days=3), AS_OF - timedelta(days=1)
-EMPTY = AS_OF - timedelta(days=2)
+EMPTY, LATE = AS_OF - timedelta(days=2), AS_OF - timedelta(days=5)
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,20 @@ class Ingested:
     spark: SparkSession
     deliveries: Deliveries
     report: JobReport
+    read: dict[tuple[str, int | None], list[Mapping[str, Any]]] = field(default_factory=dict)
 
-    def rows(self, table: str, *, where: str = "true") -> list[Mapping[str, Any]]:
-        frame = read_table(self.spark, self.deliveries.params().lake, table).where(where)
-        return sorted((row.asDict() for row in frame.collect()), key=str)
+    def rows(self, table: str, **where: Any) -> list[Mapping[str, Any]]:
+        """Those with some values in columns; each version of a table is read once."""
+        lake = self.deliveries.params().lake
+        version = table, newest_version(table_uri(lake, table))
+        if version not in self.read:
+            rows = read_table(self.spark, lake, table).collect()
+            self.read[version] = sorted((row.asDict() for row in rows), key=str)
+        return [row for row in self.read[version] if all(row[name] == value for name, value in where.items())]
 
-    def quarantined(self, source: str) -> dict[str, int]:
+    def quarantined(self, source: str) -> Mapping[str, int]:
         frame = self.spark.read.format("delta").load(f"{self.deliveries.params().lake}/quarantine/{source}")
-        return {row["reason"]: row["count"] for row in frame.groupBy("reason").count().collect()}
+        return Counter(row["reason"] for row in frame.select("reason").collect())
 
 
 @pytest.fixture(scope="module")
@@ -136,17 +143,17 @@ def telemetry(event_id: str, event_type: str, **told: str) -> Mapping[str, Any]:
 
 
 def test_every_spelling_of_an_action_becomes_one_word(ingested: Ingested) -> None:
-    actions = [row["action"] for row in ingested.rows("silver.interactions", where="domain = 'retail'")]
+    actions = [row["action"] for row in ingested.rows("silver.interactions", domain="retail")]
     assert sorted(actions) == ["cart", "cart", "purchase"]
 
 
 def test_a_row_said_twice_is_kept_once(ingested: Ingested) -> None:
-    rows = ingested.rows("silver.interactions", where=f"domain = 'marketplace' and day = '{FIRST}'")
+    rows = ingested.rows("silver.interactions", domain="marketplace", day=FIRST)
     assert [row["action"] for row in rows] == ["click", "view"]
 
 
 def test_an_offset_is_wall_time_of_the_bank(ingested: Ingested) -> None:
-    (row,) = ingested.rows("silver.interactions", where="item_id = 'nfmcg_2'")
+    (row,) = ingested.rows("silver.interactions", item_id="nfmcg_2")
     assert row["event_time"] == datetime(2026, 3, 15, 20, 30)  # 23:30 in Moscow
     assert row["day"] == LAST
 
@@ -166,7 +173,7 @@ def test_bad_rows_go_to_quarantine_with_a_reason_and_are_counted(ingested: Inges
     }
     assert ingested.quarantined("offers_items") == {"embedding has not 312 numbers": 1}
     assert ingested.report.tables["bronze.deliveries"].quarantined == 13
-    (entry,) = ingested.rows("bronze.deliveries", where=f"source = 'marketplace_events' and day = '{LAST}'")
+    (entry,) = ingested.rows("bronze.deliveries", source="marketplace_events", day=LAST)
     assert (entry["rows"], entry["quarantined"]) == (6, 5)
 
 
@@ -186,7 +193,7 @@ def test_bronze_keeps_what_was_delivered(ingested: Ingested) -> None:
 
 
 def test_payments_without_a_brand_are_kept(ingested: Ingested) -> None:
-    rows = ingested.rows("silver.interactions", where="domain = 'payments'")
+    rows = ingested.rows("silver.interactions", domain="payments")
     assert sorted((row["item_id"], row["weight"]) for row in rows) == [
         ("brand:5", 10.5),
         ("brand:unknown", 0.0),
@@ -195,12 +202,12 @@ def test_payments_without_a_brand_are_kept(ingested: Ingested) -> None:
 
 
 def test_only_money_that_goes_out_is_behaviour(ingested: Ingested) -> None:
-    rows = ingested.rows("silver.interactions", where="domain = 'transactions'")
+    rows = ingested.rows("silver.interactions", domain="transactions")
     assert [(row["item_id"], row["weight"]) for row in rows] == [("mcc:fuel", 70.0)]
 
 
 def test_telemetry_says_what_it_was_about(ingested: Ingested) -> None:
-    rows = ingested.rows("silver.interactions", where="domain = 'telemetry'")
+    rows = ingested.rows("silver.interactions", domain="telemetry")
     assert sorted((row["action"], row["item_id"]) for row in rows) == [
         ("search", "search:ипотека"),
         ("view", "loan_cash"),
@@ -241,7 +248,8 @@ def test_an_empty_day_is_a_warning_and_the_night_goes_on(ingested: Ingested) -> 
 
 
 def test_days_from_the_as_of_on_are_not_read(ingested: Ingested) -> None:
-    assert not ingested.rows("bronze.deliveries", where=f"day >= '{AS_OF}'")
+    days = [row["day"] for row in ingested.rows("bronze.deliveries") if row["day"]]
+    assert max(days) == LAST
 
 
 def test_a_second_run_reads_nothing_and_changes_nothing(ingested: Ingested) -> None:
@@ -252,26 +260,43 @@ def test_a_second_run_reads_nothing_and_changes_nothing(ingested: Ingested) -> N
     assert _fingerprints(again) == _fingerprints(ingested.report)
 
 
-def test_a_day_delivered_again_replaces_that_day_alone(ingested: Ingested) -> None:
-    before = ingested.rows("silver.interactions", where=f"day <> '{FIRST}'")
+@dataclass(frozen=True)
+class Corrected:
+    """What interactions were before, and at which version; what the job says after."""
+
+    before: Sequence[Mapping[str, Any]]
+    version: int
+    report: JobReport
+
+
+@pytest.fixture(scope="module")
+def corrected(ingested: Ingested) -> Corrected:
+    """A day is delivered again with other rows, one comes late, and of one day an event was another user's."""
+    before = ingested.rows("silver.interactions")
+    version = newest_version(table_uri(ingested.deliveries.params().lake, "silver.interactions")) or 0
     same_and_new = [(1, 1, "nfmcg_1", "view"), (4, 5, "nfmcg_9", "view")]
     os.utime(ingested.deliveries.marketplace(FIRST, same_and_new), (1, 1))
-    late = AS_OF - timedelta(days=5)
-    ingested.deliveries.marketplace(late, [(4, 5, "nfmcg_9", "view")])
+    ingested.deliveries.marketplace(LATE, [(4, 5, "nfmcg_9", "view")])
     steps = [{**step, "user_id": 7} if step["event_id"] == "a" else step for step in product_events()]
     ingested.deliveries.avro("bank.product_events", LAST, steps)
-    report = run(ingested.spark, ingested.deliveries.params())
+    return Corrected(before, version, run(ingested.spark, ingested.deliveries.params()))
+
+
+def test_a_day_delivered_again_replaces_that_day_alone(ingested: Ingested, corrected: Corrected) -> None:
+    report = corrected.report
     told = (
-        f"marketplace_events: {late} came late, with 1 rows",
+        f"marketplace_events: {LATE} came late, with 1 rows",
         f"marketplace_events: {FIRST} was delivered again: 3 rows before, 2 now (1 added, 2 removed, 0 changed)",
         f"product_events: {LAST} was delivered again: 4 rows before, 4 now (0 added, 0 removed, 1 changed)",
     )
     assert tuple(line for line in report.warnings if "late" in line or "again" in line) == told
-    corrected = report.tables["bronze.deliveries"].details["corrected"]
-    assert [(one["day"], one["before"], one["after"]) for one in corrected if one["added"] == 1] == [(str(FIRST), 3, 2)]
-    now = ingested.rows("silver.interactions", where=f"day = '{FIRST}'")
+    listed = report.tables["bronze.deliveries"].details["corrected"]
+    assert [(one["day"], one["before"], one["after"]) for one in listed if one["added"] == 1] == [(str(FIRST), 3, 2)]
+    now = ingested.rows("silver.interactions", day=FIRST)
     assert sorted(row["item_id"] for row in now) == ["nfmcg_1", "nfmcg_9"]
-    assert ingested.rows("silver.interactions", where=f"day not in ('{FIRST}', '{late}')") == before
+    others = [row for row in ingested.rows("silver.interactions") if row["day"] not in (FIRST, LATE)]
+    assert others == [row for row in corrected.before if row["day"] != FIRST]
+    assert {row["day"] for row in others} == {LAST}
     old, new = _fingerprints(ingested.report), _fingerprints(report)
     changed = {"bronze.deliveries", "silver.interactions", "silver.product_events", "silver.holdings"}
     assert {name for name in new if new[name] != old[name]} == changed
@@ -291,13 +316,11 @@ def _fingerprints(report: JobReport) -> dict[str, str | None]:
     return found
 
 
-def test_whoever_adds_up_days_is_told_the_first_that_changed(ingested: Ingested) -> None:
+def test_whoever_adds_up_days_is_told_the_first_that_changed(ingested: Ingested, corrected: Corrected) -> None:
     uri = table_uri(ingested.deliveries.params().lake, "silver.interactions")
-    before = newest_version(uri) or 0
-    assert first_changed_day(uri, after=before) is None
-    os.utime(ingested.deliveries.marketplace(FIRST, [(4, 5, "nfmcg_8", "view")]), (2, 2))
-    run(ingested.spark, ingested.deliveries.params())
-    assert first_changed_day(uri, after=before) == FIRST
+    assert first_changed_day(uri, after=newest_version(uri) or 0) is None
+    assert first_changed_day(uri, after=corrected.version) == LATE
+    assert changed_days(uri, after=corrected.version) == (LATE, FIRST)
     assert {FIRST, EMPTY, LAST} <= {*(changed_days(uri, after=-1) or ())}
     assert first_changed_day(uri, after=-2) == date.min  # version -1 is not in the log
 
