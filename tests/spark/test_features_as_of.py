@@ -1,7 +1,7 @@
 """User features and product signals in Spark: hand-computed values, and nothing of the future in any of them."""
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ AS_OF = date(2026, 3, 16)
 CUT_OFF = datetime(2026, 3, 15, 21, tzinfo=UTC)  # 00:00 in Moscow
 MOMENT = Moment(AS_OF, CUT_OFF)
 USERS = range(1, 9)
+OTHERS = 100
 Row = Mapping[str, Any]
 
 
@@ -170,8 +171,12 @@ def holdings(past: random.Random, future: random.Random) -> list[Row]:
     return rows
 
 
-def features_of(silver: Silver) -> list[Row]:
-    return rows_of(features_at(silver, AS_OF))
+def beside(first: Lake, second: Lake) -> Lake:
+    """Both in one, the users of the second numbered from `OTHERS` on."""
+    renamed = {
+        name: [{**row, "user_id": row["user_id"] + OTHERS} for row in rows] for name, rows in second.tables.items()
+    }
+    return Lake({name: [*rows, *renamed[name]] for name, rows in first.tables.items()})
 
 
 def rows_of(features: DataFrame) -> list[Row]:
@@ -184,36 +189,43 @@ def silver(spark: SparkSession) -> Silver:
 
 
 @pytest.fixture(scope="module")
-def features(silver: Silver) -> list[Row]:
-    return features_of(silver)
+def frame(silver: Silver) -> Iterator[DataFrame]:
+    made = features_at(silver, AS_OF).persist()
+    yield made
+    made.unpersist()
+
+
+@pytest.fixture(scope="module")
+def features(frame: DataFrame) -> list[Row]:
+    return rows_of(frame)
 
 
 def test_no_feature_and_no_signal_sees_the_future(spark: SparkSession, features: list[Row]) -> None:
     assert len(features) == len(USERS)
     assert any(row["pair_signals"] for row in features)
-    for seed in (3, 4):
-        assert features_of(lake(future_seed=seed).silver(spark)) == features
+    futures = beside(lake(future_seed=3), lake(future_seed=4)).silver(spark)
+    told = rows_of(features_at(futures, AS_OF))
+    assert [row for row in told if row["user_id"] < OTHERS] == features
+    assert [{**row, "user_id": row["user_id"] - OTHERS} for row in told if row["user_id"] > OTHERS] == features
 
 
-def test_a_training_set_is_refused_a_feature_of_the_future(spark: SparkSession, silver: Silver) -> None:
-    honest = features_at(silver, AS_OF).persist()
+def test_a_training_set_is_refused_a_feature_of_the_future(spark: SparkSession, frame: DataFrame) -> None:
     labels = spark.createDataFrame(
         [(1, CUT_OFF + timedelta(days=1)), (99, CUT_OFF)], "user_id bigint, label_time timestamp"
     )
-    rows = {row["user_id"]: row.asDict() for row in training_set(labels, honest, MOMENT).collect()}
+    rows = {row["user_id"]: row.asDict() for row in training_set(labels, frame, MOMENT).collect()}
     assert rows[1]["f_customer_is_customer"] == 1
     assert (rows[99]["f_customer_is_customer"], "as_of" in rows[99]) == (None, False)
-    planted = honest.withColumn(
+    planted = frame.withColumn(
         "seen_until", F.when(F.col("user_id") == 3, MOMENT.micros).otherwise(F.col("seen_until"))
     )
     with pytest.raises(InputError, match="knows of something later"):
         training_set(labels, planted, MOMENT)
     with pytest.raises(InputError, match="recs backfill --from 2026-03-15"):
-        training_set(labels, honest, Moment(AS_OF - timedelta(days=1), CUT_OFF - timedelta(days=1)))
+        training_set(labels, frame, Moment(AS_OF - timedelta(days=1), CUT_OFF - timedelta(days=1)))
     early = labels.withColumn("label_time", F.col("label_time") - F.expr("interval 2 days"))
     with pytest.raises(InputError, match="a label must be later"):
-        training_set(early, honest, MOMENT)
-    honest.unpersist()
+        training_set(early, frame, MOMENT)
 
 
 def test_every_kind_of_fact_reaches_some_feature(features: list[Row]) -> None:
@@ -258,8 +270,7 @@ def test_hand_made_users(spark: SparkSession) -> None:
     frame.unpersist()
 
 
-def test_segments_and_portraits_describe_the_same_users(spark: SparkSession, silver: Silver) -> None:
-    frame = features_at(silver, AS_OF).cache()
+def test_segments_and_portraits_describe_the_same_users(silver: Silver, frame: DataFrame) -> None:
     numbers = {row["user_id"]: row["segment"] for row in segments(frame).collect()}
     names = segment_names()
     assert set(numbers) == set(USERS)
@@ -270,7 +281,6 @@ def test_segments_and_portraits_describe_the_same_users(spark: SparkSession, sil
     ages = [row["f_customer_age"] for row in frame.select("f_customer_age").collect() if row[0] is not None]
     assert told["f_customer_age"]["everyone_mean"] == pytest.approx(sum(ages) / len(ages), abs=1e-2)
     assert told["f_customer_age"]["holders"] == told["f_credit_limit"]["holders"] > 0
-    frame.unpersist()
 
 
 def test_without_bank_data_a_cluster_or_activity_is_the_segment(spark: SparkSession) -> None:

@@ -101,8 +101,13 @@ def _silver(spark: SparkSession, later: list[dict[str, object]]) -> Silver:
 
 def _cases(silver: Silver, window: LabelWindow = WINDOW) -> Cases:
     params = CaseParams(most_users=1000, horizon_days=7, seed=1)
-    features = features_at(silver, window.as_of)
-    return labelled_users(silver, window, features=features, catalogue=CATALOGUE, rules=RULES, now=NOW, params=params)
+    features = features_at(silver, window.as_of).persist()
+    try:
+        return labelled_users(
+            silver, window, features=features, catalogue=CATALOGUE, rules=RULES, now=NOW, params=params
+        )
+    finally:
+        features.unpersist()
 
 
 @pytest.fixture(scope="module")
