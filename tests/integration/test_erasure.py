@@ -117,8 +117,7 @@ def _fill_tables(here: Installation) -> None:
         frame.write.format("delta").mode(mode).partitionBy("day").save(f"{here.lake}/{table}")
 
     events = "user_id bigint, item_id string, day date"
-    write("silver/interactions", [(5, "a", DAY), (PERSON, "b", DAY)], events)
-    write("silver/interactions", [(6, "a", AS_OF)], events)
+    write("silver/interactions", [(5, "a", DAY), (PERSON, "b", DAY), (6, "a", AS_OF)], events)
     write("silver/customers", [(5, "a", DAY), (PERSON, "b", DAY)], events)
     write("silver/customers", [(5, "a", DAY)], events, mode="overwrite")
     row = json.dumps({"timestamp": 1, "user_id": PERSON}, separators=(",", ":"))
