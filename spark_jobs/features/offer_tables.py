@@ -44,7 +44,7 @@ from spark_jobs.features.item_features import (
 from spark_jobs.features.packed import binary, unpacked
 from spark_jobs.features.whole_users import whole_users
 from spark_jobs.lake.collect import collected
-from spark_jobs.lake.tables import read_table, write_table
+from spark_jobs.lake.tables import read_table, rows_written, write_table
 
 # Days of behaviour that offers are ranked by.
 WINDOW_DAYS = 28
@@ -86,11 +86,12 @@ def write_offer_tables(
     recoded = np.searchsorted(item_ids, known).astype(np.int32)
     histories = user_histories(events, days, before=before, recoded=recoded, partitions=partitions)
     history_version = write_table(_dated(histories, params), params.lake, HISTORY, partitions=[params.as_of])
+    users = rows_written(params.lake, HISTORY)
     written = read_table(spark, params.lake, HISTORY).where(F.col(AS_OF) == F.lit(params.as_of))
     features = item_features(total_sums(written, n_items=len(item_ids)), attributes=item_attributes(items, item_ids))
     frame = item_features_frame(spark, features, item_ids, as_of=params.as_of)
     items_version = write_table(frame, params.lake, ITEM_FEATURES, partitions=[params.as_of])
-    return OfferTables(written.count(), len(item_ids), history_version, items_version)
+    return OfferTables(users, len(item_ids), history_version, items_version)
 
 
 def _as_known(
@@ -272,9 +273,9 @@ def item_features_frame(spark: SparkSession, features: ItemFeatures, item_ids: S
 
 def read_item_features(features: DataFrame, items: DataFrame) -> tuple[Strings, ItemFeatures]:
     """Item ids and features from one as-of of `gold.item_features`, with the attributes of `silver.items`."""
-    rows = features.orderBy(ITEM_CODE).toPandas()
-    item_ids = rows[ITEM_ID].to_numpy(dtype=np.str_)
-    values = rows[[f"{FEATURE_PREFIX}{name}" for name in FEATURES]].to_numpy(dtype=np.float32)
+    rows = collected(features, sort_by=ITEM_CODE)
+    item_ids = rows.column(ITEM_ID).to_numpy().astype(np.str_)
+    values = np.column_stack([rows.column(f"{FEATURE_PREFIX}{name}").to_numpy() for name in FEATURES])
     return item_ids, ItemFeatures(values, item_attributes(items, item_ids))
 
 

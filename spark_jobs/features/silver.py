@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -36,6 +37,11 @@ class Silver:
     people: DataFrame
     products: tuple[Product, ...]
     categories: Categories
+
+    @cached_property
+    def has_customers(self) -> bool:
+        """Whether any were ever delivered."""
+        return not self.customers.isEmpty()
 
 
 def read_silver(spark: SparkSession, lake: str) -> Silver:

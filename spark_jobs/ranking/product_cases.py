@@ -131,7 +131,7 @@ def _state(silver: Silver, moment: Moment, *, users: DataFrame, catalogue: Catal
 
 def profiled_users(silver: Silver, moment: Moment) -> DataFrame:
     """user_id of who may be profiled: consenting customers; whoever behaved, where no customers come at all."""
-    if silver.customers.isEmpty():
+    if not silver.has_customers:
         past = silver.interactions.where(F.col(DAY) < F.lit(moment.as_of))
         return past.select(USER_ID).distinct()
     return latest_customers(silver, moment).where("consent_profiling").select(USER_ID)
