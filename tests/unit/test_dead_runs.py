@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance, DagsterRunStatus, job, op
@@ -63,7 +64,9 @@ def test_a_process_of_another_place_is_not_taken_for_the_one_here_that_has_its_n
     assert set(close_dead_runs(instance, untagged=False, now=later)) == {theirs, same_number}
 
 
-def test_a_run_elsewhere_stays_for_as_long_as_it_shows_that_it_lives(instance: DagsterInstance) -> None:
+def test_a_run_elsewhere_stays_for_as_long_as_it_shows_that_it_lives(tmp_path: Path) -> None:
+    # On disk: in memory SQLite refuses two threads that ask at once, whatever they would wait.
+    instance = DagsterInstance.local_temp(str(tmp_path))
     run_id = started(instance, **{**process_tags(), **ELSEWHERE})
     later = time.time() + 601
     with beating(instance, run_id, seconds=0.01):
