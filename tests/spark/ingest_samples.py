@@ -1,7 +1,7 @@
 """Tiny deliveries for tests of ingest: each writer puts one file where the source's layout wants it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from pyspark.sql import SparkSession
 
 from data_contracts.night import NightParams, Sources
+from spark_jobs.lake.commits import newest_version
+from spark_jobs.lake.tables import read_table, table_uri
 
 AS_OF = date(2026, 3, 16)
 ZONE = ZoneInfo("Europe/Moscow")
@@ -112,6 +115,21 @@ class Deliveries:
         (folder / "catalogue.yaml").write_text(yaml.safe_dump(catalogue, allow_unicode=True), encoding="utf-8")
         (folder / "rules.yaml").write_text(yaml.safe_dump({"version": "1"}), encoding="utf-8")
         (folder / "reasons.yaml").write_text(yaml.safe_dump({"version": "1", "reasons": []}), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Rows of a lake's tables; each version of one is read once."""
+
+    spark: SparkSession
+    lake: str
+    read: dict[tuple[str, int | None], list[dict[str, Any]]] = field(default_factory=dict)
+
+    def of(self, table: str) -> list[dict[str, Any]]:
+        version = table, newest_version(table_uri(self.lake, table))
+        if version not in self.read:
+            self.read[version] = [row.asDict() for row in read_table(self.spark, self.lake, table).collect()]
+        return self.read[version]
 
 
 def number(day: date) -> int:

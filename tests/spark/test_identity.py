@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,8 @@ from data_contracts.settings import Settings
 from spark_jobs.ingest.identity import CROSSWALK, ERASURES, Identities, register_erased, rotate
 from spark_jobs.jobs.ingest import run
 from spark_jobs.jobs.runner import JobReport
-from spark_jobs.lake.commits import newest_version
 from spark_jobs.lake.erasure import forget_history
-from spark_jobs.lake.tables import read_table, table_uri
-from tests.spark.ingest_samples import AS_OF, Deliveries
+from tests.spark.ingest_samples import AS_OF, Deliveries, TableRows
 
 CLIENTS = ("client-0001", "client-0002", "client-0003")
 TOO_LONG = "x" * 200
@@ -34,11 +33,14 @@ class Bank:
 
     spark: SparkSession
     deliveries: Deliveries
-    read: dict[tuple[str, int | None], list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def lake(self) -> str:
         return self.deliveries.params().lake
+
+    @cached_property
+    def tables(self) -> TableRows:
+        return TableRows(self.spark, self.lake)
 
     @property
     def people(self) -> Identities:
@@ -55,11 +57,7 @@ class Bank:
         return run(self.spark, self.deliveries.params(as_of=as_of))
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """Each version of a table is read once."""
-        version = table, newest_version(table_uri(self.lake, table))
-        if version not in self.read:
-            self.read[version] = [row.asDict() for row in read_table(self.spark, self.lake, table).collect()]
-        return self.read[version]
+        return self.tables.of(table)
 
     def ids(self) -> dict[str, int]:
         """Internal id by client id, asked of the crosswalk."""

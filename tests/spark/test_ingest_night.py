@@ -3,8 +3,9 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -15,8 +16,8 @@ from data_contracts.errors import InputError
 from spark_jobs.jobs.ingest import run
 from spark_jobs.jobs.runner import JobReport
 from spark_jobs.lake.commits import changed_days, first_changed_day, newest_version
-from spark_jobs.lake.tables import read_table, table_uri
-from tests.spark.ingest_samples import AS_OF, Deliveries, at
+from spark_jobs.lake.tables import table_uri
+from tests.spark.ingest_samples import AS_OF, Deliveries, TableRows, at
 
 FIRST, LAST = AS_OF - timedelta(days=3), AS_OF - timedelta(days=1)
 EMPTY, LATE = AS_OF - timedelta(days=2), AS_OF - timedelta(days=5)
@@ -27,16 +28,15 @@ class Ingested:
     spark: SparkSession
     deliveries: Deliveries
     report: JobReport
-    read: dict[tuple[str, int | None], list[Mapping[str, Any]]] = field(default_factory=dict)
+
+    @cached_property
+    def tables(self) -> TableRows:
+        return TableRows(self.spark, self.deliveries.params().lake)
 
     def rows(self, table: str, **where: Any) -> list[Mapping[str, Any]]:
-        """Those with some values in columns; each version of a table is read once."""
-        lake = self.deliveries.params().lake
-        version = table, newest_version(table_uri(lake, table))
-        if version not in self.read:
-            rows = read_table(self.spark, lake, table).collect()
-            self.read[version] = sorted((row.asDict() for row in rows), key=str)
-        return [row for row in self.read[version] if all(row[name] == value for name, value in where.items())]
+        """Those with some values in columns."""
+        rows = [row for row in self.tables.of(table) if all(row[name] == value for name, value in where.items())]
+        return sorted(rows, key=str)
 
     def quarantined(self, source: str) -> Mapping[str, int]:
         frame = self.spark.read.format("delta").load(f"{self.deliveries.params().lake}/quarantine/{source}")
