@@ -75,6 +75,9 @@ def backtest(
     neighbour_exponent: Annotated[
         float | None, _knob("How much an item's neighbours share one vote; 1 makes their votes one in all.")
     ] = None,
+    neighbours_centred: Annotated[
+        bool | None, _knob("What was met counts as one less its share of users, and what is proposed has its own.")
+    ] = None,
     recency_half_life: Annotated[float | None, _knob("Hours after which a seen item counts half.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -99,6 +102,7 @@ def backtest(
         "activity_exponent": activity_exponent,
         "neighbours_of": neighbours_of,
         "neighbour_exponent": neighbour_exponent,
+        "neighbours_centred": neighbours_centred,
         "recency_half_life": recency_half_life,
     }
     settings = Settings() if offer_domains is None else Settings(offer_domains=offer_domains)

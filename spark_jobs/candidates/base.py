@@ -31,6 +31,7 @@ class RetrievalParams(BaseModel):
     activity_exponent: float = Field(0.0, ge=0, le=1, description="how much less a user of many items says of two")
     neighbours_of: Literal["met", "proposed"] = Field("met", description="whose neighbours are kept and count")
     neighbour_exponent: float = Field(0.0, ge=0, le=1, description="how much an item's neighbours share one vote")
+    neighbours_centred: bool = Field(False, description="a met item counts as one less its share of users")
     recency_half_life: float = Field(24.0, gt=0, description="hours after which a history item counts half as a seed")
     popular: int = Field(300, ge=1, description="length of the popular lists")
     popular_half_life: float = Field(6.0, gt=0, description="hours after which an event counts half for popularity")
@@ -79,7 +80,8 @@ class RetrievalModel:
     offered_factors float32 [I, d], which users' vectors are held against: the learned ones blended with what content
     says (the same where nothing is known of it), zero where ALS may not propose the item.
     segment_vectors float32 [S, d], for users without history: row s the mean of segment s, zero where it has too few.
-    neighbours int32 [I, n] padded with -1 and neighbour_scores float32 [I, n].
+    neighbours int32 [I, n] padded with -1 and neighbour_scores float32 [I, n]. neighbour_base float32 [I], added to
+    every item near a history: None unless neighbours are centred.
     popular int32 [S, p] and popular_scores float32 [S, p]: row 0 is everybody, row s segment s.
     """
 
@@ -91,6 +93,7 @@ class RetrievalModel:
     neighbour_scores: Floats
     popular: Ints
     popular_scores: Floats
+    neighbour_base: Floats | None = None
 
     @staticmethod
     def ignorant(params: RetrievalParams, *, n_items: int) -> "RetrievalModel":

@@ -6,7 +6,9 @@ neighbour.
 `neighbours_of="met"`: what a user met speaks for its own neighbours, however many others an item is near to.
 "proposed": an item is proposed by those of its own neighbours that were met (Sarwar and others, "Item-based
 collaborative filtering recommendation algorithms", 2001), so that rare items with few strong neighbours have a chance,
-and `neighbour_exponent` makes their score the share of its neighbours' weight that was met.
+and `neighbour_exponent` makes their score the share of its neighbours' weight that was met. `neighbours_centred` takes
+from what was met and gives to what is proposed its share of users, as is done with the mean of ratings (section 3.2.1
+there): where a history says little, what many meet is ahead.
 """
 
 import numpy as np
@@ -44,20 +46,33 @@ def _shared(codes: Ints, scores: Floats, *, exponent: float) -> Floats:
     return shared
 
 
-def neighbour_matrix(model: RetrievalModel) -> csr_matrix:
-    """Neighbour scores as a matrix, [I, I]."""
-    is_there = model.neighbours != NO_ITEM
+def neighbour_base(history: UserHistory, neighbours: Ints, scores: Floats, *, params: RetrievalParams) -> Floats | None:
+    """float32 [I]: an item's share of users, less what the shares of its neighbours other than itself let expect."""
+    if not params.neighbours_centred:
+        return None
+    share = np.bincount(history.item_code, minlength=len(neighbours)) / len(history)
+    near = _near(neighbours, scores, params=params)
+    base: Floats = (share - near.T @ share + near.diagonal() * share).astype(np.float32)
+    return base
+
+
+def _near(neighbours: Ints, scores: Floats, *, params: RetrievalParams) -> csr_matrix:
+    """What an item met (row) says for another (column), [I, I]."""
+    is_there = neighbours != NO_ITEM
     indptr = np.concatenate([[0], np.cumsum(is_there.sum(axis=1))])
-    shape = (model.n_items, model.n_items)
-    return csr_matrix((model.neighbour_scores[is_there], model.neighbours[is_there], indptr), shape=shape)
+    shape = (len(neighbours), len(neighbours))
+    near = csr_matrix((scores[is_there], neighbours[is_there], indptr), shape=shape)
+    return near if params.neighbours_of == "met" else near.T.tocsr()
 
 
 def item_item_scores(history: UserHistory, model: RetrievalModel) -> csr_matrix:
     """Score of every item near a user's history, [U, I]."""
     weights = seed_weights(history, half_life=model.params.recency_half_life)
     seeds = csr_matrix((weights, history.item_code, history.indptr), shape=(len(history), model.n_items))
-    near = neighbour_matrix(model)
-    return seeds @ (near if model.params.neighbours_of == "met" else near.T)
+    scores = (seeds @ _near(model.neighbours, model.neighbour_scores, params=model.params)).tocsr()
+    if model.neighbour_base is not None:
+        scores.data += model.neighbour_base[scores.indices]
+    return scores
 
 
 def item_item_candidates(block: UserBlock, model: RetrievalModel, k: int) -> Candidates:

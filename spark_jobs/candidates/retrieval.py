@@ -7,7 +7,7 @@ from spark_jobs.candidates.als import fold_in, segment_means, train_als
 from spark_jobs.candidates.base import RetrievalModel, RetrievalParams, UserBlock
 from spark_jobs.candidates.cold import blended, predicted_factors
 from spark_jobs.candidates.content import ItemContent
-from spark_jobs.candidates.item_item import train_neighbours
+from spark_jobs.candidates.item_item import neighbour_base, train_neighbours
 from spark_jobs.candidates.popular import train_popular
 from spark_jobs.features.history import Floats, UserHistory
 
@@ -45,6 +45,7 @@ def fit_retrieval(
         neighbour_scores=neighbour_scores,
         popular=popular,
         popular_scores=popular_scores,
+        neighbour_base=neighbour_base(history, neighbours, neighbour_scores, params=params),
     )
 
 

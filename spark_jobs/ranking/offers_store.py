@@ -31,6 +31,7 @@ _RETRIEVAL_ARRAYS = (
     "neighbour_scores",
     "popular",
     "popular_scores",
+    "neighbour_base",
 )
 _ATTRIBUTES = ("brand", "category", "subcategory", "price")
 
@@ -41,7 +42,7 @@ def save_retrieval(
     uri: str, model: RetrievalModel, *, item_ids: npt.NDArray[np.str_], items: ItemFeatures
 ) -> dict[str, str]:
     """Write `{uri}/retrieval`; the sha256 of each file."""
-    arrays = {name: getattr(model, name) for name in _RETRIEVAL_ARRAYS}
+    arrays = {name: array for name in _RETRIEVAL_ARRAYS if (array := getattr(model, name)) is not None}
     arrays |= {name: getattr(items.attributes, name) for name in _ATTRIBUTES}
     arrays |= {"item_ids": item_ids.astype(np.str_), "item_features": items.values}
     return _save(f"{uri}/retrieval", {_ARRAYS: _npz(arrays)}, {"params": model.params.model_dump()})
@@ -51,9 +52,8 @@ def load_retrieval(uri: str) -> tuple[RetrievalModel, npt.NDArray[np.str_], Item
     """The model, the ids of its items and their features."""
     document, files = _load(f"{uri}/retrieval")
     arrays = dict(np.load(io.BytesIO(files[_ARRAYS]), allow_pickle=False))
-    model = RetrievalModel(
-        params=RetrievalParams.model_validate(document["params"]), **{name: arrays[name] for name in _RETRIEVAL_ARRAYS}
-    )
+    learned = {name: arrays[name] for name in _RETRIEVAL_ARRAYS if name in arrays}
+    model = RetrievalModel(params=RetrievalParams.model_validate(document["params"]), **learned)
     attributes = ItemAttributes(**{name: arrays[name] for name in _ATTRIBUTES})
     return model, arrays["item_ids"], ItemFeatures(arrays["item_features"], attributes)
 

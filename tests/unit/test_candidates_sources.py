@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from spark_jobs.candidates.als import confidence, fold_in
 from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, RetrievalParams
 from spark_jobs.candidates.blend import BY_LENGTH, LENGTHS, blend, fused, weights_of
-from spark_jobs.candidates.item_item import train_neighbours
+from spark_jobs.candidates.item_item import item_item_scores, train_neighbours
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.candidates.sources import SOURCES
 from spark_jobs.features.history import Events, UserHistory, build_history
@@ -166,6 +166,37 @@ def test_with_an_exponent_of_one_the_neighbours_of_an_item_share_one_vote(basket
     assert (shared * others).sum(axis=1) == pytest.approx(others.any(axis=1).astype(float), rel=1e-5)
     alone = ~others.any(axis=1)
     np.testing.assert_array_equal(scores[alone], shared[alone])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    baskets=st.lists(st.sets(st.integers(0, 5), min_size=1).map(tuple), min_size=1, max_size=8),
+    whose=st.sampled_from(["met", "proposed"]),
+)
+def test_centred_neighbours_say_how_much_more_than_usual_of_them_was_met(
+    baskets: list[tuple[int, ...]], whose: str
+) -> None:
+    """The share of users of an item, and of each neighbour what it says times (met or not, less its own share)."""
+    history = met_together(*baskets)
+    options = {"neighbours": 4, "neighbours_of": whose, "neighbour_exponent": 1.0}
+    plain, centred = (
+        fit_retrieval(
+            history, n_items=6, params=PARAMS.model_copy(update={**options, "neighbours_centred": is_so}), seed=1
+        )
+        for is_so in (False, True)
+    )
+    met = np.zeros((len(baskets), 6))
+    for user, basket in enumerate(baskets):
+        met[user, list(basket)] = 1
+    near = np.zeros((6, 6))  # of what is proposed (row), by what was met
+    for item, (codes, scores) in enumerate(zip(plain.neighbours, plain.neighbour_scores, strict=True)):
+        for code, score in zip(codes[codes != NO_ITEM], scores, strict=False):
+            near[(item, code) if whose == "proposed" else (code, item)] = score
+    others = near * (1 - np.eye(6))
+    told = met.mean(axis=0) + (met - met.mean(axis=0)) @ others.T + met * np.diag(near)
+    scores = item_item_scores(history, centred).tocoo()
+    np.testing.assert_allclose(scores.data, told[scores.row, scores.col], rtol=1e-4, atol=1e-5)
+    assert scores.nnz == item_item_scores(history, plain).nnz
 
 
 def test_a_segment_has_its_own_popular_list_and_a_small_one_everybodys(history: UserHistory) -> None:
