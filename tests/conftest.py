@@ -32,6 +32,10 @@ settings.load_profile("recs")
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     session = spark_session("tests", master="local[2]", driver_memory="1g", java_options=Settings().spark_java_options)
+    # A test's plan runs once, over a few rows: compiling it is a seventh of the time. The nights of end-to-end tests
+    # are compiled, as in production.
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
     session.stop()
 

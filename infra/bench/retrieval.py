@@ -7,8 +7,8 @@ and Jannach, "A Troubling Analysis of Reproducibility and Progress in Recommende
 
 Gowalla in the split of He et al., "LightGCN", SIGIR 2020: all items but those of train are ranked, recall@20 and
 NDCG@20. The references are the leaderboard gowalla_m1 of Zhu et al., "BARS: Towards Open Benchmarking for Recommender
-Systems", SIGIR 2022: ItemCF of 100 neighbours, so ours has as many beside the item itself; and ENMF of 64 factors, which
-minimises the loss of ALS by gradients. ALS itself is not on that leaderboard.
+Systems", SIGIR 2022: ItemCF of 100 neighbours, so ours has as many beside the item itself; and ENMF of 64 factors,
+which minimises the loss of ALS by gradients. ALS itself is not on that leaderboard.
 
 Histories are longer in the first (165 films on average, 19 at least) than in the second (half have up to 16 places).
 Settings were chosen on what was held out of train (`recs backtest --train` without a test), never on the test.
