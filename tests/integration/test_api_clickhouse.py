@@ -180,7 +180,7 @@ def test_answers_are_those_of_the_fake_store_for_everyone_everywhere(server: Ser
     async def scene() -> None:
         async with service(server, tmp_path) as real:
             from_clickhouse = await answers(real)
-        fake = create_app(Settings(data_dir=tmp_path), store=FakeStore(), clock=lambda: NOW)
+        fake = create_app(Settings(data_dir=tmp_path, lookup_deadline_ms=5_000), store=FakeStore(), clock=lambda: NOW)
         transport = httpx.ASGITransport(app=fake)
         async with (
             fake.router.lifespan_context(fake),

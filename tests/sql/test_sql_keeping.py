@@ -65,7 +65,7 @@ def test_what_suppresses_for_good_outlives_every_end(store: Store) -> None:
 def test_an_answer_is_logged_as_long_as_what_became_of_it_is_explained(
     store: Store, age: timedelta, is_kept: bool
 ) -> None:
-    at = NOW - age
+    at = datetime.now(UTC) - age  # not of when the file was read: days count, and it may have been yesterday
     seen = {"event_id": "e", "event_time": at, "user_id": USER, "rec_id": "r", "items": []}
     put_log(store, DAY_LOGS["recommendation.exposures"], [seen])
     merged(store, "exposures")
