@@ -76,8 +76,12 @@ def _item(serving: Serving, shown: Candidate, locale: Locale) -> Mapping[str, An
 
 
 def _product(serving: Serving, position: int, locale: Locale) -> tuple[str, str, str | None]:
-    product = serving.rule_set.catalogue.products[position]
-    return product.product_id, _text(product.name, locale), product.family
+    found = serving.told_products.get((position, locale))
+    if found is None:
+        product = serving.rule_set.catalogue.products[position]
+        found = product.product_id, _text(product.name, locale), product.family
+        serving.told_products[position, locale] = found
+    return found
 
 
 def _offer(serving: Serving, code: int, locale: Locale) -> tuple[str, str, str | None]:
@@ -88,7 +92,6 @@ def _offer(serving: Serving, code: int, locale: Locale) -> tuple[str, str, str |
 
 
 def _reasons(serving: Serving, packed: int, locale: Locale) -> Sequence[Mapping[str, Any]]:
-    """Written once for all answers: there are few pairs of reasons."""
     found = serving.told_reasons.get((packed, locale))
     if found is None:
         found = serving.told_reasons[packed, locale] = list(reasons_of(serving.reason_texts, packed, locale))

@@ -7,6 +7,8 @@ Only the order is made so: scores stay the calibrated probabilities.
 """
 
 from collections.abc import Sequence
+from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from data_contracts.vocabulary import Kind
 
 Items = NDArray[np.int32]
 Floats = NDArray[np.float64]
+_INDEX = attrgetter("index")
 
 
 def arranged(
@@ -37,7 +40,7 @@ def arranged(
     shape = (len(found), max(1, *map(len, found)))
     is_item = np.arange(shape[1]) < np.array([len(one) for one in found])[:, None]
     items = np.full(shape, -1, dtype=np.int32)
-    items[is_item] = [one.index for listed in found for one in listed]
+    items[is_item] = list(map(_INDEX, chain.from_iterable(found)))
     boosts = _boosts(user_ids, items, kind=kind, emphasised=emphasised, changes=changes)
     boosted = np.flatnonzero(boosts.any(axis=1))
     best = list(found)

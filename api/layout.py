@@ -44,7 +44,7 @@ class Question:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """Each once."""
-        return tuple(dict.fromkeys(self.pattern))
+        return (self.kind,) if self.kind else tuple(dict.fromkeys(self.pattern))
 
 
 @dataclass(frozen=True)

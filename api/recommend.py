@@ -6,6 +6,7 @@ Pure, but that it counts what the rules drop.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from data_contracts.experiments import Assignment, drawn
 from data_contracts.policy import Decision, decide, decide_offers
 from data_contracts.vocabulary import Channel, Kind, Tier, Variant
 
-_BEST_FIRST = list(Tier).index
+_BEST_FIRST = {tier: place for place, tier in enumerate(Tier)}
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def recommend(serving: Serving, questions: Sequence[Question], data: UserData | 
         for place, row in enumerate(rows):
             laid = layout.laid[place]
             offered = laid.arranged
-            kept = tuple(item for item, is_kept in zip(offered, keep[place], strict=False) if is_kept)
+            kept = tuple(compress(offered, keep[place]))
             parts[row][kind] = _Part(with_reasons(layout, place, kept), offered, laid.variant)
     return [_reply(serving, question, part, data) for question, part in zip(questions, parts, strict=True)]
 
@@ -100,7 +101,7 @@ def _reply(serving: Serving, question: Question, parts: Mapping[Kind, _Part], da
     )
     shown = [best[place] for place in found.order]
     source = shown or [one for part in parts.values() for one in part.offered]
-    best_from = min(source, key=lambda one: _BEST_FIRST(one.tier), default=None)
+    best_from = min(source, key=lambda one: _BEST_FIRST[one.tier], default=None)
     tier = best_from.tier if best_from else Tier.STATIC
     variant = parts[best_from.kind].variant if best_from and tier is Tier.PERSONAL else Variant.SEGMENT
     return Reply(

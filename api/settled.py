@@ -1,12 +1,16 @@
-"""Python's garbage collector in a process that answers requests.
+"""Python itself in a process that answers requests.
 
-Measured: at the usual thresholds a look-up spends an eighth of its time on walking through what start-up made and
-through what is in use for a few milliseconds anyway.
+Measured: at the garbage collector's usual thresholds a look-up spends an eighth of its time on walking through what
+start-up made and through what is in use for a few milliseconds anyway. And beside a bulk pull, whose threads compute,
+look-ups wait for each other's turns at the interpreter: at a tenth of the usual 5 ms their p99 is two thirds, and the
+pull as fast.
 """
 
 import gc
+import sys
 
 _THRESHOLDS = (20_000, 50, 100)
+_SWITCH_SECONDS = 0.0005
 
 
 def settle() -> None:
@@ -14,3 +18,4 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
+    sys.setswitchinterval(_SWITCH_SECONDS)

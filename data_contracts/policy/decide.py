@@ -47,7 +47,8 @@ def kept(policy: CompiledPolicy, users: Users, items: Items, *, channel: Channel
     for rows in _blocks(len(users)):
         some = users[rows]
         against = objections(policy, some, channel=channel)
-        is_placed = placed(policy.placing, np.ascontiguousarray(items[rows].T), barred(against, len(some)))
+        by_position = np.ascontiguousarray(items[rows].T)
+        is_placed = placed(policy.placing, by_position, barred(against, len(some)), most[rows])
         keep[rows] = _first(is_placed, most[rows]).T
     return keep
 
@@ -59,7 +60,7 @@ def decide(policy: CompiledPolicy, users: Users, items: Items, *, channel: Chann
     for rows in _blocks(len(users)):
         some, by_position = users[rows], np.ascontiguousarray(items[rows].T)
         against = objections(policy, some, channel=channel)
-        here = _first(placed(policy.placing, by_position, barred(against, len(some))), most[rows])
+        here = _first(placed(policy.placing, by_position, barred(against, len(some)), most[rows]), most[rows])
         keep[rows] = here.T
         reason[rows] = _reasons(policy, by_position, here, drops_of(policy, against, len(some)), most[rows]).T
     return Decision(keep, reason)

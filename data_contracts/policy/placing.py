@@ -18,6 +18,8 @@ Items = NDArray[np.int32]
 
 # So few users are gone through faster one by one, with whole numbers.
 _FEW = 12
+# Items down the lists after which it is asked whether anybody needs more.
+_STRETCH = 8
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,13 @@ def _in_words(numbers: Sequence[int], words: int) -> Words:
     return np.ascontiguousarray(np.frombuffer(data, "<u8").reshape(len(numbers), words).T)
 
 
-def placed(tables: PlacingTables, items: Items, barred: Words) -> Bools:
-    """Which items of lists [L, U] are placed, best first; those in `barred` [W, U], and -1, never."""
+def placed(tables: PlacingTables, items: Items, barred: Words, most: NDArray[np.int64]) -> Bools:
+    """Which items of lists [L, U] are placed, best first; those in `barred` [W, U], and -1, never.
+
+    `most` [U]: the most that a user needs. There may be more, but the lists are gone down no further than they need.
+    """
     if items.shape[1] <= _FEW:
-        return _one_by_one(tables, items, barred)
+        return _one_by_one(tables, items, barred, most)
     words, none = len(barred), np.int32(tables.adds.shape[1] - 1)
     items = np.where(items < 0, none, items)
     adds = tables.adds.take(items, axis=1)
@@ -88,6 +93,8 @@ def placed(tables: PlacingTables, items: Items, barred: Words) -> Bools:
     is_placed = np.zeros(items.shape, np.bool_)
     hits, hit = np.empty_like(state), np.empty(items.shape[1], np.uint64)
     for position, here in enumerate(is_placed):
+        if position and position % _STRETCH == 0 and (is_placed[:position].sum(axis=0) >= most).all():
+            break
         np.bitwise_and(state, against[:, position], out=hits)
         np.bitwise_or.reduce(hits, axis=0, out=hit)
         np.equal(hit, 0, out=here)
@@ -95,15 +102,18 @@ def placed(tables: PlacingTables, items: Items, barred: Words) -> Bools:
     return is_placed
 
 
-def _one_by_one(tables: PlacingTables, items: Items, barred: Words) -> Bools:
+def _one_by_one(tables: PlacingTables, items: Items, barred: Words, most: NDArray[np.int64]) -> Bools:
     is_placed = np.zeros(items.shape, np.bool_)
     adds, against = tables.whole_adds, tables.whole_against
     for user, listed in enumerate(items.T.tolist()):
-        state, standing = tables.whole_start, _whole(barred[:, user])
+        state, standing, needed = tables.whole_start, _whole(barred[:, user]), int(most[user])
         for position, item in enumerate(listed):
+            if not needed:
+                break
             if not (state & against[item] or standing & adds[item]):
                 state += adds[item]
                 is_placed[position, user] = True
+                needed -= 1
     return is_placed
 
 

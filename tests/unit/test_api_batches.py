@@ -37,7 +37,7 @@ async def settle() -> None:
 def test_a_lone_question_is_asked_at_once_and_alone() -> None:
     async def scene() -> None:
         doubler = Doubler()
-        batches = Batches(doubler, largest=3, in_flight=2)
+        batches = Batches(doubler, largest=3, in_flight=2, few=1)
         first = asyncio.create_task(batches.ask(1))
         await settle()
         second = asyncio.create_task(batches.ask(2))
@@ -52,7 +52,7 @@ def test_a_lone_question_is_asked_at_once_and_alone() -> None:
 def test_questions_that_come_meanwhile_share_batches_of_bounded_size() -> None:
     async def scene() -> None:
         doubler = Doubler()
-        batches = Batches(doubler, largest=3, in_flight=2)
+        batches = Batches(doubler, largest=3, in_flight=2, few=3)
         asked = []
         for question in range(10):
             asked.append(asyncio.create_task(batches.ask(question)))
@@ -61,6 +61,25 @@ def test_questions_that_come_meanwhile_share_batches_of_bounded_size() -> None:
         assert await asyncio.gather(*asked) == [2 * question for question in range(10)]
         assert doubler.batches == [[0], [1], [2, 3, 4], [5, 6, 7], [8, 9]]
         assert doubler.most_at_work == 2
+
+    asyncio.run(scene())
+
+
+def test_beside_a_large_batch_nobody_goes_alone_and_once_it_is_answered_all_who_wait_go_together() -> None:
+    async def scene() -> None:
+        doubler = Doubler()
+        batches = Batches(doubler, largest=9, in_flight=2, few=1)
+        asked = [asyncio.create_task(batches.ask(0))]
+        await settle()
+        asked += [asyncio.create_task(batches.ask(question)) for question in (1, 2)]
+        await settle()
+        for question in (3, 4, 5):
+            asked.append(asyncio.create_task(batches.ask(question)))
+            await settle()
+        assert doubler.batches == [[0], [1, 2]]
+        doubler.gate.set()
+        assert await asyncio.gather(*asked) == [0, 2, 4, 6, 8, 10]
+        assert doubler.batches == [[0], [1, 2], [3, 4, 5]]
 
     asyncio.run(scene())
 
