@@ -5,9 +5,9 @@ night runs; events after it serve only as the test. Sources as the issue names t
 fusions, equal (`blend`) and by length of history (`fused`); and `ranked`. For the label "click", popular counts clicks
 and ranked learns clicks.
 
-The probabilities of `ranked` are calibrated on what its boosters have learned from: a history of a few days has none
-left for it, as the night does. They are about the training windows, of users active in them, and those may be shorter
-than the test day.
+The probabilities of `ranked` are judged as its boosters tell them: a history of a few days has none left to calibrate
+on, as the night does. They are about the training windows, of users active in them, and those may be shorter than the
+test day.
 """
 
 from collections.abc import Sequence

@@ -10,9 +10,6 @@ from spark_jobs.ranking.kernel import F32, I64, one_thread
 
 U64 = NDArray[np.uint64]
 
-# Each row is held against so many others of its query, whatever their places: candidates are many and few are met.
-_BY_ORDER = {"objective": "rank:ndcg", "lambdarank_pair_method": "mean", "lambdarank_num_pair_per_sample": 4}
-
 
 @dataclass(frozen=True)
 class BoosterParams:
@@ -36,16 +33,11 @@ def train_booster(
     seed: int,
     threads: int,
     objective: str = "binary:logistic",
-    queries: I64 | None = None,
 ) -> xgb.Booster:
-    """The same rows, seed and number of threads give the same booster, bit by bit.
-
-    queries: ascending numbers of what each row answers, for the order within them to be learned instead: LambdaMART
-    (Burges, "From RankNet to LambdaRank to LambdaMART", 2010), by NDCG. Margins are then no log odds.
-    """
-    data = xgb.QuantileDMatrix(rows, label=labels, qid=queries, feature_names=list(names), nthread=threads)
+    """The same rows, seed and number of threads give the same booster, bit by bit."""
+    data = xgb.QuantileDMatrix(rows, label=labels, feature_names=list(names), nthread=threads)
     settings = {
-        **({"objective": objective} if queries is None else _BY_ORDER),
+        "objective": objective,
         "tree_method": "hist",
         "max_depth": params.depth,
         "eta": params.learning_rate,

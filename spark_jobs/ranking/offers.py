@@ -31,7 +31,7 @@ class OfferParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     candidates: Mapping[str, int] = {"repeat": 60, "item_item": 60, "als": 40, "popular": 60}
-    booster: BoosterParams = BoosterParams(rounds=150, learning_rate=0.08, depth=6, min_child_weight=1.0)
+    booster: BoosterParams = BoosterParams(rounds=100, learning_rate=0.08, depth=6, min_child_weight=20.0)
     models: int = Field(3, ge=1, description="boosters averaged, by seed")
     training_users: int = Field(20_000, ge=1, description="users of one training as-of, most")
     negative_share: float = Field(0.2, gt=0, le=1, description="share of the pairs without a label that is trained on")

@@ -1,9 +1,5 @@
 """Training of the offer ranker: when it looks, what it learns from, and how it is calibrated. Pure.
 
-The ranker learns the order of a user's candidates (LambdaMART), since lists are what it is for. Measured on T-ECD's day
-1295 beside trees that learn each pair's probability: NDCG@10 .3088 instead of .2975, and the calibrated probabilities
-tell more too (log loss .1356 instead of .1373).
-
 A training cut is a miniature of the night: everything (history, item features, retrieval models) is made from events
 before its as-of; labels are what happened in its window, after a gap. No window reaches beyond the night's cut-off.
 
@@ -49,7 +45,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Plan:
-    """Cuts to train on, and a later one to calibrate on (none: what was trained on has to do).
+    """Cuts to train on, and a later one to calibrate on (none: margins are only set right for sampling).
 
     first and cut_off: from where to where the night can look, microseconds since 1970 UTC.
     """
@@ -76,11 +72,6 @@ class LabelledPairs:
     rows: Floats
     labels: npt.NDArray[np.bool_]
     user_ids: Longs
-
-    @property
-    def queries(self) -> Longs:
-        """[P], ascending: pairs of one user at one as-of, which lie side by side, have one number."""
-        return np.cumsum(np.diff(self.user_ids, prepend=self.user_ids[:1]) != 0)
 
     @property
     def fold(self) -> Fold:
@@ -178,11 +169,9 @@ def train_and_judge(
     cases = _joined([look(cut, negative_share=params.negative_share, only_active=True) for cut in plan.train])
     if not cases.labels.any():
         raise InputError("offers: nobody met a candidate offer again in the training window: nothing to learn from")
-    labels, queries = cases.labels.astype(np.float32), cases.queries
+    labels = cases.labels.astype(np.float32)
     boosters = (
-        train_booster(
-            cases.rows, labels, names=names, params=params.booster, seed=seed + n, threads=threads, queries=queries
-        )
+        train_booster(cases.rows, labels, names=names, params=params.booster, seed=seed + n, threads=threads)
         for n in range(params.models)
     )
     positives = int(cases.labels.sum())
@@ -190,11 +179,12 @@ def train_and_judge(
         feature_names=names,
         candidates=dict(params.candidates),
         boosters=tuple(booster_from(booster_bytes(booster)) for booster in boosters),
-        calibrator=Platt(1.0, 0.0, positives),
+        # Undoes the sampling of negatives, until calibration knows better.
+        calibrator=Platt(1.0, float(np.log(params.negative_share)), positives),
         facts={"training_rows": float(len(labels)), "training_positives": float(positives)},
     )
     if plan.calibrate is None:
-        return _calibrated_by_itself(ranker, cases, negative_share=params.negative_share), None
+        return ranker, None
     newest = partial(look, plan.calibrate, negative_share=1.0, only_active=False)
     later = newest()
     judged = Judged(later.fold, own=told_by_halves(ranker, later))
@@ -210,13 +200,6 @@ def calibrated(ranker: OfferRanker, later: LabelledPairs) -> OfferRanker:
     margins, labels = ranker.margins(later.rows), later.labels.astype(np.float32)
     facts = {**ranker.facts, "calibration_rows": float(len(labels)), "calibration_positives": float(labels.sum())}
     return replace(ranker, calibrator=fit_platt(margins, labels), facts=facts)
-
-
-def _calibrated_by_itself(ranker: OfferRanker, cases: LabelledPairs, *, negative_share: float) -> OfferRanker:
-    """The ranker with probabilities of the cases that it has learned from, which are surer than later ones would be."""
-    labels = cases.labels.astype(np.float32)
-    weights = np.where(cases.labels, 1.0, 1.0 / negative_share)
-    return replace(ranker, calibrator=fit_platt(ranker.margins(cases.rows), labels, weights=weights))
 
 
 def told_by_halves(ranker: OfferRanker, later: LabelledPairs) -> F64:
