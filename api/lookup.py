@@ -22,8 +22,8 @@ _LOG = logging.getLogger("recs.api")
 
 LARGEST_BATCH = 100
 BATCHES_IN_FLIGHT = 2
-# Questions under way beside which a second batch goes at once. Measured at 64 connections: where a second one of any
-# size may go, gRPC's batches are half as large, and cost the database half as much again for each question.
+# Questions under way beside which a second batch goes at once. Measured at 64 connections over gRPC: where a second one
+# may go beside any number, each question costs the database half as much again.
 FEW = 4
 # Of a batch that came as one request; a part is waited for longer than a single look-up.
 LARGEST_PART = 250

@@ -2,8 +2,8 @@
 
 Measured: at the garbage collector's usual thresholds a look-up spends an eighth of its time on walking through what
 start-up made and through what is in use for a few milliseconds anyway. And beside a bulk pull, whose threads compute,
-look-ups wait for each other's turns at the interpreter: at a tenth of the usual 5 ms their p99 is two thirds, and the
-pull as fast.
+a look-up waits for its turns at the interpreter: where these come after a tenth of the usual 5 ms, look-ups' p99 is two
+thirds, and the pull about as fast.
 """
 
 import gc

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from data_contracts.policy.bits import Bools
 from data_contracts.policy.compiled import CompiledPolicy
 from data_contracts.policy.decision import Decision, Drop
-from data_contracts.policy.placing import Items, placed
+from data_contracts.policy.placing import Items, first, placed
 from data_contracts.policy.standing import barred, drops_of, has_consent, objections
 from data_contracts.policy.users import Users
 from data_contracts.vocabulary import Channel
@@ -48,8 +48,7 @@ def kept(policy: CompiledPolicy, users: Users, items: Items, *, channel: Channel
         some = users[rows]
         against = objections(policy, some, channel=channel)
         by_position = np.ascontiguousarray(items[rows].T)
-        is_placed = placed(policy.placing, by_position, barred(against, len(some)), most[rows])
-        keep[rows] = _first(is_placed, most[rows]).T
+        keep[rows] = placed(policy.placing, by_position, barred(against, len(some)), most[rows]).T
     return keep
 
 
@@ -60,7 +59,7 @@ def decide(policy: CompiledPolicy, users: Users, items: Items, *, channel: Chann
     for rows in _blocks(len(users)):
         some, by_position = users[rows], np.ascontiguousarray(items[rows].T)
         against = objections(policy, some, channel=channel)
-        here = _first(placed(policy.placing, by_position, barred(against, len(some)), most[rows]), most[rows])
+        here = placed(policy.placing, by_position, barred(against, len(some)), most[rows])
         keep[rows] = here.T
         reason[rows] = _reasons(policy, by_position, here, drops_of(policy, against, len(some)), most[rows]).T
     return Decision(keep, reason)
@@ -95,7 +94,7 @@ def _offers_against(users: Users, items: Items, blocked: Bools, channel: Channel
 
 def _kept_offers(items: Items, stopped: Bools, refused: Bools, repeated: Bools, most: NDArray[np.int64]) -> Bools:
     may_stand = (items >= 0) & ~stopped & ~repeated & ~refused[:, None]
-    return np.asarray(_first(may_stand.T, most).T)
+    return np.asarray(first(may_stand.T, most).T)
 
 
 def _blocks(users: int) -> Iterator[slice]:
@@ -105,11 +104,6 @@ def _blocks(users: int) -> Iterator[slice]:
 
 def _most(top_k: Counts, users: int) -> NDArray[np.int64]:
     return np.broadcast_to(np.asarray(top_k, dtype=np.int64), (users,))
-
-
-def _first(is_placed: Bools, most: NDArray[np.int64]) -> Bools:
-    """Of what is placed in lists [L, U] the first so many: what stands below changes nothing above."""
-    return np.asarray(is_placed & (np.cumsum(is_placed, axis=0, dtype=np.int32) <= most))
 
 
 def _is_repeated(by_position: Items) -> Bools:

@@ -78,9 +78,8 @@ def _in_words(numbers: Sequence[int], words: int) -> Words:
 
 
 def placed(tables: PlacingTables, items: Items, barred: Words, most: NDArray[np.int64]) -> Bools:
-    """Which items of lists [L, U] are placed, best first; those in `barred` [W, U], and -1, never.
-
-    `most` [U]: the most that a user needs. There may be more, but the lists are gone down no further than they need.
+    """Which items of lists [L, U] are placed, best first, of each user at most `most` [U]; those in `barred` [W, U],
+    and -1, never.
     """
     if items.shape[1] <= _FEW:
         return _one_by_one(tables, items, barred, most)
@@ -99,7 +98,12 @@ def placed(tables: PlacingTables, items: Items, barred: Words, most: NDArray[np.
         np.bitwise_or.reduce(hits, axis=0, out=hit)
         np.equal(hit, 0, out=here)
         state += np.multiply(adds[:, position], here, out=hits)
-    return is_placed
+    return first(is_placed, most)
+
+
+def first(is_placed: Bools, most: NDArray[np.int64]) -> Bools:
+    """Of what is placed in lists [L, U] the first so many: what stands below changes nothing above."""
+    return np.asarray(is_placed & (np.cumsum(is_placed, axis=0, dtype=np.int32) <= most))
 
 
 def _one_by_one(tables: PlacingTables, items: Items, barred: Words, most: NDArray[np.int64]) -> Bools:
