@@ -8,10 +8,13 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from spark_jobs.candidates.base import Candidates, RetrievalModel, RetrievalParams, UserBlock
+from spark_jobs.candidates.base import Candidates, RetrievalModel, RetrievalParams, UserBlock, best
 from spark_jobs.features.history import Floats, UserHistory
 
-_USERS_AT_ONCE = 512
+# Users whose scores of all items are held at once: some tens of megabytes.
+_USERS_AT_ONCE = 128
+# Groups of items, for each one wanted, whose best scores tell what is not among the best.
+_GROUPS = 8
 
 
 def confidence(history: UserHistory, *, n_items: int) -> csr_matrix:
@@ -21,11 +24,11 @@ def confidence(history: UserHistory, *, n_items: int) -> csr_matrix:
     return csr_matrix((strength.astype(np.float32), history.item_code, history.indptr), shape=shape)
 
 
-def train_als(history: UserHistory, *, n_items: int, params: RetrievalParams, seed: int) -> Floats:
+def train_als(history: UserHistory, *, n_items: int, params: RetrievalParams, seed: int, threads: int) -> Floats:
     """Item factors float32 [I, d]; zero for items of fewer than `als_min_users` users."""
     users = np.bincount(history.item_code, minlength=n_items)
     with threadpool_limits(1, user_api="blas"):
-        model = _model(params, seed=seed, threads=2)
+        model = _model(params, seed=seed, threads=threads)
         model.fit(confidence(history, n_items=n_items), show_progress=False)
     factors: Floats = model.item_factors.astype(np.float32)
     factors[users < params.als_min_users] = 0.0
@@ -70,18 +73,25 @@ def _model(params: RetrievalParams, *, seed: int, threads: int) -> AlternatingLe
 
 
 def als_candidates(block: UserBlock, model: RetrievalModel, k: int) -> Candidates:
-    proposable = np.flatnonzero(model.offered_factors.any(axis=1)).astype(np.int32)
+    proposable = model.proposable
     factors = np.ascontiguousarray(model.offered_factors[proposable].T)
-    k_found = min(k, len(proposable))
-    answer = Candidates(np.full((len(block), k), -1, dtype=np.int32), np.zeros((len(block), k), dtype=np.float32))
+    parts = [Candidates(np.empty((0, k), dtype=np.int32), np.empty((0, k), dtype=np.float32))]
     for start in range(0, len(block), _USERS_AT_ONCE):
-        stop = min(start + _USERS_AT_ONCE, len(block))
-        scores = block.vectors[start:stop] @ factors
-        top = np.argpartition(-scores, k_found - 1, axis=1)[:, :k_found]
-        found = np.take_along_axis(scores, top, axis=1)
-        order = np.lexsort((top, -found), axis=1)
-        top, found = np.take_along_axis(top, order, axis=1), np.take_along_axis(found, order, axis=1)
-        has_vector = block.vectors[start:stop].any(axis=1)[:, None]
-        answer.codes[start:stop, :k_found] = np.where(has_vector, proposable[top], -1)
-        answer.scores[start:stop, :k_found] = np.where(has_vector, found, 0.0)
-    return answer
+        vectors = block.vectors[start : start + _USERS_AT_ONCE]
+        scores = vectors @ factors
+        rows, places = np.nonzero(scores >= _lower_bound(scores, min(k, len(proposable)), is_asked=vectors.any(axis=1)))
+        parts.append(best(rows, proposable[places], scores[rows, places], n_rows=len(vectors), k=k))
+    return Candidates(np.concatenate([part.codes for part in parts]), np.concatenate([part.scores for part in parts]))
+
+
+def _lower_bound(scores: Floats, k: int, *, is_asked: npt.NDArray[np.bool_]) -> Floats:
+    """What at least k of each row's scores [U, I] reach, and not many more, [U, 1]: the k-th best of groups' best.
+    Infinite for who is not asked.
+    """
+    if not k:
+        return np.full((len(scores), 1), np.inf, dtype=np.float32)
+    size = max(1, scores.shape[1] // (_GROUPS * k))
+    groups = scores.shape[1] // size
+    highest = scores[:, : size * groups].reshape(len(scores), size, groups).max(axis=1)
+    bound = np.partition(highest, groups - k, axis=1)[:, groups - k]
+    return np.where(is_asked, bound, np.float32(np.inf))[:, None]

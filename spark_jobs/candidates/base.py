@@ -5,11 +5,13 @@ and then code ascending. It is one file here and one line in `sources.SOURCES`.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.sparse import csr_matrix
 
 from spark_jobs.features.history import Floats, Ints, Longs, UserHistory
 
@@ -44,11 +46,13 @@ class RetrievalParams(BaseModel):
 class UserBlock:
     """U users a source or ranker works on at once.
 
-    vectors float32 [U, d] (folded in), segment int16 [U] (0 unknown).
+    vectors float32 [U, d] (folded in), near float32 [U, I]: item-item's scores of what is near their histories,
+    segment int16 [U] (0 unknown).
     """
 
     history: UserHistory
     vectors: Floats
+    near: csr_matrix
     segment: npt.NDArray[np.int16]
 
     def __len__(self) -> int:
@@ -74,7 +78,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class RetrievalModel:
-    """What all sources have learned, for I items. A value: arrays only.
+    """What all sources have learned, for I items. A value: arrays, and what follows from them alone.
 
     item_factors float32 [I, d], learned, zero where too few met the item: users are folded in by them.
     offered_factors float32 [I, d], which users' vectors are held against: the learned ones blended with what content
@@ -114,6 +118,36 @@ class RetrievalModel:
     @property
     def n_items(self) -> int:
         return len(self.item_factors)
+
+    @cached_property
+    def neighbour_matrix(self) -> csr_matrix:
+        return neighbour_matrix(self.neighbours, self.neighbour_scores, params=self.params)
+
+    @cached_property
+    def directions(self) -> Floats:
+        """`offered_factors` at length 1, float32 [I, d]; zero stays zero."""
+        return unit(self.offered_factors)
+
+    @cached_property
+    def proposable(self) -> Ints:
+        """Codes int32 of the items that ALS may propose, ascending."""
+        return np.flatnonzero(self.offered_factors.any(axis=1)).astype(np.int32)
+
+
+def neighbour_matrix(neighbours: Ints, scores: Floats, *, params: RetrievalParams) -> csr_matrix:
+    """What an item met (row) says for another (column), float32 [I, I]."""
+    is_there = neighbours != NO_ITEM
+    indptr = np.concatenate([[0], np.cumsum(is_there.sum(axis=1))])
+    shape = (len(neighbours), len(neighbours))
+    matrix = csr_matrix((scores[is_there], neighbours[is_there], indptr), shape=shape)
+    return matrix if params.neighbours_of == "met" else matrix.T.tocsr()
+
+
+def unit(vectors: Floats) -> Floats:
+    """Rows of [N, d] at length 1; zero stays zero."""
+    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
+    directions: Floats = vectors / np.maximum(norm, np.float32(1e-9))
+    return directions
 
 
 def best(rows: Longs, codes: Ints, scores: Floats, *, n_rows: int, k: int) -> Candidates:

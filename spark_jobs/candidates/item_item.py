@@ -11,17 +11,21 @@ from what was met and gives to what is proposed its share of users, as is done w
 there): where a history says little, what many meet is ahead.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, RetrievalParams, UserBlock, best
+from spark_jobs.candidates.base import Candidates, RetrievalModel, RetrievalParams, UserBlock, best, neighbour_matrix
 from spark_jobs.candidates.repeat import seed_weights
 from spark_jobs.features.history import Floats, Ints, UserHistory
 
 _ITEMS_AT_ONCE = 4096
 
 
-def train_neighbours(history: UserHistory, *, n_items: int, params: RetrievalParams) -> tuple[Ints, Floats]:
+def train_neighbours(
+    history: UserHistory, *, n_items: int, params: RetrievalParams, threads: int = 1
+) -> tuple[Ints, Floats]:
     """Codes int32 [I, n] and scores float32 [I, n] of each item's neighbours, best first."""
     says = np.repeat(np.maximum(history.sizes, 1) ** -params.activity_exponent, history.sizes).astype(np.float32)
     shape = (len(history), n_items)
@@ -29,12 +33,15 @@ def train_neighbours(history: UserHistory, *, n_items: int, params: RetrievalPar
     by_item = csr_matrix((says, history.item_code, history.indptr), shape=shape).T.tocsr()
     said = np.bincount(history.item_code, weights=says, minlength=n_items)
     discount = np.where(said > 0, said, 1.0).astype(np.float32) ** -params.popularity_exponent
-    parts = []
-    for start in range(0, n_items, _ITEMS_AT_ONCE):
+
+    def nearest(start: int) -> Candidates:
         together = (by_item[start : start + _ITEMS_AT_ONCE] @ met).tocoo()
         scores = together.data * discount[start + together.row] * discount[together.col]
         rows = together.row.astype(np.int64)
-        parts.append(best(rows, together.col, scores, n_rows=together.shape[0], k=params.neighbours))
+        return best(rows, together.col, scores, n_rows=together.shape[0], k=params.neighbours)
+
+    with ThreadPoolExecutor(threads) as pool:
+        parts = list(pool.map(nearest, range(0, n_items, _ITEMS_AT_ONCE)))
     codes, scores = np.concatenate([part.codes for part in parts]), np.concatenate([part.scores for part in parts])
     return codes, _shared(codes, scores, exponent=params.neighbour_exponent)
 
@@ -51,30 +58,22 @@ def neighbour_base(history: UserHistory, neighbours: Ints, scores: Floats, *, pa
     if not params.neighbours_centred:
         return None
     share = np.bincount(history.item_code, minlength=len(neighbours)) / len(history)
-    near = _near(neighbours, scores, params=params)
+    near = neighbour_matrix(neighbours, scores, params=params)
     base: Floats = (share - near.T @ share + near.diagonal() * share).astype(np.float32)
     return base
 
 
-def _near(neighbours: Ints, scores: Floats, *, params: RetrievalParams) -> csr_matrix:
-    """What an item met (row) says for another (column), [I, I]."""
-    is_there = neighbours != NO_ITEM
-    indptr = np.concatenate([[0], np.cumsum(is_there.sum(axis=1))])
-    shape = (len(neighbours), len(neighbours))
-    near = csr_matrix((scores[is_there], neighbours[is_there], indptr), shape=shape)
-    return near if params.neighbours_of == "met" else near.T.tocsr()
-
-
 def item_item_scores(history: UserHistory, model: RetrievalModel) -> csr_matrix:
-    """Score of every item near a user's history, [U, I]."""
+    """Score of every item near a user's history, float32 [U, I]; codes ascend in a row."""
     weights = seed_weights(history, half_life=model.params.recency_half_life)
     seeds = csr_matrix((weights, history.item_code, history.indptr), shape=(len(history), model.n_items))
-    scores = (seeds @ _near(model.neighbours, model.neighbour_scores, params=model.params)).tocsr()
+    scores = (seeds @ model.neighbour_matrix).tocsr()
+    scores.sort_indices()
     if model.neighbour_base is not None:
         scores.data += model.neighbour_base[scores.indices]
     return scores
 
 
-def item_item_candidates(block: UserBlock, model: RetrievalModel, k: int) -> Candidates:
-    scores = item_item_scores(block.history, model).tocoo()
+def item_item_candidates(block: UserBlock, _model: RetrievalModel, k: int) -> Candidates:
+    scores = block.near.tocoo()
     return best(scores.row.astype(np.int64), scores.col, scores.data, n_rows=len(block), k=k)

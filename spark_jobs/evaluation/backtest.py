@@ -154,7 +154,9 @@ def night_lists(
     labels: Sequence[str] = LABELS,
 ) -> dict[str, Dealt]:
     """By label, what every source has for the panel, lists of `_LIST_LENGTH`. Looks at `past` only."""
-    fitted = fit_retrieval(history, n_items=log.n_items, params=params.retrieval, seed=seed, content=log.content)
+    fitted = fit_retrieval(
+        history, n_items=log.n_items, params=params.retrieval, seed=seed, content=log.content, threads=params.threads
+    )
     block = user_block(panel.history, fitted)
     found = {NAMES[name]: source(block, fitted, _LIST_LENGTH) for name, source in SOURCES.items()}
     lists = {name: candidates.codes for name, candidates in found.items()}

@@ -37,6 +37,7 @@ TIMESTAMP = "timestamp"
 # Items from which on a history is middle, and long.
 MIDDLE_ITEMS, LONG_ITEMS = 16, 64
 _USERS_AT_ONCE = 1024
+_THREADS = 2
 # Lists that are blended are at least so long.
 _BLENDED = 100
 # Users of each length that the weights of a fusion are learned from, at most.
@@ -212,7 +213,7 @@ def _found(case: _Test, *, k: int, exclude_seen: bool, retrieval: RetrievalParam
     """Every source's list of each tested user, as long as a blend wants it."""
     if case.choice is not None:
         retrieval = retrieval.model_copy(update={"popular": case.n_items})
-    model = fit_retrieval(case.history, n_items=case.n_items, params=retrieval, seed=seed)
+    model = fit_retrieval(case.history, n_items=case.n_items, params=retrieval, seed=seed, threads=_THREADS)
     parts = list(_blocks(case, model, k=max(k, _BLENDED), exclude_seen=exclude_seen))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -6,7 +6,7 @@ import numpy as np
 import xgboost as xgb
 from numpy.typing import NDArray
 
-from spark_jobs.ranking.kernel import F32, I64, one_thread
+from spark_jobs.ranking.kernel import F32, I64
 
 U64 = NDArray[np.uint64]
 
@@ -55,9 +55,11 @@ def booster_bytes(booster: xgb.Booster) -> bytes:
     return bytes(booster.save_raw(raw_format="ubj"))
 
 
-def booster_from(content: bytes) -> xgb.Booster:
-    """A booster that predicts with one thread."""
-    return one_thread(xgb.Booster(model_file=bytearray(content)))
+def booster_from(content: bytes, *, threads: int = 1) -> xgb.Booster:
+    """A booster that predicts with so many threads: a Spark task has one core."""
+    booster = xgb.Booster(model_file=bytearray(content))
+    booster.set_param({"nthread": threads})
+    return booster
 
 
 def importance(booster: xgb.Booster) -> dict[str, float]:

@@ -64,12 +64,6 @@ def margins(booster: xgb.Booster, rows: F32) -> F32:
     return predicted
 
 
-def one_thread(booster: xgb.Booster) -> xgb.Booster:
-    """The booster, told to predict with one thread: a Spark task has one core."""
-    booster.set_param({"nthread": 1})
-    return booster
-
-
 @dataclass(frozen=True)
 class TwoStageModel:
     """Items by inner product, the K nearest ranked by trees. Row: user features ++ item features ++ (score, share).

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, UserBlock
-from spark_jobs.candidates.item_item import item_item_scores
+from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, UserBlock, unit
 from spark_jobs.candidates.sources import SOURCES
 from spark_jobs.features.history import FARTHEST, NEAREST, STATS, Floats, Ints, Longs
 from spark_jobs.features.item_features import FEATURES as ITEM_FEATURES
@@ -162,7 +161,7 @@ def _sources(pairs: Pairs) -> Floats:
         values[found, column] = places[order[at]]
     factors = pairs.retrieval.offered_factors[pairs.codes]
     values[:, -2] = np.einsum("pd,pd->p", factors, pairs.block.vectors[pairs.rows])
-    values[:, -1] = _at_pairs(item_item_scores(pairs.block.history, pairs.retrieval), pairs)
+    values[:, -1] = _at_pairs(pairs.block.near, pairs)
     return values
 
 
@@ -172,7 +171,7 @@ _SIMILARITY = (*(f"cosine_latest_{n}" for n in range(RECENT_ITEMS)), "cosine_vec
 def _similarity(pairs: Pairs) -> Floats:
     """Cosines of the item's factors with those of the user's latest items and with the user's vector."""
     history, values = pairs.block.history, np.full((len(pairs.rows), len(_SIMILARITY)), np.nan, np.float32)
-    factors = _unit(pairs.retrieval.offered_factors)
+    factors = pairs.retrieval.directions
     own = factors[pairs.codes]
     for n in range(RECENT_ITEMS):
         has_item = history.sizes > n
@@ -180,7 +179,7 @@ def _similarity(pairs: Pairs) -> Floats:
         latest[has_item] = history.item_code[history.indptr[:-1][has_item] + n]
         cosine = np.einsum("pd,pd->p", own, factors[latest[pairs.rows]])
         values[:, n] = np.where(has_item[pairs.rows], cosine, np.nan)
-    values[:, -1] = np.einsum("pd,pd->p", own, _unit(pairs.block.vectors)[pairs.rows])
+    values[:, -1] = np.einsum("pd,pd->p", own, unit(pairs.block.vectors)[pairs.rows])
     return values
 
 
@@ -211,19 +210,12 @@ def _match(pairs: Pairs) -> Floats:
 
 
 def _at_pairs(scores: csr_matrix, pairs: Pairs) -> Floats:
-    """Values of a sparse [U, I] matrix at the pairs, 0 where it has none."""
-    scores.sort_indices()
+    """Values of a sparse [U, I] matrix, codes ascending in a row, at the pairs; 0 where it has none."""
     rows = np.repeat(np.arange(scores.shape[0], dtype=np.int64), np.diff(scores.indptr))
     found, at = pairs.lookup(rows * pairs.retrieval.n_items + scores.indices)
     values = np.zeros(len(pairs.rows), dtype=np.float32)
     values[found] = scores.data[at]
     return values
-
-
-def _unit(vectors: Floats) -> Floats:
-    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Floats = vectors / np.maximum(norm, np.float32(1e-9))
-    return unit
 
 
 def _named(prefix: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -97,6 +97,7 @@ def train_retrieval_models(
         seed=params.seed,
         segment=rows.column(SEGMENT).to_numpy(),
         content=item_content(spark, params, item_ids=item_ids),
+        threads=params.training_threads,
     )
     files = save_retrieval(folder or params.models_uri, model, item_ids=item_ids, items=items)
     return model, SavedModels(files, {"items": float(len(item_ids)), "training_users": float(rows.num_rows)})
@@ -184,6 +185,7 @@ def newest_pairs(spark: SparkSession, params: NightParams, ranker: OfferRanker, 
         only_active=False,
         seed=params.seed,
         factors=model.item_factors if is_blind else None,
+        threads=params.training_threads,
     )
 
 

@@ -9,11 +9,13 @@ instead: what is judged of each half of the users is calibrated on the other hal
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from data_contracts.errors import InputError
 from spark_jobs.candidates.base import RetrievalParams
@@ -165,6 +167,7 @@ def train_and_judge(
         params=params,
         names=names,
         seed=seed,
+        threads=threads,
     )
     cases = _joined([look(cut, negative_share=params.negative_share, only_active=True) for cut in plan.train])
     if not cases.labels.any():
@@ -178,7 +181,7 @@ def train_and_judge(
     ranker = OfferRanker(
         feature_names=names,
         candidates=dict(params.candidates),
-        boosters=tuple(booster_from(booster_bytes(booster)) for booster in boosters),
+        boosters=tuple(booster_from(booster_bytes(booster), threads=threads) for booster in boosters),
         # Undoes the sampling of negatives, until calibration knows better.
         calibrator=Platt(1.0, float(np.log(params.negative_share)), positives),
         facts={"training_rows": float(len(labels)), "training_positives": float(positives)},
@@ -187,28 +190,30 @@ def train_and_judge(
         return ranker, None
     newest = partial(look, plan.calibrate, negative_share=1.0, only_active=False)
     later = newest()
-    judged = Judged(later.fold, own=told_by_halves(ranker, later))
+    margins = ranker.margins(later.rows)
+    judged = Judged(later.fold, own=told_by_halves(ranker, later, margins))
     if beside is not None:
         # What may be looked back on grows, and usable features with it: the pairs are the same.
         theirs = later if beside.feature_names == names else newest(names=beside.feature_names)
         judged = replace(judged, beside=theirs.judged_by(beside))
-    return calibrated(ranker, later), judged
+    return calibrated(ranker, later, margins), judged
 
 
-def calibrated(ranker: OfferRanker, later: LabelledPairs) -> OfferRanker:
-    """The ranker with probabilities that hold on later cases."""
-    margins, labels = ranker.margins(later.rows), later.labels.astype(np.float32)
+def calibrated(ranker: OfferRanker, later: LabelledPairs, margins: Floats) -> OfferRanker:
+    """The ranker with probabilities that hold on later cases, to which it gives `margins`, float32 [P]."""
+    labels = later.labels.astype(np.float32)
     facts = {**ranker.facts, "calibration_rows": float(len(labels)), "calibration_positives": float(labels.sum())}
     return replace(ranker, calibrator=fit_platt(margins, labels), facts=facts)
 
 
-def told_by_halves(ranker: OfferRanker, later: LabelledPairs) -> F64:
-    """Log odds [P] of later cases, each user's by a calibrator that the other half of the users has fitted.
+def told_by_halves(ranker: OfferRanker, later: LabelledPairs, margins: Floats) -> F64:
+    """Log odds [P] of later cases, to which the ranker gives `margins`, float32 [P]: each user's by a calibrator that
+    the other half of the users has fitted.
 
     Cross-fitting, as in Chernozhukov and others, "Double/debiased machine learning", 2018. The calibrator that is kept
     is fitted on both halves, so it is judged by ones that know half as much as it does.
     """
-    margins, labels = ranker.margins(later.rows), later.labels.astype(np.float32)
+    labels = later.labels.astype(np.float32)
     first, odds = is_in_first(later.user_ids), np.empty(len(labels))
     for asked in (first, ~first):
         half = replace(ranker, calibrator=fit_platt(margins[~asked], labels[~asked]))
@@ -229,24 +234,28 @@ def labelled_pairs(
     seed: int,
     content: ItemContent | None = None,
     factors: Floats | None = None,
+    threads: int = 1,
 ) -> LabelledPairs:
     """Candidate pairs of a sample of users with history at a cut, with what happened in its window.
 
     All pairs with a label are kept, and a share of the others. only_active: users who did something in the window;
     the others teach nothing about order, but probabilities must count them. factors: of items, learned earlier
-    (see `fit_retrieval`).
+    (see `fit_retrieval`). threads: change nothing but the time.
     """
     n_items = len(attributes)
     history = build_history(events, as_of=cut.as_of)
-    model = fit_retrieval(history, n_items=n_items, params=retrieval, seed=seed, content=content, factors=factors)
+    model = fit_retrieval(
+        history, n_items=n_items, params=retrieval, seed=seed, content=content, factors=factors, threads=threads
+    )
     items = item_features(item_sums(history, n_items=n_items), attributes=attributes)
     window = events.between(cut.start, cut.end)
     users = np.intersect1d(history.user_ids, window.user_id) if only_active else history.user_ids
     some = history.for_users(_sample(users, most=params.training_users, seed=seed))
     met = _met(window, some.user_ids, target=params.target, n_items=n_items)
     nobody = np.empty(0, dtype=np.int64)
-    parts = [LabelledPairs(np.empty((0, len(names)), dtype=np.float32), np.empty(0, dtype=bool), nobody)]
-    for start in range(0, len(some), _USERS_AT_ONCE):
+    none = LabelledPairs(np.empty((0, len(names)), dtype=np.float32), np.empty(0, dtype=bool), nobody)
+
+    def look(start: int) -> LabelledPairs:
         pairs = union(
             user_block(some.block(start, start + _USERS_AT_ONCE), model), model, items, per_source=params.candidates
         )
@@ -256,8 +265,10 @@ def labelled_pairs(
         )
         chosen = replace(pairs, rows=pairs.rows[kept], codes=pairs.codes[kept])
         user_ids = pairs.block.history.user_ids[chosen.rows]
-        parts.append(LabelledPairs(feature_matrix(chosen, names), is_met[kept], user_ids))
-    return _joined(parts)
+        return LabelledPairs(feature_matrix(chosen, names), is_met[kept], user_ids)
+
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        return _joined([none, *pool.map(look, range(0, len(some), _USERS_AT_ONCE))])
 
 
 def _joined(parts: Sequence[LabelledPairs]) -> LabelledPairs:

@@ -1,12 +1,14 @@
 """One contract for all candidate sources, and what each is for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spark_jobs.candidates.als import confidence, fold_in
-from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, RetrievalParams
+from spark_jobs.candidates.als import als_candidates, confidence, fold_in
+from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, RetrievalParams, UserBlock
 from spark_jobs.candidates.blend import BY_LENGTH, LENGTHS, blend, fused, weights_of
 from spark_jobs.candidates.item_item import item_item_scores, train_neighbours
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
@@ -56,6 +58,24 @@ def test_a_shorter_list_is_the_head_of_a_longer_one(name: str, history: UserHist
     block = user_block(history, model)
     longer, shorter = (SOURCES[name](block, model, k) for k in (20, 6))
     np.testing.assert_array_equal(longer.codes[:, :6], shorter.codes)
+
+
+@settings(max_examples=50, deadline=None)
+@given(items=st.integers(0, 700), k=st.integers(1, 30), most=st.integers(0, 3), seed=st.integers(0, 10**6))
+def test_als_proposes_what_sorting_all_scores_would_by_code_where_they_tie(
+    *, items: int, k: int, most: int, seed: int
+) -> None:
+    draws = np.random.default_rng(seed)
+    factors = draws.integers(-most, most + 1, (items, 2)).astype(np.float32)
+    model = replace(RetrievalModel.ignorant(PARAMS, n_items=items), offered_factors=factors)
+    nobody = replace(UserHistory.empty(), user_ids=np.arange(5), indptr=np.zeros(6, dtype=np.int64))
+    vectors = draws.integers(-1, 2, (5, 2)).astype(np.float32)
+    block = UserBlock(nobody, vectors, item_item_scores(nobody, model), np.zeros(5, dtype=np.int16))
+    found = als_candidates(block, model, k)
+    for vector, codes in zip(vectors, found.codes, strict=True):
+        proposable = np.flatnonzero(factors.any(axis=1)) if vector.any() else np.empty(0, dtype=np.int64)
+        wanted = proposable[np.lexsort((proposable, -(factors[proposable] @ vector)))][:k]
+        assert codes[codes != NO_ITEM].tolist() == wanted.tolist()
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -12,6 +12,7 @@ from spark_jobs.candidates.base import RetrievalParams
 from spark_jobs.candidates.retrieval import fit_retrieval
 from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, UserHistory, build_history, members
 from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums
+from spark_jobs.ranking import offers_training
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.calibration import auc
 from spark_jobs.ranking.newest import is_in_first
@@ -94,6 +95,34 @@ def test_users_are_shown_the_half_of_the_offers_that_they_like(
     assert (ranked.codes[:, :5] // (N_ITEMS // 2) == own_half).mean() > 0.9
 
 
+def test_a_list_holds_what_all_boosters_together_put_first(night: tuple[UserHistory, OfferModels]) -> None:
+    """The first of them passes twice as many as are listed to the others."""
+    history, models = night
+    short, whole = (rank_offers(history, models, k=k, explain=False).codes for k in (5, N_ITEMS))
+    assert (short == whole[:, :5]).mean() > 0.99
+
+
+def test_more_threads_tell_the_same_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offers_training, "_USERS_AT_ONCE", 7)
+    one, two = (
+        labelled_pairs(
+            offer_events(),
+            newest_cut(cut_off=CUT_OFF, horizon_hours=24, gap_hours=12),
+            attributes=ATTRIBUTES,
+            retrieval=RETRIEVAL,
+            params=OFFERS,
+            names=FEATURES,
+            negative_share=0.5,
+            only_active=False,
+            seed=1,
+            threads=threads,
+        )
+        for threads in (1, 2)
+    )
+    for name in vars(one):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
 def test_who_has_no_history_gets_a_list_too(night: tuple[UserHistory, OfferModels]) -> None:
     nobody = night[0].for_users(np.array([10**6], dtype=np.int64))
     assert (rank_offers(nobody, night[1], k=8).codes >= 0).all()
@@ -131,9 +160,9 @@ def test_what_a_user_did_does_not_calibrate_what_is_judged_of_that_user() -> Non
     )
     assert judged is not None
     np.testing.assert_array_equal(judged.fold.user_ids, later.user_ids)
-    np.testing.assert_array_equal(judged.own, told_by_halves(ranker, later))
+    np.testing.assert_array_equal(judged.own, told_by_halves(ranker, later, ranker.margins(later.rows)))
     first = is_in_first(later.user_ids)
-    otherwise = told_by_halves(ranker, replace(later, labels=later.labels ^ first))
+    otherwise = told_by_halves(ranker, replace(later, labels=later.labels ^ first), ranker.margins(later.rows))
     np.testing.assert_array_equal(otherwise[first], judged.own[first])
     assert (otherwise[~first] != judged.own[~first]).all()
     observed = later.labels.mean()
@@ -235,7 +264,7 @@ def test_newest_pairs_made_anew_are_what_a_training_is_judged_by_and_factors_of_
     )
     again = look()
     np.testing.assert_array_equal(again.fold.labels, judged.fold.labels)
-    np.testing.assert_array_equal(told_by_halves(ranker, again), judged.own)
+    np.testing.assert_array_equal(told_by_halves(ranker, again, ranker.margins(again.rows)), judged.own)
     _, before = models_at(events, CUT_OFF - 2 * DAY, ranker)
     kept = look(factors=before.retrieval.item_factors)
     assert set(kept.user_ids) == set(again.user_ids)
