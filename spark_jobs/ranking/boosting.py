@@ -33,9 +33,10 @@ def train_booster(
     seed: int,
     threads: int,
     objective: str = "binary:logistic",
+    start: F32 | None = None,
 ) -> xgb.Booster:
-    """The same rows, seed and number of threads give the same booster, bit by bit."""
-    data = xgb.QuantileDMatrix(rows, label=labels, feature_names=list(names), nthread=threads)
+    """The same rows, seed and number of threads give the same booster, bit by bit. start: margins to go on from."""
+    data = xgb.QuantileDMatrix(rows, label=labels, base_margin=start, feature_names=list(names), nthread=threads)
     settings = {
         "objective": objective,
         "tree_method": "hist",

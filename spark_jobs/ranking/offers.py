@@ -19,7 +19,7 @@ from spark_jobs.features.history import Floats, Longs, UserHistory
 from spark_jobs.features.item_features import ItemFeatures
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.calibration import Platt, sigmoid
-from spark_jobs.ranking.offers_features import Pairs, feature_matrix, union
+from spark_jobs.ranking.offers_features import FUSION, Pairs, feature_matrix, union
 
 # Users ranked at once: their pairs' features must stay a small part of a task's memory.
 _USERS_AT_ONCE = 1024
@@ -42,37 +42,66 @@ class OfferParams(BaseModel):
 
 
 @dataclass(frozen=True)
+class Prior:
+    """Where boosters start from, so that they learn only what fusion does not know: log odds on a line of its feature.
+
+    typical: the mean of the feature in training.
+    """
+
+    slope: float
+    level: float
+    typical: float
+
+    def margins(self, fusion: Floats) -> Floats:
+        """float32 [P], of the feature's values."""
+        return (self.slope * fusion + self.level).astype(np.float32)
+
+    def moved(self, fusion: Floats) -> Floats:
+        """How much further than usual the feature moves margins, float32 [P]."""
+        return (self.slope * (fusion - self.typical)).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class OfferRanker:
-    """Boosters whose mean margin ranks, and the calibrator that makes it a probability within the horizon.
+    """Boosters whose mean margin, on top of the prior's, ranks, and the calibrator that makes it a probability within
+    the horizon.
 
     `facts` are JSON-able: counts of training.
     """
 
     feature_names: tuple[str, ...]
     candidates: Mapping[str, int]
+    prior: Prior
     boosters: tuple[xgb.Booster, ...]
     calibrator: Platt
     facts: Mapping[str, float] = field(default_factory=dict)
 
     def margins(self, rows: Floats, *, first: Floats | None = None) -> Floats:
-        """Mean raw margin of rows [P, F], float32 [P]. first: `first_margins` of them, where they are known."""
+        """Raw margin of rows [P, F], float32 [P]. first: `first_margins` of them, where they are known."""
         total = self.first_margins(rows) if first is None else first
         for booster in self.boosters[1:]:
-            total = total + _margins(booster, rows)
+            total = total + self._margins(booster, rows)
         return total / np.float32(len(self.boosters))
 
     def first_margins(self, rows: Floats) -> Floats:
-        """Those of the first booster alone."""
-        return _margins(self.boosters[0], rows)
+        """As if the first booster were the only one."""
+        return self._margins(self.boosters[0], rows)
+
+    def _margins(self, booster: xgb.Booster, rows: Floats) -> Floats:
+        start = self.prior.margins(rows[:, self.fusion])
+        margins: Floats = booster.inplace_predict(
+            rows, predict_type="margin", validate_features=False, base_margin=start
+        )
+        return margins
+
+    @property
+    def fusion(self) -> int:
+        """Column of the prior's feature."""
+        return self.feature_names.index(FUSION)
 
     def probabilities(self, margins: Floats) -> Floats:
         calibrated = sigmoid(self.calibrator.slope * margins.astype(np.float64) + self.calibrator.intercept)
         return calibrated.astype(np.float32)
-
-
-def _margins(booster: xgb.Booster, rows: Floats) -> Floats:
-    margins: Floats = booster.inplace_predict(rows, predict_type="margin", validate_features=False)
-    return margins
 
 
 @dataclass(frozen=True)

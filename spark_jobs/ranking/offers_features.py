@@ -11,6 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, UserBlock, unit
+from spark_jobs.candidates.blend import RANK_CONSTANT, weights_of
 from spark_jobs.candidates.sources import SOURCES
 from spark_jobs.features.history import FARTHEST, NEAREST, STATS, Floats, Ints, Longs
 from spark_jobs.features.item_features import FEATURES as ITEM_FEATURES
@@ -148,10 +149,13 @@ def _history(pairs: Pairs) -> Floats:
     return values
 
 
-_SOURCES = (*(f"rank_{name}" for name in SOURCES), "als_score", "item_item_score")
+_SOURCES = (*(f"rank_{name}" for name in SOURCES), "als_score", "item_item_score", "fusion")
+# The feature that the ranker starts from.
+FUSION = "source_fusion"
 
 
 def _sources(pairs: Pairs) -> Floats:
+    """Ranks and scores of the sources, and the log of what their rank fusion by length of history says."""
     values = np.full((len(pairs.rows), len(_SOURCES)), np.nan, dtype=np.float32)
     for column, candidates in enumerate(pairs.lists.values()):
         rows, places = np.nonzero(candidates.codes != NO_ITEM)
@@ -159,10 +163,21 @@ def _sources(pairs: Pairs) -> Floats:
         order = np.argsort(keys)
         found, at = pairs.lookup(keys[order])
         values[found, column] = places[order[at]]
+    values[:, -1] = np.log(_votes(values, pairs.block.history.sizes[pairs.rows]))
     factors = pairs.retrieval.offered_factors[pairs.codes]
-    values[:, -2] = np.einsum("pd,pd->p", factors, pairs.block.vectors[pairs.rows])
-    values[:, -1] = _at_pairs(pairs.block.near, pairs)
+    values[:, -3] = np.einsum("pd,pd->p", factors, pairs.block.vectors[pairs.rows])
+    values[:, -2] = _at_pairs(pairs.block.near, pairs)
     return values
+
+
+def _votes(ranks: Floats, sizes: Longs) -> Floats:
+    """What `fused` gives pairs, float32 [P]. ranks [P, ...]: a column a source, NaN where the source does not name it;
+    sizes [P]: items of the users' histories.
+    """
+    total = np.zeros(len(ranks), np.float32)
+    for column, name in enumerate(SOURCES):
+        total += np.nan_to_num(weights_of(name, sizes) / (RANK_CONSTANT + 1.0 + ranks[:, column]))
+    return total
 
 
 _SIMILARITY = (*(f"cosine_latest_{n}" for n in range(RECENT_ITEMS)), "cosine_vector")

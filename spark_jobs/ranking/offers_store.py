@@ -19,7 +19,7 @@ from spark_jobs.features.item_features import ItemAttributes, ItemFeatures
 from spark_jobs.lake.files import digests_of, read_bytes, write_bytes
 from spark_jobs.ranking.boosting import booster_bytes, booster_from
 from spark_jobs.ranking.calibration import Platt
-from spark_jobs.ranking.offers import OfferModels, OfferRanker
+from spark_jobs.ranking.offers import OfferModels, OfferRanker, Prior
 
 _ARRAYS = "arrays.npz"
 _DOCUMENT = "document.json"
@@ -64,6 +64,7 @@ def save_offer_ranker(uri: str, ranker: OfferRanker) -> dict[str, str]:
     document = {
         "feature_names": list(ranker.feature_names),
         "candidates": dict(ranker.candidates),
+        "prior": asdict(ranker.prior),
         "calibrator": asdict(ranker.calibrator),
         "facts": dict(ranker.facts),
     }
@@ -75,6 +76,7 @@ def load_offer_ranker(uri: str) -> OfferRanker:
     return OfferRanker(
         feature_names=tuple(document["feature_names"]),
         candidates=document["candidates"],
+        prior=Prior(**document["prior"]),
         boosters=tuple(booster_from(files[f"booster-{n}.ubj"]) for n in range(len(files))),
         calibrator=Platt(**document["calibrator"]),
         facts=document["facts"],

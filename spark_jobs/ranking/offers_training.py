@@ -26,8 +26,8 @@ from spark_jobs.features.item_features import ItemAttributes, item_features, ite
 from spark_jobs.ranking.boosting import booster_bytes, booster_from, train_booster, uniform
 from spark_jobs.ranking.calibration import Platt, fit_platt
 from spark_jobs.ranking.newest import F64, Fold, Judged, is_in_first, log_odds_of
-from spark_jobs.ranking.offers import OfferParams, OfferRanker
-from spark_jobs.ranking.offers_features import feature_matrix, union, usable_features
+from spark_jobs.ranking.offers import OfferParams, OfferRanker, Prior
+from spark_jobs.ranking.offers_features import FUSION, feature_matrix, union, usable_features
 
 # A training as-of needs at least this much to look back on.
 MIN_HISTORY_HOURS = 12.0
@@ -173,14 +173,24 @@ def train_and_judge(
     if not cases.labels.any():
         raise InputError("offers: nobody met a candidate offer again in the training window: nothing to learn from")
     labels = cases.labels.astype(np.float32)
-    boosters = (
-        train_booster(cases.rows, labels, names=names, params=params.booster, seed=seed + n, threads=threads)
-        for n in range(params.models)
+    fusion = cases.rows[:, names.index(FUSION)]
+    line = fit_platt(fusion, labels)
+    prior = Prior(line.slope, line.intercept, float(fusion.mean()))
+    train = partial(
+        train_booster,
+        cases.rows,
+        labels,
+        names=names,
+        params=params.booster,
+        threads=threads,
+        start=prior.margins(fusion),
     )
+    boosters = (train(seed=seed + n) for n in range(params.models))
     positives = int(cases.labels.sum())
     ranker = OfferRanker(
         feature_names=names,
         candidates=dict(params.candidates),
+        prior=prior,
         boosters=tuple(booster_from(booster_bytes(booster), threads=threads) for booster in boosters),
         # Undoes the sampling of negatives, until calibration knows better.
         calibrator=Platt(1.0, float(np.log(params.negative_share)), positives),

@@ -14,11 +14,12 @@ from data_contracts.catalogue import Reasons
 from data_contracts.columns import SEGMENT
 from data_contracts.policy import decide_offers
 from data_contracts.scores import quantise
+from spark_jobs.features.history import Floats
 from spark_jobs.features.offer_tables import history_of
 from spark_jobs.ranking.offers import OfferModels, rank_offers
 from spark_jobs.ranking.user_state import policy_users
 from spark_jobs.scoring.lists import LIST_LENGTH, Lists
-from spark_jobs.scoring.reasons import ReasonCoder
+from spark_jobs.scoring.reasons import Codes, ReasonCoder
 
 # Candidates ranked beyond the list, so that what the policy drops is replaced.
 _SPARE = 5
@@ -67,8 +68,13 @@ class OfferLister:
             offsets=np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int32),
             items=(ranked.codes[kept] + self._products).astype(np.int32),
             scores=quantise(ranked.probabilities[kept]),
-            reasons=self._coder.codes(self._models.ranker.boosters[0], ranked.features[kept[is_listed]]),
+            reasons=self._reasons(ranked.features[kept[is_listed]]),
         )
+
+    def _reasons(self, features: Floats) -> Codes:
+        ranker = self._models.ranker
+        moved = ranker.prior.moved(features[:, ranker.fusion])
+        return self._coder.codes(ranker.boosters[0], features, beside={ranker.fusion: moved})
 
 
 def _reason_name(name: str) -> str:

@@ -3,7 +3,7 @@
 Belongs here: the map from feature names to codes and the choice of codes. Does not: the texts (reasons.yaml).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,24 +44,30 @@ class ReasonCoder:
         self._sums[np.arange(len(numbers)), numbers] = 1.0
         self._sums[:, 0] = 0.0
 
-    def codes(self, booster: xgb.Booster, rows: F32) -> Codes:
+    def codes(self, booster: xgb.Booster, rows: F32, *, beside: Mapping[int, F32] | None = None) -> Codes:
         """`first | second << 8` for each row, 0 for none: the reasons that moved its margin up most.
 
-        Contributions are Saabas' (the booster's `approx_contribs`), summed over the features of a reason.
+        Contributions are Saabas' (the booster's `approx_contribs`), summed over the features of a reason. beside: by
+        column, what its feature moved margins besides.
         """
-        return self._codes_of(booster, rows, approximate=True)
+        return self._codes_of(booster, rows, approximate=True, beside=beside or {})
 
     def agreement(self, booster: xgb.Booster, rows: F32) -> Agreement:
         """How often the first code is the one that exact contributions (TreeSHAP, `pred_contribs`) give, too."""
-        told, exact = (self._codes_of(booster, rows, approximate=one) & np.uint16(0xFF) for one in (True, False))
+        told, exact = (
+            self._codes_of(booster, rows, approximate=one, beside={}) & np.uint16(0xFF) for one in (True, False)
+        )
         return Agreement(len(rows), int((told == exact).sum()))
 
-    def _codes_of(self, booster: xgb.Booster, rows: F32, *, approximate: bool) -> Codes:
+    def _codes_of(self, booster: xgb.Booster, rows: F32, *, approximate: bool, beside: Mapping[int, F32]) -> Codes:
         if not len(rows) or not self._sums.any():
             return np.zeros(len(rows), np.uint16)
         data = xgb.DMatrix(rows, feature_names=self._names, nthread=1)
         moved = booster.predict(data, pred_contribs=True, approx_contribs=approximate, strict_shape=True)
-        return two_codes(moved.reshape(len(rows), -1)[:, :-1] @ self._sums, self._codes)
+        moved = moved.reshape(len(rows), -1)[:, :-1]
+        for column, more in beside.items():
+            moved[:, column] += more
+        return two_codes(moved @ self._sums, self._codes)
 
 
 def two_codes(moved: F32, codes: Codes) -> Codes:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from data_contracts.errors import InputError
-from spark_jobs.candidates.base import RetrievalParams
-from spark_jobs.candidates.retrieval import fit_retrieval
+from spark_jobs.candidates.base import RetrievalParams, best
+from spark_jobs.candidates.blend import fused
+from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, UserHistory, build_history, members
 from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums
 from spark_jobs.ranking import offers_training
@@ -17,7 +18,7 @@ from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.calibration import auc
 from spark_jobs.ranking.newest import is_in_first
 from spark_jobs.ranking.offers import OfferModels, OfferParams, OfferRanker, RankedOffers, rank_offers
-from spark_jobs.ranking.offers_features import FEATURES, usable_features
+from spark_jobs.ranking.offers_features import FEATURES, feature_matrix, union, usable_features
 from spark_jobs.ranking.offers_store import load_offer_models, save_offer_ranker, save_retrieval
 from spark_jobs.ranking.offers_training import (
     Cut,
@@ -93,6 +94,27 @@ def test_users_are_shown_the_half_of_the_offers_that_they_like(
 ) -> None:
     own_half = night[0].user_ids[:, None] % 2
     assert (ranked.codes[:, :5] // (N_ITEMS // 2) == own_half).mean() > 0.9
+
+
+def test_the_ranker_starts_from_rank_fusion_and_learns_what_it_does_not_know(
+    night: tuple[UserHistory, OfferModels],
+) -> None:
+    history, models = night
+    pairs = union(user_block(history, models.retrieval), models.retrieval, models.items, per_source=OFFERS.candidates)
+    rows = feature_matrix(pairs, models.ranker.feature_names)
+    fusion = rows[:, models.ranker.fusion]
+
+    listed = fused(pairs.lists, history.sizes, N_ITEMS)
+    said = best(pairs.rows, pairs.codes, fusion, n_rows=len(history), k=N_ITEMS)
+    np.testing.assert_allclose(said.scores[:, :5], np.log(listed.scores[:, :5]), rtol=1e-4)
+
+    untaught = replace(models.ranker, boosters=tuple(booster[:1] for booster in models.ranker.boosters))
+    start = models.ranker.prior.margins(fusion)
+    assert np.corrcoef(untaught.margins(rows), start)[0, 1] > 0.99
+    assert np.corrcoef(models.ranker.margins(rows), start)[0, 1] < np.corrcoef(untaught.margins(rows), start)[0, 1]
+    assert models.ranker.prior.slope > 0
+    moved = models.ranker.prior.moved(fusion)
+    np.testing.assert_allclose(moved - moved[0], start - start[0], atol=1e-4)
 
 
 def test_a_list_holds_what_all_boosters_together_put_first(night: tuple[UserHistory, OfferModels]) -> None:

@@ -195,3 +195,14 @@ def test_without_its_named_cause_an_items_score_falls(
     assert told.sum() >= 20
     assert fall[told].mean() > 0.1
     assert fall[told].mean() > fall[~told].mean()
+
+
+def test_what_moves_a_score_beside_the_trees_is_a_reason_too(models: ProductModels) -> None:
+    names, booster = models.ranker.layout.names, models.ranker.booster
+    rows = np.random.default_rng(4).normal(size=(50, len(names))).astype(np.float32)
+    column = next(number for number, name in enumerate(names) if name.startswith("f_family_"))
+    coder = ReasonCoder(REASONS, names)
+    up, down = (coder.codes(booster, rows, beside={column: np.full(50, by, np.float32)}) for by in (9.0, -9.0))
+    assert (up & 0xFF == 2).all()
+    assert not (down & 0xFF == 2).any()
+    assert not (down >> 8 == 2).any()
