@@ -10,7 +10,7 @@ from data_contracts.errors import InputError
 from data_contracts.night import NightParams, Sources
 from data_contracts.settings import Settings
 from infra.console import progress, show
-from spark_jobs.candidates.base import RetrievalParams
+from spark_jobs.candidates.params import RetrievalParams
 
 if TYPE_CHECKING:
     from spark_jobs.evaluation.ablation import Ablation

@@ -16,7 +16,7 @@ from infra.ablation import Ablate, TecdDay, show_ablation
 from infra.console import console, progress, show, show_json
 from infra.options import AsJson
 from infra.rolling import show_rolling
-from spark_jobs.candidates.base import RetrievalParams
+from spark_jobs.candidates.params import RetrievalParams
 
 if TYPE_CHECKING:
     from spark_jobs.evaluation.intervals import Estimate

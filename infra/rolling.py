@@ -17,7 +17,7 @@ import orjson
 from data_contracts.settings import Settings
 from infra.ablation import TecdDay, lake_params
 from infra.console import console, progress, show, show_json
-from spark_jobs.candidates.base import RetrievalParams
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.lake.files import write_bytes
 
 # What a terminal is wide enough for; the interval is of the last.

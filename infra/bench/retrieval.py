@@ -25,7 +25,7 @@ import pandas as pd
 from data_contracts.columns import ITEM_ID, USER_ID
 from data_contracts.errors import InputError
 from infra.bench.figure import Figure
-from spark_jobs.candidates.base import RetrievalParams
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.evaluation.files import FILE_RETRIEVAL, LONG_ITEMS, MIDDLE_ITEMS, FilesReport, backtest_files
 from spark_jobs.evaluation.intervals import Estimate, bootstrap
 

@@ -8,7 +8,8 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
-from spark_jobs.candidates.base import Candidates, RetrievalModel, RetrievalParams, UserBlock, best
+from spark_jobs.candidates.base import Candidates, RetrievalModel, UserBlock, best
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.features.history import Floats, UserHistory
 
 # Users whose scores of all items are held at once: some tens of megabytes.

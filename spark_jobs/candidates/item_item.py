@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from spark_jobs.candidates.base import Candidates, RetrievalModel, RetrievalParams, UserBlock, best, neighbour_matrix
+from spark_jobs.candidates.base import Candidates, RetrievalModel, UserBlock, best, neighbour_matrix
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.candidates.repeat import seed_weights
 from spark_jobs.features.history import Floats, Ints, UserHistory
 

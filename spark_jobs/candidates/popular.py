@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from spark_jobs.candidates.base import Candidates, RetrievalModel, RetrievalParams, UserBlock, best
+from spark_jobs.candidates.base import Candidates, RetrievalModel, UserBlock, best
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.features.history import ACTION_GROUPS, Floats, Ints, UserHistory, decayed_name
 
 

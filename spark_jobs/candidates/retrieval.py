@@ -4,10 +4,11 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_jobs.candidates.als import fold_in, segment_means, train_als
-from spark_jobs.candidates.base import RetrievalModel, RetrievalParams, UserBlock
+from spark_jobs.candidates.base import RetrievalModel, UserBlock
 from spark_jobs.candidates.cold import blended, predicted_factors
 from spark_jobs.candidates.content import ItemContent
 from spark_jobs.candidates.item_item import item_item_scores, neighbour_base, train_neighbours
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.candidates.popular import train_popular
 from spark_jobs.features.history import Floats, UserHistory
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_contracts.vocabulary import Domain
-from spark_jobs.candidates.base import RetrievalModel, RetrievalParams, UserBlock
+from spark_jobs.candidates.base import RetrievalModel, UserBlock
 from spark_jobs.candidates.blend import blend, fused
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.candidates.popular import train_popular
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.candidates.sources import SOURCES

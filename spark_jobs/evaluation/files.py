@@ -22,8 +22,9 @@ import pyarrow.parquet as pq
 from data_contracts.columns import ITEM_ID, USER_ID, WEIGHT
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Action
-from spark_jobs.candidates.base import Candidates, RetrievalModel, RetrievalParams
+from spark_jobs.candidates.base import Candidates, RetrievalModel
 from spark_jobs.candidates.blend import blend
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.candidates.sources import SOURCES
 from spark_jobs.evaluation.fusion import learned_weights

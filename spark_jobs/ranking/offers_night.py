@@ -16,8 +16,9 @@ from data_contracts.columns import AS_OF, DOMAIN, SEGMENT, USER_ID
 from data_contracts.errors import InputError
 from data_contracts.night import NightParams
 from spark_jobs.candidates.als import fold_in
-from spark_jobs.candidates.base import RetrievalModel, RetrievalParams
+from spark_jobs.candidates.base import RetrievalModel
 from spark_jobs.candidates.content import CONTENT_COLUMNS, ItemContent, content_of
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.candidates.retrieval import fit_retrieval
 from spark_jobs.features.days import midnight
 from spark_jobs.features.history import Events, Floats

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data_contracts.errors import InputError
-from spark_jobs.candidates.base import RetrievalModel, RetrievalParams
+from spark_jobs.candidates.base import RetrievalModel
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.features.item_features import ItemAttributes, ItemFeatures
 from spark_jobs.lake.files import digests_of, read_bytes, write_bytes
 from spark_jobs.ranking.boosting import booster_bytes, booster_from

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from data_contracts.errors import InputError
-from spark_jobs.candidates.base import RetrievalParams
 from spark_jobs.candidates.content import ItemContent
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, Floats, Longs, build_history, members
 from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums

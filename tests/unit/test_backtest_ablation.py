@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from data_contracts.vocabulary import Domain
 from infra.cli import app
-from spark_jobs.candidates.base import RetrievalParams
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.evaluation.ablation import ProductCases, ablate_offers, ablate_products, without_domain
 from spark_jobs.evaluation.backtest import tecd_params
 from spark_jobs.evaluation.tecd_log import OfferLog

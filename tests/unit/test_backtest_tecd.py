@@ -9,7 +9,7 @@ import pytest
 
 from data_contracts.errors import InputError
 from data_contracts.vocabulary import Domain
-from spark_jobs.candidates.base import RetrievalParams
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.evaluation.backtest import BacktestParams, backtest, backtest_plan, backtest_tecd, night_lists
 from spark_jobs.evaluation.figures import Dealt, share_met, slice_figures, warm_items
 from spark_jobs.evaluation.metrics import Relevant

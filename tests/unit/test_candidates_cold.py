@@ -9,9 +9,10 @@ import pytest
 from data_contracts.vocabulary import Domain
 from infra.local.world import generate
 from spark_jobs.candidates.als import als_candidates
-from spark_jobs.candidates.base import RetrievalModel, RetrievalParams
+from spark_jobs.candidates.base import RetrievalModel
 from spark_jobs.candidates.cold import blended, fit_ridge, predicted_factors
 from spark_jobs.candidates.content import Block, ItemContent, content_of
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.evaluation.tecd_log import MICROSECONDS_PER_DAY, OfferLog, read_tecd
 from spark_jobs.features.history import Longs, UserHistory, build_history

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_jobs.candidates.als import als_candidates, confidence, fold_in
-from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, RetrievalParams, UserBlock
+from spark_jobs.candidates.base import NO_ITEM, Candidates, RetrievalModel, UserBlock
 from spark_jobs.candidates.blend import BY_LENGTH, LENGTHS, blend, fused, weights_of
 from spark_jobs.candidates.item_item import item_item_scores, train_neighbours
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.candidates.sources import SOURCES
 from spark_jobs.features.history import Events, UserHistory, build_history

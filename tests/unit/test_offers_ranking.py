@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from data_contracts.errors import InputError
-from spark_jobs.candidates.base import RetrievalParams, best
+from spark_jobs.candidates.base import best
 from spark_jobs.candidates.blend import fused
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.candidates.retrieval import fit_retrieval, user_block
 from spark_jobs.features.history import MICROSECONDS_PER_HOUR, Events, UserHistory, build_history, members
 from spark_jobs.features.item_features import ItemAttributes, item_features, item_sums

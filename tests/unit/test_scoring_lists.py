@@ -6,7 +6,8 @@ import pytest
 
 from data_contracts.columns import PRODUCT_ITEMS, PRODUCT_REASONS, PRODUCT_SCORES, USER_ID
 from data_contracts.scores import dequantise
-from spark_jobs.candidates.base import RetrievalModel, RetrievalParams
+from spark_jobs.candidates.base import RetrievalModel
+from spark_jobs.candidates.params import RetrievalParams
 from spark_jobs.ranking.kernel import margins
 from spark_jobs.ranking.products import ProductScorer
 from spark_jobs.ranking.user_blocks import user_arrays
