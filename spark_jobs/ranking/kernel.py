@@ -58,9 +58,11 @@ def best_first(keys: I64, k: int) -> I64:
     return top[:, ::-1]
 
 
-def margins(booster: xgb.Booster, rows: F32) -> F32:
-    """Raw margins (log odds) of rows that are C-contiguous and have the booster's width."""
-    predicted: F32 = booster.inplace_predict(rows, predict_type="margin", validate_features=False)
+def margins(booster: xgb.Booster, rows: F32, *, start: F32 | None = None) -> F32:
+    """Raw margins (log odds) of rows that are C-contiguous and have the booster's width. start: where the booster goes
+    on from, if it learned to.
+    """
+    predicted: F32 = booster.inplace_predict(rows, predict_type="margin", validate_features=False, base_margin=start)
     return predicted
 
 

@@ -19,6 +19,7 @@ from spark_jobs.features.history import Floats, Longs, UserHistory
 from spark_jobs.features.item_features import ItemFeatures
 from spark_jobs.ranking.boosting import BoosterParams
 from spark_jobs.ranking.calibration import Platt, sigmoid
+from spark_jobs.ranking.kernel import margins
 from spark_jobs.ranking.offers_features import FUSION, Pairs, feature_matrix, union
 
 # Users ranked at once: their pairs' features must stay a small part of a task's memory.
@@ -88,11 +89,7 @@ class OfferRanker:
         return self._margins(self.boosters[0], rows)
 
     def _margins(self, booster: xgb.Booster, rows: Floats) -> Floats:
-        start = self.prior.margins(rows[:, self.fusion])
-        margins: Floats = booster.inplace_predict(
-            rows, predict_type="margin", validate_features=False, base_margin=start
-        )
-        return margins
+        return margins(booster, rows, start=self.prior.margins(rows[:, self.fusion]))
 
     @property
     def fusion(self) -> int:
@@ -160,8 +157,8 @@ def _rank_block(block: UserBlock, models: OfferModels, *, k: int, explain: bool)
     matrix = feature_matrix(pairs, models.ranker.feature_names)
     first = models.ranker.first_margins(matrix)
     some = _listed_pairs(pairs, best(pairs.rows, pairs.codes, first, n_rows=len(block), k=_SHORTLIST * k))
-    margins = models.ranker.margins(matrix[some], first=first[some])
-    listed = best(pairs.rows[some], pairs.codes[some], margins, n_rows=len(block), k=k)
+    ranked = models.ranker.margins(matrix[some], first=first[some])
+    listed = best(pairs.rows[some], pairs.codes[some], ranked, n_rows=len(block), k=k)
     is_listed = np.arange(k) < listed.sizes[:, None]
     probabilities = np.where(is_listed, models.ranker.probabilities(listed.scores), np.float32(0))
     features = matrix[_listed_pairs(pairs, listed)] if explain else matrix[:0]
